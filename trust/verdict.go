@@ -1,0 +1,130 @@
+package trust
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Action is what happens to a pull. Its zero value is no action, which nothing treats as Allow.
+type Action string
+
+// The actions, from least to most severe.
+const (
+	Allow      Action = "allow"
+	Warn       Action = "warn"
+	Quarantine Action = "quarantine"
+	Block      Action = "block"
+)
+
+// Severity orders the actions; what is not one of the four is more severe than all of them.
+func (a Action) Severity() int {
+	switch a {
+	case Allow:
+		return 0
+	case Warn:
+		return 1
+	case Quarantine:
+		return 2
+	case Block:
+		return 3
+	}
+	return 4
+}
+
+// Serves reports whether content under this action may reach a host. Only Allow and Warn do.
+func (a Action) Serves() bool { return a == Allow || a == Warn }
+
+// UnmarshalText reads one of the four words; anything else is an error.
+func (a *Action) UnmarshalText(text []byte) error {
+	if v := Action(text); v.Severity() < 4 {
+		*a = v
+		return nil
+	}
+	return fmt.Errorf("unknown action %q: use allow, warn, quarantine or block", text)
+}
+
+// Entry is one line of a trust list, and where it stands.
+type Entry struct {
+	// Pattern is a glob over registry/repository, optionally with ":tag" or "@digest".
+	Pattern string `json:"pattern"`
+	// Action is "allow" or "deny".
+	Action string `json:"action"`
+	// Reason and Owner are for people.
+	Reason string `json:"reason,omitempty"`
+	Owner  string `json:"owner,omitempty"`
+	// Expires ends the entry's effect; zero means never.
+	Expires time.Time `json:"expires,omitzero"`
+	// SkipInspection waives the inspection of content ("inspect: false").
+	SkipInspection bool `json:"skipInspection,omitempty"`
+	// List and Line say where the entry stands.
+	List string `json:"list,omitempty"`
+	Line int    `json:"line,omitempty"`
+}
+
+// Standing is what the trust lists say about a reference.
+type Standing struct {
+	// Decided is the entry that decided, nil when none matched.
+	Decided *Entry `json:"decided,omitempty"`
+	// Lost are the entries that matched and were overruled, most specific first.
+	Lost []Entry `json:"lost,omitempty"`
+	// TagMatters is true when an entry that matched looked at the tag, so that the answer holds for that tag only.
+	TagMatters bool `json:"tagMatters,omitempty"`
+	// Until is the earliest expiry of any entry that matched; zero means never.
+	Until time.Time `json:"until,omitzero"`
+}
+
+// Denied reports whether the lists deny the reference.
+func (s Standing) Denied() bool { return s.Decided != nil && s.Decided.Action == "deny" }
+
+// Allowed reports whether the lists allow the reference.
+func (s Standing) Allowed() bool { return s.Decided != nil && s.Decided.Action == "allow" }
+
+// Evidence is all that was found out about an image. Every question is in exactly one of Answered, Unanswered and
+// NotAsked.
+type Evidence struct {
+	Reference Reference     `json:"reference"`
+	Manifest  digest.Digest `json:"manifest"`
+	Platform  string        `json:"platform,omitempty"`
+	Standing  Standing      `json:"standing"`
+	Findings  []Finding     `json:"findings"`
+	// Integrity are contradictions of the content with itself or its digest, one sentence each.
+	Integrity []string `json:"integrity,omitempty"`
+	// Answered are names of questions: "trust-list", "config", "layer sha256:…".
+	Answered []string `json:"answered"`
+	// Unanswered are questions that failed, timed out or met a limit, with the reason.
+	Unanswered map[string]string `json:"unanswered"`
+	// NotAsked are questions that no further answer could matter to, or that an entry waived, with the reason.
+	NotAsked map[string]string `json:"notAsked"`
+}
+
+// Verdict is the judgement on one image manifest under one name, one ruleset, one policy and one set of trust lists.
+type Verdict struct {
+	// ID names the verdict to people: "SP-" and ten characters.
+	ID        string    `json:"id"`
+	Reference Reference `json:"reference"`
+	// Manifest is the digest that was judged: a platform's manifest, never an index that has platforms.
+	Manifest   digest.Digest `json:"manifest"`
+	Ruleset    digest.Digest `json:"ruleset"`
+	Policy     digest.Digest `json:"policy"`
+	TrustLists digest.Digest `json:"trustLists"`
+	Action     Action        `json:"action"`
+	Reasons    []string      `json:"reasons"`
+	Evidence   Evidence      `json:"evidence"`
+	At         time.Time     `json:"at"`
+	// Until is the earliest expiry of any entry or fact used; zero means as long as the keys above stand.
+	Until    time.Time     `json:"until,omitzero"`
+	Duration time.Duration `json:"duration"`
+	// Blobs are the descriptors that the manifest references (config first): what may be served with it.
+	Blobs []Blob `json:"blobs,omitempty"`
+	// Passing is true when asking again may answer otherwise: it is explained, but never used as a remembered answer.
+	Passing bool `json:"passing,omitempty"`
+}
+
+// Blob is the part of a descriptor that serving needs.
+type Blob struct {
+	Digest    digest.Digest `json:"digest"`
+	Size      int64         `json:"size"`
+	MediaType string        `json:"mediaType,omitempty"`
+}
