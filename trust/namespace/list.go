@@ -1,0 +1,82 @@
+package namespace
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/safepull/safepull/trust"
+)
+
+const (
+	allow = "allow"
+	deny  = "deny"
+)
+
+// List is one loaded trust list. It does not change.
+type List struct {
+	rules []rule
+}
+
+// rule is an entry with its pattern taken apart.
+type rule struct {
+	entry   trust.Entry
+	pattern pattern
+}
+
+// Lists are several trust lists as one set, indexed for matching. It does not change, so that it may be used by any
+// number of goroutines.
+type Lists struct {
+	rules  []rule
+	index  index
+	digest digest.Digest
+}
+
+// Combine makes several lists one set. Their order decides nothing but which of two equal entries is shown as the one
+// that decided.
+func Combine(lists ...*List) *Lists {
+	var l Lists
+	for _, list := range lists {
+		if list != nil {
+			l.rules = append(l.rules, list.rules...)
+		}
+	}
+	l.index = newIndex(l.rules)
+	l.digest = contentDigest(l.rules)
+	return &l
+}
+
+// Digest names the content of all entries: it stays when entries change their place and changes when anything else
+// about them does.
+func (l *Lists) Digest() digest.Digest { return l.digest }
+
+// Entries are all entries in the order of the files, expired ones too.
+func (l *Lists) Entries() []trust.Entry {
+	entries := make([]trust.Entry, len(l.rules))
+	for i := range l.rules {
+		entries[i] = l.rules[i].entry
+	}
+	return entries
+}
+
+func contentDigest(rules []rule) digest.Digest {
+	lines := make([]string, len(rules))
+	for i := range rules {
+		e := rules[i].entry
+		e.List, e.Line = "", 0
+		e.Expires = e.Expires.UTC()
+		line, err := json.Marshal(e)
+		if err != nil {
+			// Load keeps years within what JSON can carry; if that ever failed, the entries' own text still differs.
+			line = []byte(e.Pattern + "\x00" + e.Action + "\x00" + e.Expires.String())
+		}
+		lines[i] = string(line)
+	}
+	slices.Sort(lines)
+	hash := digest.SHA256.Digester()
+	for _, line := range lines {
+		_, _ = hash.Hash().Write([]byte(line + "\n"))
+	}
+	return hash.Digest()
+}
