@@ -1,0 +1,206 @@
+// Package commandline finds commands that start a miner, by the grammar of the miner families' options: in shell,
+// in argument lists of any language, in the image's own configuration. What the program is called does not matter.
+package commandline
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/indicator"
+	"github.com/safepull/safepull/trust/indicator/internal/report"
+	"github.com/safepull/safepull/trust/indicator/internal/text"
+)
+
+const (
+	name    = "commandline"
+	version = 1
+
+	// before and after are how much is read around an option that is too short to be a literal.
+	before, after = 1 << 10, 3 << 10
+)
+
+// Rules are the data of this indicator.
+type Rules struct {
+	// Only are options that no other kind of program has.
+	Only []string `yaml:"only"`
+	// Endpoint, User, Pass and Algorithm are options that take the pool, the account, its password and the algorithm.
+	Endpoint  []string `yaml:"endpoint"`
+	User      []string `yaml:"user"`
+	Pass      []string `yaml:"pass"`
+	Algorithm []string `yaml:"algorithm"`
+	// Algorithms are names of proof-of-work functions.
+	Algorithms []string `yaml:"algorithms"`
+	// Schemes are beginnings of pool URLs.
+	Schemes []string `yaml:"schemes"`
+	// Programs are names of miners. Others are programs whose -o, -u and -p mean something else.
+	Programs []string `yaml:"programs"`
+	Others   []string `yaml:"others"`
+	// Starters are options that make node software mine, Nodes its names.
+	Starters []string `yaml:"starters"`
+	Nodes    []string `yaml:"nodes"`
+}
+
+// Indicator implements indicator.Indicator.
+type Indicator struct {
+	rules    Rules
+	literals []indicator.Literal
+	short    [][]byte // endpoint options that are no literals
+}
+
+// New checks the rules.
+func New(r Rules) (*Indicator, error) {
+	if len(r.Only) < 2 || len(r.Endpoint) == 0 || len(r.User) == 0 || len(r.Pass) == 0 || len(r.Algorithm) == 0 || len(r.Schemes) == 0 || len(r.Programs) == 0 {
+		return nil, errors.New("commandline rules: only, endpoint, user, pass, algorithm, schemes and programs must not be empty")
+	}
+	ind := &Indicator{rules: r}
+	for _, t := range slices.Concat(r.Only, r.Starters) {
+		if len(t) < 6 {
+			return nil, fmt.Errorf("commandline rules: %q is shorter than 6 bytes", t)
+		}
+		ind.literals = append(ind.literals, indicator.Literal{Text: t})
+	}
+	for _, t := range r.Endpoint {
+		if len(t) < 2 || t[0] != '-' {
+			return nil, fmt.Errorf("commandline rules: endpoint: %q is no option", t)
+		}
+		ind.short = append(ind.short, []byte(t))
+	}
+	return ind, nil
+}
+
+// Name implements indicator.Indicator.
+func (*Indicator) Name() string { return name }
+
+// Version implements indicator.Indicator.
+func (*Indicator) Version() int { return version }
+
+// Literals implements indicator.Indicator.
+func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
+
+// Watch implements indicator.Indicator.
+func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
+	w := &watch{ind: ind, file: f, out: report.New(f)}
+	switch f.Kind {
+	case trust.KindConfig, trust.KindScript, trust.KindText:
+		return &textWatch{watch: w, seam: text.Seam{Keep: before + after + 64}}
+	}
+	return w
+}
+
+type watch struct {
+	ind  *Indicator
+	file indicator.File
+	out  *report.Report
+}
+
+// Hit implements indicator.Watch.
+func (w *watch) Hit(h indicator.Hit) {
+	window, at := text.Clip(h)
+	w.judge(window, at, h.Offset)
+}
+
+// Close implements indicator.Watch.
+func (w *watch) Close() []trust.Finding { return w.out.Findings() }
+
+// judge looks at the command around window[at], which stands at offset in the file.
+func (w *watch) judge(window []byte, at int, offset int64) {
+	command := text.CommandAt(text.Commands(window), at)
+	if command == nil {
+		return
+	}
+	s := w.ind.read(command, window)
+	strength, why := s.weigh()
+	if strength == trust.Context {
+		return
+	}
+	// The place is that of the first telling option: the window may begin in the middle of the command.
+	excerpt := window[command[0].At:min(len(window), command[len(command)-1].At+len(command[len(command)-1].Text))]
+	if first := s.first; first >= 0 {
+		offset += int64(first - at)
+		excerpt = excerpt[max(0, min(first-command[0].At-60, len(excerpt))):]
+	}
+	w.out.Add(offset, strength, bytes.Clone(excerpt), why)
+}
+
+// textWatch sees every byte, since the shortest grammar (-o host:port -u name) has no literal.
+type textWatch struct {
+	*watch
+	seam text.Seam
+	// head is the beginning of a configuration string, in which a program's name alone counts.
+	head []byte
+}
+
+// maxHead bounds head.
+const maxHead = 64 << 10
+
+// Bytes implements indicator.ByteWatch.
+func (w *textWatch) Bytes(chunk []byte) {
+	if w.file.Kind == trust.KindConfig {
+		w.head = append(w.head, chunk[:min(len(chunk), maxHead-len(w.head))]...)
+	}
+	w.seam.Next(chunk, func(p []byte, at int64) { w.piece(p, at, false) })
+}
+
+// Close implements indicator.Watch.
+func (w *textWatch) Close() []trust.Finding {
+	w.seam.Close(func(p []byte, at int64) { w.piece(p, at, true) })
+	w.program(w.head)
+	return w.watch.Close()
+}
+
+func (w *textWatch) piece(p []byte, at int64, last bool) {
+	from, to := before, len(p)-after
+	if at == 0 {
+		from = 0
+	}
+	if last {
+		to = len(p)
+	}
+	for _, option := range w.ind.short {
+		for i := from; i < to; i++ {
+			n := bytes.Index(p[i:to], option)
+			if n < 0 {
+				break
+			}
+			i += n
+			if (i == 0 || isBorder(p[i-1])) && w.ind.takesEndpoint(p[i+len(option):]) {
+				start := max(0, i-before)
+				w.judge(p[start:min(len(p), i+after)], i-start, at+int64(i))
+			}
+		}
+	}
+}
+
+// takesEndpoint is a quick look at what follows an option: white space, quotes or "=", then a host or a variable.
+func (ind *Indicator) takesEndpoint(rest []byte) bool {
+	rest = bytes.TrimLeft(rest[:min(len(rest), 320)], " \t\r\n\"'`,=\\+-")
+	end := bytes.IndexAny(rest, " \t\r\n\"'`,\\")
+	if end < 0 {
+		end = len(rest)
+	}
+	word := rest[:end]
+	return bytes.IndexByte(word, ':') > 0 || len(word) > 1 && (word[0] == '$' || word[0] == '{' || word[0] == '%') || isIdentifier(word)
+}
+
+// program finds an image that does nothing but start a known miner.
+func (w *textWatch) program(p []byte) {
+	for _, c := range text.Commands(p) {
+		if slices.Contains(w.ind.rules.Programs, text.Base(c[0].Text)) {
+			w.out.Add(int64(c[0].At), trust.Weak, p[c[0].At:], "starts a program with the name of a miner")
+		}
+	}
+}
+
+func isBorder(c byte) bool { return bytes.IndexByte([]byte(" \t\r\n\x00\"'`,=[("), c) >= 0 }
+
+func isIdentifier(b []byte) bool {
+	for _, c := range b {
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '_' && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return len(b) > 2
+}

@@ -1,0 +1,118 @@
+package commandline
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/indicator"
+	"github.com/safepull/safepull/trust/indicator/indicatortest"
+)
+
+func rules(t testing.TB) Rules {
+	t.Helper()
+	var r Rules
+	indicatortest.Decode(t, name, &r)
+	return r
+}
+
+func samples() []indicatortest.Sample {
+	script, text, config, exe := trust.KindScript, trust.KindText, trust.KindConfig, trust.KindExecutable
+	return []indicatortest.Sample{
+		{Name: "two-flags-endpoint", Path: "run.sh", Kind: script, Content: "exec ./httpd --url=203.0.113.7:3333 --donate-level=1 --nicehash &\n", Want: trust.Proof},
+		{Name: "flag-endpoint-user", Path: "run.sh", Kind: script, Content: "nohup /tmp/.x/kworker -o 203.0.113.7:3333 -u x --donate-level 1 >/dev/null", Want: trust.Proof},
+		{Name: "continued-lines", Path: "run.sh", Kind: script, Content: "./w \\\n  --donate-level 1 \\\n  -o pool.invalid:443 \\\n  -u abc\n", Want: trust.Proof},
+		{Name: "own-pool", Path: "run.sh", Kind: script, Content: "./x -o 203.0.113.7:3333 -u x -p x\n", Want: trust.Strong},
+		{Name: "own-pool-any-order", Path: "run.sh", Kind: script, Content: "/usr/sbin/nginx -p x -u x -o [2001:db8::5]:3333", Want: trust.Strong},
+		{Name: "algorithm", Path: "run.sh", Kind: script, Content: "taskset -c 4 ./http -a rx/0 -o 203.0.113.7:9200 -u w", Want: trust.Proof},
+		{Name: "scheme", Path: "run.sh", Kind: script, Content: "./http -o stratum+tcp://203.0.113.7:9200 -u w -p x", Want: trust.Proof},
+		{Name: "renamed-cpuminer", Path: "run.sh", Kind: script, Content: "./sh -a cryptonight -o stratum+tcp://p.invalid:1 -u w -p x", Want: trust.Proof},
+		{Name: "json-entrypoint", Path: "config:entrypoint", Kind: config, Content: `["./x","-o","1.2.3.4:3333","-u","w","-p","x"]`, Want: trust.Strong},
+		{Name: "json-entrypoint-flag", Path: "config:cmd", Kind: config, Content: `["./x","-o","1.2.3.4:3333","-u","w","--donate-level","1"]`, Want: trust.Proof},
+		{Name: "joined-entrypoint", Path: "config:entrypoint", Kind: config, Content: "./x -o 1.2.3.4:3333 -u w -p x", Want: trust.Strong},
+		{Name: "shell-form", Path: "config:cmd", Kind: config, Content: `["/bin/sh","-c","proxychains4 ./xmrig -o 1.2.3.4:3333 -u w"]`, Want: trust.Proof},
+		{Name: "known-name-alone", Path: "config:entrypoint", Kind: config, Content: "/opt/xmrig", Want: trust.Weak},
+		{Name: "python-list", Path: "dao.py", Kind: script, Content: "subprocess.Popen([\n    'proxychains4', './a',\n    '-o', '203.0.113.7:3333',\n    '-u', 'x',\n    '-p', 'x',\n])\n", Want: trust.Strong},
+		{Name: "python-format", Path: "dao.py", Kind: script, Content: `POOL = "203.0.113.7:3333"` + "\nos.system(\"./a -o %s -u x -p x --randomx-1gb-pages\" % POOL)\nos.system(f'./b -o {POOL} -u x -p x --nicehash')\n", Want: trust.Proof},
+		{Name: "variables", Path: "run.sh", Kind: script, Content: "HOST=203.0.113.7:3333\n./a -o $HOST -u x -p x\n", Want: trust.Strong},
+		{Name: "unknown-variables", Path: "run.sh", Kind: script, Content: "./a -o ${POOL_URL} -u $WALLET --donate-level=0\n", Want: trust.Proof},
+		{Name: "value-elsewhere", Path: "config:command", Kind: config, Content: "/opt/worker -o $POOL -u $WALLET -p x", Want: trust.Strong},
+		{Name: "javascript", Path: "x.js", Kind: script, Content: `spawn("./a", ["-o", "203.0.113.7:3333", "-u", "x", "-p", "x"])`, Want: trust.Strong},
+		{Name: "perl", Path: "x.pl", Kind: script, Content: `system("./a", "-o", "203.0.113.7:3333", "-u", "x", "-p", "x");`, Want: trust.Strong},
+		{Name: "yaml", Path: "deploy.yaml", Kind: text, Content: "args:\n  - -o\n  - 203.0.113.7:3333\n  - -u\n  - x\n  - --donate-level\n  - '1'\n", Want: trust.Strong, IfRun: trust.Proof},
+		{Name: "systemd", Path: "etc/systemd/system/x.service", Kind: text, Content: "[Service]\nExecStart=/opt/x --donate-level 1 -o 203.0.113.7:3333 -u w\n", Want: trust.Proof},
+		{Name: "node", Path: "config:cmd", Kind: config, Content: `["monerod","--start-mining","` + strings.Repeat("4a", 47) + `"]`, Want: trust.Proof},
+		{Name: "p2pool", Path: "run.sh", Kind: script, Content: "./p2pool --wallet w --start-mining 4", Want: trust.Proof},
+		{Name: "flags-alone", Path: "run.sh", Kind: script, Content: "./a --config=/x.json --donate-level=1 --huge-pages-jit", Want: trust.Strong},
+		{Name: "program-flag", Path: "run.sh", Kind: script, Content: "xmrig --donate-level=1", Want: trust.Strong},
+		{Name: "one-flag", Path: "run.sh", Kind: script, Content: "./a --donate-level=1", Want: trust.Weak},
+		{Name: "placeholder", Path: "run.sh", Kind: script, Content: "./a -o pool.example.com:3333 -u YOUR_WALLET --donate-level=1", Want: trust.Strong},
+		{Name: "in-program", Path: "usr/bin/dropper", Kind: exe, Content: "\x7fELF\x00\x00./a --donate-level 1 -o 203.0.113.7:3333 -u x\x00", Want: trust.Proof},
+	}
+}
+
+func twins() []indicatortest.Twin {
+	script, text, config := trust.KindScript, trust.KindText, trust.KindConfig
+	return []indicatortest.Twin{
+		{Name: "curl", Path: "a.sh", Kind: script, Content: "curl -o out.json -u user:pass http://127.0.0.1:8080/x\ncurl --url http://10.0.0.1:8080 --user a --pass b\n"},
+		{Name: "curl-url-port", Path: "a.sh", Kind: script, Content: "curl -u admin:x -p -o 1.2.3.4:80 host\n"},
+		{Name: "ssh", Path: "a.sh", Kind: script, Content: "ssh -o StrictHostKeyChecking=no -o ProxyCommand='nc -x 1.2.3.4:80 %h %p' -u x -p 22 host"},
+		{Name: "ffmpeg", Path: "a.sh", Kind: script, Content: "ffmpeg -i in.mp4 -o out:1 -u x -p fast"},
+		{Name: "sqlplus", Path: "a.sh", Kind: script, Content: "sqlplus -u scott -p tiger -o report.txt 10.0.0.1:1521/x"},
+		{Name: "wget", Path: "a.sh", Kind: script, Content: "wget -O - --user x --password y http://1.2.3.4:80/ | tar x"},
+		{Name: "mysql", Path: "a.sh", Kind: script, Content: "mysql -u root -p secret -h db:3306"},
+		{Name: "docker", Path: "a.sh", Kind: script, Content: "docker run -u 1000 -p 127.0.0.1:80:80 --url http://x:80 img"},
+		{Name: "test", Path: "a.sh", Kind: script, Content: "if [ -f a -o -u b -o -p c ]; then ls -o -p; fi\nset -o pipefail\nset -u\n"},
+		{Name: "gcc", Path: "Makefile", Kind: text, Content: "all:\n\tgcc -o prog:1 -u main -p -a x.c\n"},
+		{Name: "ps", Path: "a.sh", Kind: script, Content: "ps -a -o pid,user:20,cmd -u root -p 1\n"},
+		{Name: "sort-user-tool", Path: "a.sh", Kind: script, Content: "tool --server https://ci.invalid:8443 --user x --password y\n"},
+		{Name: "service-client", Path: "a.sh", Kind: script, Content: "argocd login --server argo.invalid --user admin --password x"},
+		{Name: "documentation", Path: "usr/share/doc/xmrig/README.md", Kind: text, Content: "xmrig -o pool.supportxmr.com:443 -u W --donate-level 1 --nicehash"},
+		{Name: "detector", Path: "scan.sh", Kind: script, Content: "ps aux | grep -E -- '--donate-level|--nicehash|--randomx-mode' && pgrep -f 'donate-level'\n"},
+		{Name: "prefix-of-flag", Path: "a.sh", Kind: script, Content: "tool --nicehash-report --donate-levels 3 --rig-identity x"},
+		{Name: "config-plain", Path: "config:cmd", Kind: config, Content: `["nginx","-g","daemon off;"]`},
+		{Name: "config-postgres", Path: "config:cmd", Kind: config, Content: `["psql","-o","out","-u","x","-p","5432"]`},
+		{Name: "history", Path: "config:history", Kind: config, Content: "RUN apt-get install -o Acquire::http::Proxy=http://10.0.0.1:3142 -y nginx && useradd -u 1000 -p x app"},
+		{Name: "rsync", Path: "a.py", Kind: script, Content: `run(["rsync", "-a", "-o", "host:22", "-u", "x", "-p"])`},
+		{Name: "monero-docs", Path: "a.sh", Kind: script, Content: "echo 'pass --start-mining to mine'"},
+	}
+}
+
+func TestIndicator(t *testing.T) {
+	t.Parallel()
+	ind, err := New(rules(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	indicatortest.Run(t, ind, samples(), twins())
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*Rules){
+		"nothing":  func(r *Rules) { *r = Rules{} },
+		"short":    func(r *Rules) { r.Only = []string{"-o", "-u"} },
+		"no-flags": func(r *Rules) { r.Endpoint = []string{"url"} },
+	} {
+		r := rules(t)
+		change(&r)
+		if _, err := New(r); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func FuzzJudge(f *testing.F) {
+	ind, err := New(rules(f))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, s := range samples() {
+		f.Add([]byte(s.Content))
+	}
+	f.Fuzz(func(_ *testing.T, in []byte) {
+		for _, d := range []indicatortest.Drive{{}, {Chunk: 100}} {
+			indicatortest.Inspect(ind, indicator.File{Path: "x.sh", Kind: trust.KindScript}, in, d)
+		}
+	})
+}

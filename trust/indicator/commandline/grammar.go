@@ -1,0 +1,136 @@
+package commandline
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/indicator/internal/text"
+)
+
+// signs are what one command says about mining.
+type signs struct {
+	first    int // place of the first telling word, -1 when there is none
+	only     map[string]bool
+	program  bool // a miner's name
+	other    bool // the name of a program whose options mean something else
+	scheme   bool // a pool URL
+	algo     bool // a proof-of-work function's name
+	algoFlag bool
+	user     bool
+	pass     bool
+	endpoint bool
+	// bare is a host and port as they stand, no variable and no placeholder, of no web scheme.
+	bare    bool
+	example bool // the endpoint is a placeholder
+	starter bool // makes node software mine
+}
+
+// read finds the signs in a command. window gives the values of variables.
+func (ind *Indicator) read(c text.Command, window []byte) signs {
+	r := &ind.rules
+	s := signs{first: -1, only: map[string]bool{}}
+	var values map[string]string
+	resolve := func(word string) string {
+		if values == nil {
+			values = text.Assignments(window)
+		}
+		return text.Resolve(word, values)
+	}
+	node := false
+	for i, w := range c {
+		flag, value, joined := strings.Cut(w.Text, "=")
+		if !joined && i+1 < len(c) {
+			value = c[i+1].Text
+		}
+		told := true
+		switch {
+		case slices.Contains(r.Only, flag):
+			s.only[flag] = true
+		case slices.Contains(r.Starters, flag):
+			s.starter = s.starter || node || len(value) >= 90 || len(resolve(value)) >= 90
+		case slices.Contains(r.Endpoint, flag):
+			s.readEndpoint(ind, flag, value, resolve(value))
+		case len(w.Text) > 8 && !strings.HasPrefix(w.Text, "--") && slices.Contains(r.Endpoint, w.Text[:2]) && strings.Contains(w.Text, ":"):
+			s.readEndpoint(ind, w.Text[:2], w.Text[2:], w.Text[2:])
+		case slices.Contains(r.User, flag):
+			s.user = s.user || isValue(value)
+		case slices.Contains(r.Pass, flag):
+			s.pass = s.pass || isValue(value)
+		case slices.Contains(r.Algorithm, flag):
+			s.algoFlag = true
+			s.algo = s.algo || slices.Contains(r.Algorithms, strings.ToLower(resolve(value)))
+		default:
+			told = false
+			base := text.Base(w.Text)
+			s.program = s.program || slices.Contains(r.Programs, strings.ToLower(base)) && w.Text[0] != '-'
+			s.other = s.other || slices.Contains(r.Others, base)
+			node = node || slices.Contains(r.Nodes, base)
+		}
+		if told && s.first < 0 {
+			s.first = w.At
+		}
+	}
+	return s
+}
+
+func (s *signs) readEndpoint(ind *Indicator, flag, raw, value string) {
+	lower := strings.ToLower(value)
+	pool := slices.ContainsFunc(ind.rules.Schemes, func(p string) bool { return strings.HasPrefix(lower, p) })
+	e, ok := text.ParseEndpoint(value)
+	switch {
+	case ok && (e.Port > 0 || pool):
+		s.endpoint = true
+		s.example = e.Placeholder()
+		s.bare = s.bare || e.Dotted() && !s.example && (e.Scheme == "" || pool)
+		s.scheme = s.scheme || pool
+	case pool, namesPool(raw):
+		s.endpoint = true
+		// $POOL, whose value is elsewhere, such as in the image's environment.
+		s.bare = s.bare || flag == "-o" && strings.HasPrefix(raw, "$")
+		s.scheme = s.scheme || pool
+	}
+}
+
+// namesPool: a variable whose name says that it holds where to connect.
+func namesPool(word string) bool {
+	name := strings.ToLower(strings.Trim(word, "${}()%"))
+	if name == strings.ToLower(word) && word != strings.ToUpper(word) && !strings.HasPrefix(name, "pool") {
+		return false // an ordinary lower-case word
+	}
+	return strings.Contains(name, "pool") || strings.Contains(name, "stratum")
+}
+
+func isValue(v string) bool { return v != "" && (v[0] != '-' || len(v) == 1) }
+
+// weigh is the grammar: options that only miners have, an endpoint, an account.
+func (s signs) weigh() (trust.Strength, string) {
+	marks := len(s.only)
+	for _, more := range []bool{s.program, s.scheme, s.algo} {
+		if more {
+			marks++
+		}
+	}
+	strength, why := trust.Context, ""
+	switch {
+	case s.starter:
+		return trust.Proof, "makes node software mine"
+	case len(s.only) >= 2 && s.endpoint:
+		strength, why = trust.Proof, fmt.Sprintf("starts a miner: %d options that only miners have, and a pool", len(s.only))
+	case marks >= 1 && s.endpoint && s.user && !(s.other && !s.scheme && !s.algo && len(s.only) == 0):
+		strength, why = trust.Proof, "starts a miner: a pool, an account and what only miners are given"
+	case len(s.only) >= 1 && s.endpoint:
+		strength, why = trust.Strong, "starts a miner: an option that only miners have, and a pool"
+	case len(s.only) >= 2, len(s.only) == 1 && marks >= 2:
+		strength, why = trust.Strong, "gives a program options that only miners have"
+	case s.bare && s.user && (s.pass || s.algoFlag) && !s.other:
+		return trust.Strong, "gives a program a host with port, an account and a password as miners are given their pool"
+	case len(s.only) == 1:
+		strength, why = trust.Weak, "gives a program an option that only miners have"
+	}
+	if s.example && strength > trust.Strong {
+		strength, why = trust.Strong, why+", with a placeholder for the pool"
+	}
+	return strength, why
+}

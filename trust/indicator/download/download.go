@@ -1,0 +1,234 @@
+// Package download finds scripts and build steps that fetch a miner: from the release pages of the known projects, by
+// the names of their archives wherever these lie, by the set-up scripts of pools, or as a package. A link alone is
+// nothing: something must fetch it.
+package download
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/indicator"
+	"github.com/safepull/safepull/trust/indicator/internal/report"
+	"github.com/safepull/safepull/trust/indicator/internal/text"
+)
+
+const (
+	name    = "download"
+	version = 1
+
+	// reach is how far from a link, in bytes to each side, what fetches it may stand in a script: a URL is often
+	// assigned first and fetched lines later.
+	reach = 1 << 10
+)
+
+// Rules are the data of this indicator.
+type Rules struct {
+	// Repositories are "owner/name" of mining projects; hosting is where they lie.
+	Hosting      []string `yaml:"hosting"`
+	Repositories []string `yaml:"repositories"`
+	// Assets are beginnings of archive names, before a version; Archives their suffixes.
+	Assets   []string `yaml:"assets"`
+	Archives []string `yaml:"archives"`
+	// Setups are parts of URLs of set-up scripts.
+	Setups []string `yaml:"setups"`
+	// Packages are names of packages that are miners.
+	Packages []string `yaml:"packages"`
+	// Fetch, Install, Run and Unpack are patterns of what a script does with a link (RE2).
+	Fetch   []string `yaml:"fetch"`
+	Install []string `yaml:"install"`
+	Run     []string `yaml:"run"`
+	Unpack  []string `yaml:"unpack"`
+}
+
+type class int
+
+const (
+	repository class = iota
+	asset
+	setup
+)
+
+// Indicator implements indicator.Indicator.
+type Indicator struct {
+	literals []indicator.Literal
+	classes  []class
+	packages int // literals from here on are packages
+	archive  *regexp.Regexp
+	fetch    *regexp.Regexp
+	install  *regexp.Regexp
+	run      *regexp.Regexp
+	unpack   *regexp.Regexp
+}
+
+// New checks the rules.
+func New(r Rules) (*Indicator, error) {
+	if len(r.Hosting) == 0 || len(r.Repositories) == 0 || len(r.Assets) == 0 || len(r.Archives) == 0 || len(r.Setups) == 0 {
+		return nil, errors.New("download rules: hosting, repositories, assets, archives and setups must not be empty")
+	}
+	ind := &Indicator{}
+	for _, h := range r.Hosting {
+		for _, repo := range r.Repositories {
+			ind.add(h+repo, repository)
+		}
+	}
+	for _, a := range r.Assets {
+		ind.add(a, asset)
+	}
+	for _, s := range r.Setups {
+		ind.add(s, setup)
+	}
+	ind.packages = len(ind.literals)
+	for _, l := range ind.literals {
+		if len(l.Text) < 6 {
+			return nil, fmt.Errorf("download rules: %q is shorter than 6 bytes", l.Text)
+		}
+	}
+	quoted := make([]string, len(r.Archives))
+	for i, a := range r.Archives {
+		quoted[i] = regexp.QuoteMeta(a)
+	}
+	install := make([]string, len(r.Install))
+	names := make([]string, len(r.Packages))
+	for i, p := range r.Packages {
+		names[i] = regexp.QuoteMeta(p)
+	}
+	for i, p := range r.Install {
+		install[i] = p + `[^\n;|&]*[\s"',](?:` + strings.Join(names, "|") + `)(?:[\s"',;&|=@]|$)`
+	}
+	for _, c := range []struct {
+		into     **regexp.Regexp
+		patterns []string
+		what     string
+	}{
+		{&ind.archive, []string{`^v?[0-9][\w.+-]*?(?:` + strings.Join(quoted, "|") + `)`, `^[\w.-]*\$?[{(]?\w+[})]?[\w.${}-]*?(?:` + strings.Join(quoted, "|") + `)`}, "archives"},
+		{&ind.fetch, r.Fetch, "fetch"}, {&ind.install, install, "install"}, {&ind.run, r.Run, "run"}, {&ind.unpack, r.Unpack, "unpack"},
+	} {
+		if len(c.patterns) == 0 {
+			return nil, fmt.Errorf("download rules: %s must not be empty", c.what)
+		}
+		re, err := regexp.Compile(`(?i:` + strings.Join(c.patterns, "|") + `)`)
+		if err != nil {
+			return nil, fmt.Errorf("download rules: %s: %w", c.what, err)
+		}
+		*c.into = re
+	}
+	for _, p := range r.Packages {
+		// What stands before a name in a list of packages makes it long enough to be a literal.
+		for _, before := range []string{" ", `"`, "'"} {
+			if len(before+p) < 6 {
+				return nil, fmt.Errorf("download rules: package %q is shorter than 5 bytes", p)
+			}
+			ind.literals = append(ind.literals, indicator.Literal{Text: before + p})
+		}
+	}
+	return ind, nil
+}
+
+func (ind *Indicator) add(literal string, c class) {
+	ind.literals = append(ind.literals, indicator.Literal{Text: literal, Fold: true})
+	ind.classes = append(ind.classes, c)
+}
+
+// Name implements indicator.Indicator.
+func (*Indicator) Name() string { return name }
+
+// Version implements indicator.Indicator.
+func (*Indicator) Version() int { return version }
+
+// Literals implements indicator.Indicator.
+func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
+
+// Watch implements indicator.Indicator.
+func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
+	return &watch{ind: ind, file: f, out: report.New(f)}
+}
+
+type watch struct {
+	ind  *Indicator
+	file indicator.File
+	out  *report.Report
+}
+
+// Hit implements indicator.Watch.
+func (w *watch) Hit(h indicator.Hit) {
+	window, at := text.Clip(h)
+	size := len(w.ind.literals[h.Literal].Text)
+	if h.Literal >= w.ind.packages {
+		w.installed(window, at+1, h.Offset+1)
+		return
+	}
+	rest := window[at+size:]
+	switch w.ind.classes[h.Literal] {
+	case repository:
+		if len(rest) > 0 && (isName(rest[0]) || rest[0] == '-') {
+			return // another repository whose name begins the same
+		}
+	case asset:
+		if at > 0 && (isName(window[at-1]) || window[at-1] == '-') || !w.ind.archive.Match(rest[:min(len(rest), 120)]) {
+			return
+		}
+	}
+	w.link(window, at, h.Offset)
+}
+
+// link weighs a link to a miner by what is done with it.
+func (w *watch) link(window []byte, at int, offset int64) {
+	line, _ := text.Line(window, at, 400)
+	near := line
+	if w.file.Kind == trust.KindScript || w.file.Kind == trust.KindConfig {
+		near = window[max(0, at-reach):min(len(window), at+2*reach)]
+	}
+	switch {
+	case !w.ind.fetch.Match(near):
+		w.out.Add(offset, trust.Context, line, "names where a mining program can be had")
+	case w.ind.run.Match(near):
+		strength := trust.Proof
+		if w.built() || w.file.Kind == trust.KindExecutable {
+			strength = trust.Strong
+		}
+		w.out.Add(offset, strength, line, "fetches a mining program and runs it")
+	case w.ind.unpack.Match(near):
+		w.out.Add(offset, trust.Strong, line, "fetches a mining program and unpacks or builds it")
+	default:
+		w.out.Add(offset, trust.Strong, line, "fetches a mining program")
+	}
+}
+
+// built: the step happened when the image was built, so that what it fetched lies in a layer and is judged there.
+func (w *watch) built() bool {
+	return w.file.Kind == trust.KindConfig && strings.Contains(w.file.Path, "history")
+}
+
+// installed finds a package manager that is told to install a miner.
+func (w *watch) installed(window []byte, at int, offset int64) {
+	if w.file.Kind != trust.KindScript && w.file.Kind != trust.KindConfig && w.out.Role() != report.Runs {
+		return
+	}
+	for _, c := range text.Commands(window) {
+		last := c[len(c)-1]
+		end := last.At + len(last.Text)
+		if c[0].At > at || at >= end {
+			continue
+		}
+		// One space between words, so that the patterns need not know about quoting and continued lines.
+		var words bytes.Buffer
+		for _, word := range c {
+			words.WriteString(word.Text + " ")
+		}
+		if w.ind.install.Match(words.Bytes()) {
+			w.out.Add(offset, trust.Strong, words.Bytes(), "installs a mining program as a package")
+		}
+		return
+	}
+}
+
+// Close implements indicator.Watch.
+func (w *watch) Close() []trust.Finding { return w.out.Findings() }
+
+func isName(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
+}

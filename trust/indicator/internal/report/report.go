@@ -1,0 +1,65 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/indicator"
+)
+
+// MaxFindings bounds the findings of one indicator in one file, so that hostile content cannot grow what is stored.
+const MaxFindings = 16
+
+// Report is the findings of one file. What it keeps does not depend on the order of Add.
+type Report struct {
+	role  Role
+	found []trust.Finding
+}
+
+// New begins the report of a file.
+func New(f indicator.File) *Report { return &Report{role: RoleOf(f)} }
+
+// Role is the file's.
+func (r *Report) Role() Role { return r.role }
+
+// Add reports a sign of strength s, weighed by the file's role.
+func (r *Report) Add(offset int64, s trust.Strength, excerpt []byte, why string) {
+	now, ifRun := Weigh(r.role, s)
+	r.AddWeighed(offset, now, ifRun, excerpt, why)
+}
+
+// AddWeighed reports a sign whose weight the caller has decided. One offset has one finding: the strongest.
+func (r *Report) AddWeighed(offset int64, now, ifRun trust.Strength, excerpt []byte, why string) {
+	f := trust.Finding{Strength: now, IfRun: ifRun, Offset: offset, Excerpt: trust.Excerpt(excerpt), Why: why}
+	for i := range r.found {
+		if r.found[i].Offset == offset {
+			if order(f, r.found[i]) < 0 {
+				r.found[i] = f
+			}
+			return
+		}
+	}
+	r.found = append(r.found, f)
+	if len(r.found) > MaxFindings {
+		slices.SortFunc(r.found, order)
+		r.found = r.found[:MaxFindings]
+	}
+}
+
+// Findings are what is kept, by offset.
+func (r *Report) Findings() []trust.Finding {
+	slices.SortFunc(r.found, func(a, b trust.Finding) int { return cmp.Compare(a.Offset, b.Offset) })
+	return r.found
+}
+
+// order puts first what is to be kept: the strongest, then the earliest.
+func order(a, b trust.Finding) int {
+	return cmp.Or(
+		cmp.Compare(max(b.Strength, b.IfRun), max(a.Strength, a.IfRun)),
+		cmp.Compare(b.Strength, a.Strength),
+		cmp.Compare(a.Offset, b.Offset),
+		cmp.Compare(a.Why, b.Why),
+		cmp.Compare(a.Excerpt, b.Excerpt),
+	)
+}

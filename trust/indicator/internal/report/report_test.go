@@ -1,0 +1,96 @@
+package report
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/indicator"
+)
+
+func TestRoleOf(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		path string
+		kind trust.Kind
+		want Role
+	}{
+		{"config:entrypoint", trust.KindConfig, Runs},
+		{"usr/bin/x", trust.KindExecutable, Runs},
+		{"usr/share/doc/x/prog", trust.KindExecutable, Runs},
+		{"app/dao.py", trust.KindScript, Runs},
+		{"usr/share/doc/x/examples/run.sh", trust.KindScript, Documents},
+		{"README.md", trust.KindText, Documents},
+		{"srv/README", trust.KindText, Documents},
+		{"etc/cron.d/update", trust.KindText, Runs},
+		{"lib/systemd/system/x.service", trust.KindText, Runs},
+		{"root/.bashrc", trust.KindText, Runs},
+		{"app/config.json", trust.KindText, Settings},
+		{"app/.env", trust.KindText, Settings},
+		{"app/notes", trust.KindText, Other},
+		{"app/blob", trust.KindData, Other},
+		{"usr/share/doc/x/changelog.gz", trust.KindData, Documents},
+	} {
+		if got := RoleOf(indicator.File{Path: test.path, Kind: test.kind}); got != test.want {
+			t.Errorf("%s (%s): got %d, want %d", test.path, test.kind, got, test.want)
+		}
+	}
+}
+
+func TestWeigh(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		role     Role
+		in       trust.Strength
+		now, run trust.Strength
+	}{
+		{Runs, trust.Proof, trust.Proof, trust.Context},
+		{Settings, trust.Proof, trust.Strong, trust.Proof},
+		{Settings, trust.Weak, trust.Weak, trust.Context},
+		{Other, trust.Strong, trust.Weak, trust.Strong},
+		{Documents, trust.Proof, trust.Context, trust.Proof},
+		{Documents, trust.Context, trust.Context, trust.Context},
+	} {
+		if now, run := Weigh(test.role, test.in); now != test.now || run != test.run {
+			t.Errorf("%d, %s: got %s and %s", test.role, test.in, now, run)
+		}
+	}
+}
+
+func TestReportIsBoundedAndIndependentOfOrder(t *testing.T) {
+	t.Parallel()
+	var want []trust.Finding
+	for round := range 4 {
+		r := New(indicator.File{Path: "x.sh", Kind: trust.KindScript})
+		for _, i := range rand.Perm(100) {
+			s := trust.Weak
+			if i%10 == 3 {
+				s = trust.Proof
+			}
+			r.Add(int64(i), s, []byte(strings.Repeat("x", 1000)), "why")
+			r.Add(int64(i), trust.Context, nil, "less at the same place")
+		}
+		got := r.Findings()
+		if len(got) != MaxFindings {
+			t.Fatalf("got %d findings", len(got))
+		}
+		if round == 0 {
+			want = got
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		proofs := 0
+		for _, f := range got {
+			if f.Strength == trust.Proof {
+				proofs++
+			}
+		}
+		if proofs != 10 {
+			t.Errorf("kept %d of the 10 strongest", proofs)
+		}
+	}
+}

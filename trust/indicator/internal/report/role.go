@@ -1,0 +1,139 @@
+// Package report gathers the findings of one file for an indicator: it weighs a sign by what the file is for, drops
+// repetitions, and keeps the number of findings small whatever the content.
+package report
+
+import (
+	"path"
+	"strings"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/indicator"
+)
+
+// Role says what a file is for, as far as its kind and path tell.
+type Role int
+
+// The roles.
+const (
+	// Runs is what may be executed: image configuration, programs, scripts, and files that an init system reads.
+	Runs Role = iota
+	// Settings configure a program.
+	Settings
+	// Other is text or data of unknown use.
+	Other
+	// Documents explain, test or translate something.
+	Documents
+)
+
+// RoleOf tells the role of a file. A file in a documentation folder is a document even if it is a script: what really
+// runs there is weighed by Finding.IfRun.
+func RoleOf(f indicator.File) Role {
+	name := strings.ToLower(path.Base(f.Path))
+	switch f.Kind {
+	case trust.KindConfig:
+		return Runs
+	case trust.KindExecutable:
+		return Runs
+	case trust.KindScript:
+		if inDocuments(f.Path) {
+			return Documents
+		}
+		return Runs
+	case trust.KindText:
+		switch {
+		case inDocuments(f.Path), isDocument(name):
+			return Documents
+		case startsThings(f.Path, name):
+			return Runs
+		case isSettings(name):
+			return Settings
+		}
+	}
+	if inDocuments(f.Path) {
+		return Documents
+	}
+	return Other
+}
+
+// Weigh says what a sign of strength s weighs in a file of this role where it stands, and what it weighs if the image
+// names the file as something to run (Context: no change).
+func Weigh(r Role, s trust.Strength) (now, ifRun trust.Strength) {
+	switch r {
+	case Runs:
+		return s, trust.Context
+	case Settings:
+		now = min(s, trust.Strong)
+	case Other:
+		now = min(s, trust.Weak)
+	default:
+		now = trust.Context
+	}
+	if now == s {
+		return now, trust.Context
+	}
+	return now, s
+}
+
+func inDocuments(p string) bool {
+	for part := range strings.SplitSeq(strings.ToLower(path.Dir(p)), "/") {
+		switch part {
+		case "doc", "docs", "man", "info", "test", "tests", "testdata", "examples", "locale", "licenses", "fixtures":
+			return true
+		}
+	}
+	return false
+}
+
+func isDocument(name string) bool {
+	switch path.Ext(name) {
+	case ".md", ".markdown", ".rst", ".adoc", ".html", ".htm", ".tex", ".po", ".pot", ".texi", ".rtf", ".svg":
+		return true
+	}
+	for _, prefix := range []string{"readme", "changelog", "changes", "news", "license", "copying", "authors", "history"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// startsThings: files that make an init system, a scheduler or a login shell run something.
+func startsThings(p, name string) bool {
+	p = "/" + strings.TrimPrefix(p, "/")
+	for _, part := range []string{
+		"/etc/cron", "/var/spool/cron/", "/etc/init.d/", "/etc/init/", "/systemd/system/", "/systemd/user/",
+		"/etc/supervisor", "/etc/profile.d/", "/etc/s6-overlay/", "/etc/services.d/", "/etc/cont-init.d/",
+		"/docker-entrypoint.d/", "/etc/runit/", "/etc/service/",
+	} {
+		if strings.Contains(p, part) {
+			return true
+		}
+	}
+	switch name {
+	case "rc.local", "inittab", ".bashrc", ".profile", ".bash_profile", ".bash_aliases", ".zshrc", "procfile",
+		"supervisord.conf", "crontab", "monitrc":
+		return true
+	}
+	switch path.Ext(name) {
+	case ".service", ".timer":
+		return true
+	}
+	return false
+}
+
+func isSettings(name string) bool {
+	switch path.Ext(name) {
+	case ".json", ".json5", ".jsonc", ".yaml", ".yml", ".toml", ".ini", ".conf", ".cfg", ".config", ".env", ".properties":
+		return true
+	}
+	return name == ".env" || strings.HasPrefix(name, ".env.")
+}
+
+// IsSource: the file is source code by its name, which nothing reads as settings.
+func IsSource(p string) bool {
+	switch strings.ToLower(path.Ext(p)) {
+	case ".go", ".c", ".h", ".cc", ".cpp", ".hpp", ".cxx", ".java", ".rs", ".ts", ".tsx", ".kt", ".cs", ".swift", ".scala", ".m":
+		return true
+	}
+	return false
+}

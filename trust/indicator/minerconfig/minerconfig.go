@@ -1,0 +1,230 @@
+// Package minerconfig finds configuration files of miners, as files of their own, in a script's here-document, or as
+// a dictionary in a program: by the keys that stand together, tolerantly, and by whether pool and account are filled
+// in or are still the template's.
+package minerconfig
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/indicator"
+	"github.com/safepull/safepull/trust/indicator/internal/report"
+	"github.com/safepull/safepull/trust/indicator/internal/text"
+)
+
+const (
+	name    = "minerconfig"
+	version = 1
+
+	// maxPairs bounds the keys that are read around one hit.
+	maxPairs = 512
+)
+
+// Rules are the data of this indicator.
+type Rules struct {
+	Families []Family `yaml:"families"`
+	// Templates are accounts and pools that stand in files nobody has filled in.
+	Templates []string `yaml:"templates"`
+	// Schemes are beginnings of pool URLs; a URL of another scheme is no pool.
+	Schemes []string `yaml:"schemes"`
+}
+
+// Family is one program's configuration.
+type Family struct {
+	Name string `yaml:"name"`
+	// Wake are texts that begin an inspection, at least 6 bytes each.
+	Wake []string `yaml:"wake"`
+	// Distinctive keys stand in no other program's configuration, Support keys beside them.
+	Distinctive []string `yaml:"distinctive"`
+	Support     []string `yaml:"support"`
+	// URL and User are the keys of the pool and the account.
+	URL  []string `yaml:"url"`
+	User []string `yaml:"user"`
+}
+
+// Indicator implements indicator.Indicator.
+type Indicator struct {
+	rules    Rules
+	literals []indicator.Literal
+	family   []int
+}
+
+// New checks the rules.
+func New(r Rules) (*Indicator, error) {
+	if len(r.Families) == 0 || len(r.Schemes) == 0 {
+		return nil, errors.New("minerconfig rules: families and schemes must not be empty")
+	}
+	ind := &Indicator{rules: r}
+	for i, f := range r.Families {
+		if f.Name == "" || len(f.Wake) == 0 || len(f.Distinctive) == 0 || len(f.URL) == 0 || len(f.User) == 0 {
+			return nil, fmt.Errorf("minerconfig rules: family %q: name, wake, distinctive, url and user must not be empty", f.Name)
+		}
+		for _, w := range f.Wake {
+			if len(w) < 6 {
+				return nil, fmt.Errorf("minerconfig rules: %q is shorter than 6 bytes", w)
+			}
+			ind.literals = append(ind.literals, indicator.Literal{Text: w})
+			ind.family = append(ind.family, i)
+		}
+	}
+	return ind, nil
+}
+
+// Name implements indicator.Indicator.
+func (*Indicator) Name() string { return name }
+
+// Version implements indicator.Indicator.
+func (*Indicator) Version() int { return version }
+
+// Literals implements indicator.Indicator.
+func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
+
+// Watch implements indicator.Indicator.
+func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
+	return &watch{ind: ind, file: f, out: report.New(f)}
+}
+
+type watch struct {
+	ind  *Indicator
+	file indicator.File
+	out  *report.Report
+	hits int
+}
+
+// maxHits bounds the windows that are read of one file.
+const maxHits = 256
+
+// Hit implements indicator.Watch.
+func (w *watch) Hit(h indicator.Hit) {
+	if w.hits++; w.hits > maxHits {
+		return
+	}
+	window, at := text.Clip(h)
+	family := &w.ind.rules.Families[w.ind.family[h.Literal]]
+	s := w.ind.read(family, window)
+	strength, why := s.weigh(family)
+	if strength == trust.Context && why == "" {
+		return
+	}
+	// The place is that of the first key, so that all hits in one configuration are one finding.
+	offset := h.Offset + int64(s.first-at)
+	excerpt := window[s.show:min(len(window), s.show+200)]
+	if w.file.Kind == trust.KindText && w.out.Role() != report.Documents && !report.IsSource(w.file.Path) {
+		// A configuration is text that nobody executes: the miner reads it.
+		w.out.AddWeighed(offset, strength, trust.Context, excerpt, why)
+		return
+	}
+	w.out.Add(offset, strength, excerpt, why)
+}
+
+// Close implements indicator.Watch.
+func (w *watch) Close() []trust.Finding { return w.out.Findings() }
+
+// pair matches key and value however they are quoted: JSON, JSON inside a string, Python, YAML, INI.
+var pair = regexp.MustCompile(`([A-Za-z0-9][A-Za-z0-9_-]{2,31})\\?["']?[ \t]*(?::|=>?)[ \t\r\n]*\\?["']?([^"'\\,}\r\n]{0,256})`)
+
+// signs are the keys of one family around a hit.
+type signs struct {
+	first, show int
+	distinctive map[string]bool
+	support     map[string]bool
+	pool        bool // a URL that can be a pool's
+	template    bool
+	user        bool
+}
+
+func (ind *Indicator) read(f *Family, window []byte) signs {
+	s := signs{first: -1, distinctive: map[string]bool{}, support: map[string]bool{}}
+	var values map[string]string
+	for _, m := range pair.FindAllSubmatchIndex(window, maxPairs) {
+		key, value := string(window[m[2]:m[3]]), strings.TrimSpace(string(window[m[4]:m[5]]))
+		told := true
+		switch {
+		case slices.Contains(f.Distinctive, key):
+			s.distinctive[key] = true
+		case slices.Contains(f.Support, key):
+			s.support[key] = true
+		default:
+			told = false
+		}
+		if slices.Contains(f.URL, key) || slices.Contains(f.User, key) {
+			told = true
+			if values == nil {
+				values = text.Assignments(window)
+			}
+			if slices.Contains(f.URL, key) {
+				if ind.readURL(&s, value, text.Resolve(value, values)) {
+					s.show = m[2]
+				}
+			} else {
+				s.readUser(ind, value)
+			}
+		}
+		if told && s.first < 0 {
+			s.first = m[2]
+		}
+	}
+	if s.first >= 0 && s.show == 0 {
+		s.show = s.first
+	}
+	s.first = max(s.first, 0)
+	return s
+}
+
+func (ind *Indicator) readURL(s *signs, raw, value string) bool {
+	lower := strings.ToLower(value)
+	if ind.isTemplate(lower) {
+		s.template = true
+		return false
+	}
+	scheme, _, has := strings.Cut(lower, "://")
+	pool := slices.ContainsFunc(ind.rules.Schemes, func(p string) bool { return strings.HasPrefix(scheme, p) })
+	if has && !pool {
+		return false
+	}
+	e, ok := text.ParseEndpoint(value)
+	switch {
+	case ok && e.Placeholder():
+		s.template = true
+	case ok && (e.Port > 0 || pool):
+		s.pool = true
+	case strings.HasPrefix(raw, "$"), strings.HasPrefix(raw, "{"), strings.Contains(strings.ToUpper(raw), "POOL") && raw == strings.ToUpper(raw):
+		s.pool = true // a variable: filled in at run time
+	default:
+		return false
+	}
+	return s.pool
+}
+
+func (s *signs) readUser(ind *Indicator, value string) {
+	switch {
+	case value == "" || value == "null" || value == "None":
+	case ind.isTemplate(strings.ToLower(value)):
+		s.template = true
+	default:
+		s.user = true
+	}
+}
+
+func (ind *Indicator) isTemplate(lower string) bool {
+	return slices.ContainsFunc(ind.rules.Templates, func(t string) bool { return strings.Contains(lower, t) })
+}
+
+// weigh: distinctive keys make it the family's configuration, pool and account make it an active one.
+func (s signs) weigh(f *Family) (trust.Strength, string) {
+	special, all := len(s.distinctive), len(s.distinctive)+len(s.support)
+	active := s.pool && s.user
+	switch {
+	case active && special >= 1 && all >= 3, active && special >= 3:
+		return trust.Proof, fmt.Sprintf("is a configuration of %s with pool and account filled in", f.Name)
+	case active && all >= 3:
+		return trust.Strong, fmt.Sprintf("looks like a configuration of %s with pool and account filled in", f.Name)
+	case special >= 3, special >= 1 && all >= 6:
+		return trust.Weak, fmt.Sprintf("is a configuration of %s without pool or account", f.Name)
+	}
+	return trust.Context, ""
+}

@@ -1,0 +1,102 @@
+package minerconfig
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/indicator"
+	"github.com/safepull/safepull/trust/indicator/indicatortest"
+)
+
+func rules(t testing.TB) Rules {
+	t.Helper()
+	var r Rules
+	indicatortest.Decode(t, name, &r)
+	return r
+}
+
+// full has the shape of a whole configuration.
+func full(url, user string) string {
+	return fmt.Sprintf(`{
+    // tolerant
+    "autosave": true, "background": false, "colors": true,
+    "randomx": {"init": -1, "1gb-pages": false, "rdmsr": true, "wrmsr": true, "scratchpad_prefetch_mode": 1},
+    "cpu": {"enabled": true, "huge-pages": true, "huge-pages-jit": false, "hw-aes": null, "max-threads-hint": 100},
+    "donate-level": 1, "donate-over-proxy": 1,
+    "pools": [{"algo": null, "coin": null, "url": "%s", "user": "%s", "pass": "x", "rig-id": null, "nicehash": false, "keepalive": false,}],
+    "print-time": 60, "health-print-time": 60,
+}`, url, user)
+}
+
+func samples() []indicatortest.Sample {
+	script, text, exe := trust.KindScript, trust.KindText, trust.KindExecutable
+	escaped := strings.ReplaceAll(`{"pools":[{"url":"203.0.113.7:3333","user":"w","pass":"x","keepalive":true}],"donate-level":0}`, `"`, `\"`)
+	return []indicatortest.Sample{
+		{Name: "whole", Path: "opt/x/config.json", Kind: text, Content: full("203.0.113.7:3333", "w"), Want: trust.Proof},
+		{Name: "whole-url", Path: "opt/x/c", Kind: text, Content: full("stratum+ssl://gulf.pool.invalid:443", "w"), Want: trust.Proof},
+		{Name: "short", Path: "opt/c.json", Kind: text, Content: `{"pools":[{"url":"203.0.113.7:3333","user":"w","pass":"x"}],"donate-level":0}`, Want: trust.Proof},
+		{Name: "shortest", Path: "opt/c.json", Kind: text, Content: `{"pools":[{"url":"203.0.113.7:3333","user":"w","pass":"x","tls":true}]}`, Want: trust.Strong},
+		{Name: "template", Path: "opt/c.json", Kind: text, Content: full("donate.v2.xmrig.com:3333", "YOUR_WALLET_ADDRESS"), Want: trust.Weak},
+		{Name: "heredoc", Path: "run.sh", Kind: script, Content: "cat > /tmp/c.json <<EOF\n" + full("$POOL", "$WALLET") + "\nEOF\n", Want: trust.Proof},
+		{Name: "echo", Path: "run.sh", Kind: script, Content: `echo "` + escaped + `" > c.json`, Want: trust.Proof},
+		{Name: "python", Path: "dao.py", Kind: script, Content: "POOL = '203.0.113.7:3333'\ncfg = {'autosave': False, 'donate-level': 1, 'cpu': {'max-threads-hint': 50},\n 'pools': [{'url': POOL, 'user': WALLET, 'pass': 'x'}]}\n", Want: trust.Proof},
+		{Name: "in-program", Path: "bin/x", Kind: exe, Content: "\x7fELF\x00" + full("203.0.113.7:3333", "w") + "\x00", Want: trust.Proof},
+		{Name: "stak", Path: "opt/pools.txt", Kind: text, Content: "\"pool_list\" :\n[\n{\"pool_address\" : \"203.0.113.7:3333\", \"wallet_address\" : \"w\", \"rig_id\" : \"\", \"use_nicehash\" : false, \"pool_weight\" : 1 },\n],", Want: trust.Proof},
+		{Name: "source", Path: "src/config_test.go", Kind: text, Content: full("203.0.113.7:3333", "w"), Want: trust.Weak, IfRun: trust.Proof},
+		{Name: "nanominer", Path: "opt/config.ini", Kind: text, Content: "[RandomX]\nwallet = w\nrigName = r\ncoin = XMR\nsortPools = false\npool1 = 203.0.113.7:3333\n", Want: trust.Proof},
+	}
+}
+
+func TestIndicator(t *testing.T) {
+	t.Parallel()
+	ind, err := New(rules(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, text, exe := trust.KindScript, trust.KindText, trust.KindExecutable
+	indicatortest.Run(t, ind, samples(), []indicatortest.Twin{
+		{Name: "documentation", Path: "usr/share/doc/xmrig/config.md", Kind: text, Content: full("203.0.113.7:3333", "w")},
+		{Name: "database-pools", Path: "app/db.json", Kind: text, Content: `{"pools":[{"url":"postgres://db.local:5432/x","user":"app","pass":"x","tls":true}],"retries":5,"cpu":1}`},
+		{Name: "web-service", Path: "app/c.json", Kind: text, Content: `{"pools":[{"url":"https://api.invalid:8443","user":"app","pass":"x"}],"colors":true,"watch":true,"background":"x","threads":4}`},
+		{Name: "one-key", Path: "a.py", Kind: script, Content: `if "donate-level" in cfg or cfg.get("rig-id"): print("miner configuration!")`},
+		{Name: "detector", Path: "scan.sh", Kind: script, Content: "grep -q '\"donate-level\":' $f && grep -q '\"pools\"' $f && alert"},
+		{Name: "swimming", Path: "a.json", Kind: text, Content: `{"pools":["north","south"],"url":"x","user":"bob"}`},
+		{Name: "keys-in-program", Path: "bin/x", Kind: exe, Content: "\x7fELF\x00donate-level\x00pools\x00url\x00user\x00rig-id\x00nicehash\x00"},
+		{Name: "load-balancer", Path: "lb.yaml", Kind: text, Content: "'pools':\n - url: backend.local:8080\n   weight: 3\n"},
+		{Name: "empty-keys", Path: "a.json", Kind: text, Content: `{"donate-level":1}`},
+	})
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*Rules){
+		"nothing": func(r *Rules) { *r = Rules{} },
+		"short": func(r *Rules) {
+			r.Families = []Family{{Name: "x", Wake: []string{"pools"}, Distinctive: []string{"a"}, URL: []string{"u"}, User: []string{"u"}}}
+		},
+		"no-url": func(r *Rules) {
+			r.Families = []Family{{Name: "x", Wake: []string{"pools-"}, Distinctive: []string{"a"}}}
+		},
+	} {
+		r := rules(t)
+		change(&r)
+		if _, err := New(r); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func FuzzHit(f *testing.F) {
+	ind, err := New(rules(f))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, s := range samples() {
+		f.Add([]byte(s.Content))
+	}
+	f.Fuzz(func(_ *testing.T, in []byte) {
+		indicatortest.Inspect(ind, indicator.File{Path: "x.json", Kind: trust.KindText}, in, indicatortest.Drive{})
+	})
+}

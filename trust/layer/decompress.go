@@ -1,0 +1,112 @@
+package layer
+
+import (
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/safepull/safepull/trust"
+)
+
+// compression is how the bytes of a blob are packed; its media type has no say, as it has none in engines.
+type compression int
+
+const (
+	plain compression = iota
+	gzipped
+	zstandard
+	bzipped
+	xzipped
+)
+
+// headBytes are looked at to tell what a blob is: one block of a tar archive.
+const headBytes = 512
+
+// head is how a blob begins: at most headBytes.
+type head []byte
+
+// compression looks for the same magic bytes as the engines do.
+func (h head) compression() compression {
+	switch {
+	case bytes.HasPrefix(h, []byte{0x1f, 0x8b, 0x08}):
+		return gzipped
+	case bytes.HasPrefix(h, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return zstandard
+	case len(h) >= 8 && binary.LittleEndian.Uint32(h)&^0xf == 0x184d2a50: // a skippable frame
+		return zstandard
+	case bytes.HasPrefix(h, []byte("BZh")):
+		return bzipped
+	case bytes.HasPrefix(h, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
+		return xzipped
+	}
+	return plain
+}
+
+// isTar reports whether h is the header of a tar entry: its checksum holds, counted in either of the usual ways.
+func (h head) isTar() bool {
+	const at, length = 148, 8
+	if len(h) < headBytes {
+		return false
+	}
+	var unsigned, signed, want int64
+	for i, c := range h[:headBytes] {
+		if i >= at && i < at+length {
+			c = ' '
+		}
+		unsigned += int64(c)
+		signed += int64(int8(c))
+	}
+	for _, c := range bytes.Trim(h[at:at+length], " \x00") {
+		if c < '0' || c > '7' {
+			return false
+		}
+		want = want*8 + int64(c-'0')
+	}
+	return want == unsigned || want == signed
+}
+
+// decompressor turns packed bytes into plain ones and returns io.EOF only where the packed bytes end as they should.
+// It need not bound its output, but must read all of its input to the end; it may panic and starts no goroutine.
+type decompressor func(packed *bufio.Reader, limits Limits) (io.ReadCloser, error)
+
+// decompressors is the one place that knows which implementation reads what.
+var decompressors = map[compression]decompressor{
+	plain:     func(r *bufio.Reader, _ Limits) (io.ReadCloser, error) { return io.NopCloser(r), nil },
+	gzipped:   func(r *bufio.Reader, _ Limits) (io.ReadCloser, error) { return gzip.NewReader(r) },
+	bzipped:   func(r *bufio.Reader, _ Limits) (io.ReadCloser, error) { return io.NopCloser(bzip2.NewReader(r)), nil },
+	zstandard: openZstd,
+	xzipped: func(*bufio.Reader, Limits) (io.ReadCloser, error) {
+		return nil, fmt.Errorf("%w: xz compression", trust.ErrUnsupported)
+	},
+}
+
+func openZstd(r *bufio.Reader, limits Limits) (io.ReadCloser, error) {
+	d, err := zstd.NewReader(r,
+		zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(uint64(max(limits.Window, zstd.MinWindowSize))))
+	if err != nil {
+		return nil, err
+	}
+	return d.IOReadCloser(), nil
+}
+
+// classify tells what an error of a decompressor means.
+func classify(err error) error {
+	switch {
+	case errors.Is(err, trust.ErrLimit), errors.Is(err, trust.ErrUnsupported), errors.Is(err, trust.ErrMalformed):
+		return err
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		return exceeded("zstd frame: %v", err)
+	case errors.Is(err, zstd.ErrUnknownDictionary):
+		return fmt.Errorf("%w: zstd frame: %v", trust.ErrUnsupported, err)
+	}
+	return malformed("compressed data: %v", err)
+}

@@ -1,0 +1,67 @@
+package layer
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/safepull/safepull/trust"
+)
+
+type hostile func([]byte) (int, error)
+
+func (h hostile) Read(p []byte) (int, error) { return h(p) }
+
+// Whatever a decompressor does wrong on hostile bytes is the content's fault, never a crash or a clean answer.
+func TestStreamOfAFailingDecompressor(t *testing.T) {
+	t.Parallel()
+	for name, dec := range map[string]hostile{
+		"panics":   func([]byte) (int, error) { var table []int; return table[len(table)], nil },
+		"negative": func([]byte) (int, error) { return -1, nil },
+		"too-many": func(p []byte) (int, error) { return len(p) + 1, nil },
+		"cut":      func([]byte) (int, error) { return 0, io.ErrUnexpectedEOF },
+		"leaves":   func([]byte) (int, error) { return 0, io.EOF }, // packed bytes are left
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			src := &source{ctx: t.Context(), r: strings.NewReader("left"), hash: sha256.New()}
+			src.want.Size = 4
+			s := &stream{ctx: t.Context(), src: src, packed: bufio.NewReader(src), dec: dec, hash: sha256.New(), limits: DefaultLimits()}
+			for range 2 {
+				if n, err := s.Read(make([]byte, 16)); n != 0 || !errors.Is(err, trust.ErrMalformed) {
+					t.Errorf("%d, %v", n, err)
+				}
+			}
+		})
+	}
+}
+
+func TestHead(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		head string
+		want compression
+	}{
+		"empty": {"", plain}, "text": {"#!/bin/sh\n", plain}, "gzip": {"\x1f\x8b\x08", gzipped}, "gzip-cut": {"\x1f\x8b", plain},
+		"gzip-other-method": {"\x1f\x8b\x07", plain}, "zstd": {"\x28\xb5\x2f\xfd", zstandard}, "bzip2": {"BZh9", bzipped},
+		"skippable": {"\x50\x2a\x4d\x18\x00\x00\x00\x00", zstandard}, "skippable-last": {"\x5f\x2a\x4d\x18\x00\x00\x00\x00", zstandard},
+		"skippable-cut": {"\x50\x2a\x4d\x18\x00\x00\x00", plain}, "not-skippable": {"\x60\x2a\x4d\x18\x00\x00\x00\x00", plain},
+		"xz": {"\xfd7zXZ\x00", xzipped},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := head(tc.head).compression(); got != tc.want {
+				t.Errorf("got %d, want %d", got, tc.want)
+			}
+			if head(tc.head).isTar() {
+				t.Error("too short to be a tar header")
+			}
+		})
+	}
+	if head(make([]byte, headBytes)).isTar() {
+		t.Error("zeros are no tar header")
+	}
+}
