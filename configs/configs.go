@@ -1,0 +1,26 @@
+// Package configs embeds the defaults that safepull ships: the policy, the trust lists, the rules and the proxy's
+// configuration. It only embeds; what the files mean, the packages that load them say.
+package configs
+
+import (
+	"bytes"
+	_ "embed"
+)
+
+var (
+	//go:embed policy/default.yaml
+	policyDefault []byte
+	//go:embed trust/default.yaml
+	trustDefault []byte
+	//go:embed proxy/default.yaml
+	proxyDefault []byte
+)
+
+// DefaultPolicy is the policy in force where nobody names another one.
+func DefaultPolicy() []byte { return bytes.Clone(policyDefault) }
+
+// DefaultTrust is the trust list that is in force beside the user's own.
+func DefaultTrust() []byte { return bytes.Clone(trustDefault) }
+
+// DefaultProxy is the proxy's configuration with every key and its default.
+func DefaultProxy() []byte { return bytes.Clone(proxyDefault) }

@@ -1,0 +1,181 @@
+// Package inspect reads manifests and image configurations: it says what a manifest is, which of its contents the
+// laws of the gate refuse outright, and which strings of the configuration may show signs of mining.
+// It reads bytes that it is given and fetches nothing.
+package inspect
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/safepull/safepull/trust"
+)
+
+// Limits on what a registry may hand us. They bound memory and the number of questions one manifest can raise.
+const (
+	// MaxManifest is the distribution specification's own advice for the size of manifests, in bytes.
+	MaxManifest = 4 << 20
+	// MaxConfig bounds an image configuration, in bytes.
+	MaxConfig = 8 << 20
+	// MaxLayers bounds the layers of one image; engines refuse far fewer (overlay stops at 128).
+	MaxLayers = 512
+	// MaxChildren bounds the manifests of one index.
+	MaxChildren = 512
+)
+
+// Media types that Docker defines and the image specification's package does not name.
+const (
+	DockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	DockerIndex    = "application/vnd.docker.distribution.manifest.list.v2+json"
+	DockerConfig   = "application/vnd.docker.container.image.v1+json"
+)
+
+// Kind says what a manifest describes.
+type Kind string
+
+// The kinds of manifest.
+const (
+	// Image has a configuration that an engine can run.
+	Image Kind = "image"
+	// Index lists manifests, usually one for each platform.
+	Index Kind = "index"
+	// Artifact is anything else: signatures, attestations, charts. It is inspected as data.
+	Artifact Kind = "artifact"
+)
+
+// Manifest is a parsed manifest or index.
+type Manifest struct {
+	Kind      Kind
+	MediaType string
+	// Config and Layers are those of an image or artifact; Children those of an index.
+	Config   ocispec.Descriptor
+	Layers   []ocispec.Descriptor
+	Children []ocispec.Descriptor
+	// Refused says which laws of the gate the manifest breaks, one sentence each: such a manifest is never served.
+	Refused []string
+	// Annotations of the manifest, for inspection as text.
+	Annotations map[string]string
+}
+
+// manifestDocument is the union of an image manifest and an index, so that a document that is both is seen as both.
+type manifestDocument struct {
+	SchemaVersion int                  `json:"schemaVersion"`
+	MediaType     string               `json:"mediaType"`
+	ArtifactType  string               `json:"artifactType"`
+	Config        *ocispec.Descriptor  `json:"config"`
+	Layers        []ocispec.Descriptor `json:"layers"`
+	Manifests     []ocispec.Descriptor `json:"manifests"`
+	Subject       *ocispec.Descriptor  `json:"subject"`
+	Annotations   map[string]string    `json:"annotations"`
+	FSLayers      json.RawMessage      `json:"fsLayers"`
+}
+
+// ParseManifest reads a manifest or index. The media type is the one that it was announced with (a descriptor's, or a
+// registry's Content-Type); it may be empty when nobody said. Errors wrap trust.ErrMalformed, trust.ErrUnsupported or
+// trust.ErrLimit. Source: image specification 1.1, manifest.md and image-index.md; Docker image manifest v2 schema 2.
+func ParseManifest(body []byte, mediaType string) (Manifest, error) {
+	if len(body) > MaxManifest {
+		return Manifest{}, fmt.Errorf("manifest has %d bytes, more than %d: %w", len(body), MaxManifest, trust.ErrLimit)
+	}
+	var doc manifestDocument
+	if err := strictJSON(body, &doc); err != nil {
+		return Manifest{}, fmt.Errorf("manifest: %w", err)
+	}
+	if doc.FSLayers != nil || doc.SchemaVersion == 1 {
+		return Manifest{}, fmt.Errorf("manifest has schema version 1, which engines no longer pull: %w", trust.ErrUnsupported)
+	}
+	if doc.SchemaVersion != 2 {
+		return Manifest{}, fmt.Errorf("manifest has schema version %d, expected 2: %w", doc.SchemaVersion, trust.ErrUnsupported)
+	}
+	m := Manifest{MediaType: doc.MediaType, Annotations: doc.Annotations}
+	if m.MediaType == "" {
+		m.MediaType = plainMediaType(mediaType)
+	}
+	if said := plainMediaType(mediaType); said != "" && said != m.MediaType {
+		m.Refused = append(m.Refused, fmt.Sprintf("the manifest calls itself %q but was announced as %q", m.MediaType, said))
+	}
+	return m.fill(doc)
+}
+
+// fill decides what the document is and copies what belongs to that.
+func (m Manifest) fill(doc manifestDocument) (Manifest, error) {
+	hasImage := doc.Config != nil || doc.Layers != nil
+	if hasImage && doc.Manifests != nil {
+		return m, fmt.Errorf("manifest is an image and an index at once, so that clients could read it differently: %w", trust.ErrMalformed)
+	}
+	switch {
+	case doc.Manifests != nil || isIndex(m.MediaType):
+		if m.MediaType != "" && !isIndex(m.MediaType) {
+			return m, fmt.Errorf("manifest of type %q lists manifests: %w", m.MediaType, trust.ErrMalformed)
+		}
+		m.Kind, m.Children = Index, doc.Manifests
+		if len(m.Children) > MaxChildren {
+			return m, fmt.Errorf("index lists %d manifests, more than %d: %w", len(m.Children), MaxChildren, trust.ErrLimit)
+		}
+		if m.MediaType == "" {
+			m.MediaType = ocispec.MediaTypeImageIndex
+		}
+	case doc.Config != nil:
+		if m.MediaType != "" && m.MediaType != ocispec.MediaTypeImageManifest && m.MediaType != DockerManifest {
+			return m, fmt.Errorf("manifest media type %q is not known here: %w", m.MediaType, trust.ErrUnsupported)
+		}
+		m.Kind, m.Config, m.Layers = Artifact, *doc.Config, doc.Layers
+		if IsImageConfig(doc.Config.MediaType) {
+			m.Kind = Image
+		}
+		if len(m.Layers) > MaxLayers {
+			return m, fmt.Errorf("manifest has %d layers, more than %d: %w", len(m.Layers), MaxLayers, trust.ErrLimit)
+		}
+		if m.MediaType == "" {
+			m.MediaType = ocispec.MediaTypeImageManifest
+		}
+	default:
+		return m, fmt.Errorf("manifest has neither a config nor manifests: %w", trust.ErrMalformed)
+	}
+	return m, m.checkDescriptors(doc)
+}
+
+// checkDescriptors applies the laws that hold for every descriptor: a digest that we can verify, a size, no URLs, and
+// inline data that is what the digest says.
+func (m *Manifest) checkDescriptors(doc manifestDocument) error {
+	descriptors := append(append([]ocispec.Descriptor{}, m.Layers...), m.Children...)
+	if m.Kind != Index {
+		descriptors = append(descriptors, m.Config)
+	}
+	if doc.Subject != nil {
+		descriptors = append(descriptors, *doc.Subject)
+	}
+	for _, d := range descriptors {
+		if d.Digest.Algorithm() != digest.SHA256 || d.Digest.Validate() != nil {
+			return fmt.Errorf("descriptor digest %q is not a sha256 digest: %w", trust.Sanitise(string(d.Digest), 80), trust.ErrUnsupported)
+		}
+		if d.Size < 0 {
+			return fmt.Errorf("descriptor %s has the size %d: %w", d.Digest, d.Size, trust.ErrMalformed)
+		}
+		if len(d.URLs) > 0 {
+			m.Refused = append(m.Refused, fmt.Sprintf("the descriptor of %s carries URLs, which clients fetch directly, past every check", d.Digest))
+		}
+		if len(d.Data) > 0 && (int64(len(d.Data)) != d.Size || digest.FromBytes(d.Data) != d.Digest) {
+			m.Refused = append(m.Refused, fmt.Sprintf("the inline data of %s is not what its digest and size say", d.Digest))
+		}
+	}
+	return nil
+}
+
+// IsImageConfig reports whether engines take a config of this media type for that of a runnable image.
+func IsImageConfig(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageConfig || mediaType == DockerConfig
+}
+
+func isIndex(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageIndex || mediaType == DockerIndex
+}
+
+// plainMediaType is a media type without parameters.
+func plainMediaType(s string) string {
+	s, _, _ = strings.Cut(s, ";")
+	return strings.TrimSpace(s)
+}

@@ -1,0 +1,185 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/closure"
+	"github.com/safepull/safepull/trust/inspect"
+)
+
+// The names of questions, as Evidence has them. A layer's name is "layer N DIGEST".
+const (
+	askTrustLists = "trust lists"
+	askManifest   = "manifest"
+	askConfig     = "config"
+	askLayers     = "layers"
+)
+
+// inquiry is one judgement while it goes on. It collects evidence; it decides nothing.
+type inquiry struct {
+	judge    *Judge
+	ref      trust.Reference
+	src      trust.Source
+	evidence trust.Evidence
+	manifest inspect.Manifest
+	config   inspect.Config
+	runs     closure.Closure
+	blobs    []trust.Blob
+	// passing is set when what was found lies in the transport and not in the content.
+	passing bool
+}
+
+func newEvidence(ref trust.Reference, standing trust.Standing) trust.Evidence {
+	return trust.Evidence{
+		Reference: ref, Manifest: ref.Digest, Standing: standing,
+		Findings: []trust.Finding{}, Answered: []string{},
+		Unanswered: map[string]string{}, NotAsked: map[string]string{},
+	}
+}
+
+// run asks the questions, cheapest first. Its error means that there is no evidence to decide on.
+func (c *inquiry) run(ctx context.Context) error {
+	c.answered(askTrustLists)
+	if c.evidence.Standing.Denied() {
+		for _, q := range []string{askManifest, askConfig, askLayers} {
+			c.evidence.NotAsked[q] = "the trust lists deny the image, and nothing could change that"
+		}
+		return nil
+	}
+	for _, ask := range []func(context.Context) (bool, error){c.askManifest, c.askConfig, c.askLayers} {
+		if goOn, err := ask(ctx); err != nil || !goOn {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *inquiry) askManifest(ctx context.Context) (bool, error) {
+	desc, err := c.src.Resolve(ctx, c.ref)
+	if err != nil {
+		return false, fmt.Errorf("resolve %s: %w", c.ref, err)
+	}
+	if desc.Digest != c.ref.Digest {
+		return false, fmt.Errorf("resolve %s: the source answered with %s: %w", c.ref, desc.Digest, trust.ErrIntegrity)
+	}
+	body, err := c.read(ctx, desc, inspect.MaxManifest)
+	if err == nil {
+		c.manifest, err = inspect.ParseManifest(body, desc.MediaType)
+	}
+	if err != nil {
+		return false, c.unanswered(askManifest, err)
+	}
+	if c.manifest.Kind == inspect.Index {
+		return false, fmt.Errorf("judge %s: it is an index: its manifests are judged one by one: %w", c.ref, trust.ErrUnsupported)
+	}
+	c.evidence.Integrity = append(c.evidence.Integrity, c.manifest.Refused...)
+	text := c.manifest.AnnotationText()
+	c.found(c.judge.Scanner.Text(c.ref.Digest, text.Path, text.Kind, []byte(text.Body)))
+	c.blobs = append(c.blobs, blob(c.manifest.Config))
+	for _, l := range c.manifest.Layers {
+		c.blobs = append(c.blobs, blob(l))
+	}
+	c.answered(askManifest)
+	return true, nil
+}
+
+func blob(d ocispec.Descriptor) trust.Blob {
+	return trust.Blob{Digest: d.Digest, Size: d.Size, MediaType: d.MediaType}
+}
+
+func (c *inquiry) askConfig(ctx context.Context) (bool, error) {
+	if c.manifest.Kind == inspect.Artifact {
+		found, err := c.content(ctx, c.manifest.Config)
+		c.found(found.Findings)
+		if err != nil {
+			return true, c.unanswered(askConfig, err)
+		}
+		c.answered(askConfig)
+		return true, nil
+	}
+	body, err := c.read(ctx, c.manifest.Config, inspect.MaxConfig)
+	if err == nil {
+		c.config, err = inspect.ParseConfig(body)
+	}
+	if err != nil {
+		return true, c.unanswered(askConfig, err)
+	}
+	c.evidence.Platform = c.config.Platform()
+	c.runs = closure.Of(c.config)
+	for _, text := range c.config.Texts() {
+		c.found(c.judge.Scanner.Text(c.manifest.Config.Digest, text.Path, text.Kind, []byte(text.Body)))
+	}
+	c.evidence.Integrity = append(c.evidence.Integrity, c.countMismatch()...)
+	c.answered(askConfig)
+	return true, nil
+}
+
+// countMismatch says when the config names another number of layers than the manifest. Signatures and attestations
+// may do as they like: no engine unpacks them.
+func (c *inquiry) countMismatch() []string {
+	if len(c.config.DiffIDs) == len(c.manifest.Layers) {
+		return nil
+	}
+	for _, l := range c.manifest.Layers {
+		if inspect.TreatmentOf(l.MediaType) != inspect.Data {
+			return []string{fmt.Sprintf("the manifest has %d layers but the image config lists %d", len(c.manifest.Layers), len(c.config.DiffIDs))}
+		}
+	}
+	return nil
+}
+
+// read reads a small document whole.
+func (c *inquiry) read(ctx context.Context, desc ocispec.Descriptor, limit int64) ([]byte, error) {
+	if desc.Size > limit {
+		return nil, fmt.Errorf("%s has %d bytes, more than %d: %w", desc.Digest, desc.Size, limit, trust.ErrLimit)
+	}
+	r, err := c.src.Fetch(ctx, c.ref, desc)
+	if err != nil {
+		return nil, fmt.Errorf("fetch %s: %w", desc.Digest, err)
+	}
+	body, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if closeErr := r.Close(); err == nil && closeErr != nil {
+		err = closeErr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", desc.Digest, err)
+	}
+	// Sources promise this; the judgement rests on it, so it is not taken on trust.
+	if int64(len(body)) > limit || digest.FromBytes(body) != desc.Digest {
+		return nil, fmt.Errorf("%s: the bytes have the digest %s: %w", desc.Digest, digest.FromBytes(body), trust.ErrIntegrity)
+	}
+	return body, nil
+}
+
+func (c *inquiry) answered(question string) {
+	c.evidence.Answered = append(c.evidence.Answered, question)
+}
+
+// unanswered files an error under its question when it says what the content is; any other error is returned, because
+// the source broke and asking again may answer.
+func (c *inquiry) unanswered(question string, err error) error {
+	switch {
+	case errors.Is(err, trust.ErrIntegrity):
+		c.evidence.Integrity = append(c.evidence.Integrity, trust.Sanitise(fmt.Sprintf("%s: %v", question, err), 400))
+		c.passing = true
+	case errors.Is(err, trust.ErrLimit), errors.Is(err, trust.ErrMalformed), errors.Is(err, trust.ErrUnsupported):
+		c.evidence.Unanswered[question] = trust.Sanitise(err.Error(), 400)
+	default:
+		return fmt.Errorf("judge %s: %s: %w", c.ref, question, err)
+	}
+	return nil
+}
+
+// found adds findings with the strength that they have in this image.
+func (c *inquiry) found(findings []trust.Finding) {
+	for _, f := range findings {
+		c.evidence.Findings = append(c.evidence.Findings, c.runs.Weigh(f))
+	}
+}

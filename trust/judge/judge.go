@@ -1,0 +1,191 @@
+// Package judge asks every question about an image once, cheapest first, and remembers the answers. What is asked and
+// how, other packages know: trust/namespace, trust/inspect, trust/scan, trust/closure. What the answers mean,
+// trust/policy says.
+package judge
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/safepull/safepull/trust"
+)
+
+// Scanner inspects content. trust/scan implements it.
+type Scanner interface {
+	// Key changes whenever the same content could show something else.
+	Key() digest.Digest
+	// Layer and Data read the blob to its end. Errors that wrap trust.ErrIntegrity, ErrLimit, ErrMalformed or
+	// ErrUnsupported say what the content is, and come with the findings so far; any other error is the reader's own.
+	Layer(context.Context, io.Reader, ocispec.Descriptor) (trust.Inspection, error)
+	Data(context.Context, io.Reader, ocispec.Descriptor) (trust.Inspection, error)
+	// Text inspects one string of a configuration.
+	Text(blob digest.Digest, path string, kind trust.Kind, body []byte) []trust.Finding
+}
+
+// Policy decides. It must be pure. trust/policy implements it.
+type Policy interface {
+	Decide(trust.Evidence) (trust.Action, []string)
+	Digest() digest.Digest
+}
+
+// Lists are the trust lists in force. trust/namespace implements it.
+type Lists interface {
+	Match(trust.Reference, time.Time) trust.Standing
+	Digest() digest.Digest
+}
+
+// Memory keeps what was found and decided. trust/store/sqlite implements it.
+type Memory interface {
+	Inspection(ctx context.Context, blob, key digest.Digest) (trust.Inspection, bool, error)
+	KeepInspection(ctx context.Context, blob, key digest.Digest, found trust.Inspection) error
+	Verdict(ctx context.Context, key digest.Digest) (trust.Verdict, bool, error)
+	// KeepVerdict with an empty key keeps the verdict to be explained by its ID only.
+	KeepVerdict(ctx context.Context, key digest.Digest, v trust.Verdict) error
+}
+
+// Options are what a judge needs; those above the blank line are required.
+type Options struct {
+	Scanner Scanner
+	Policy  Policy
+	Lists   Lists
+	Memory  Memory
+
+	// LayersInWork bounds the layers that are inspected at one time by all judgements together, because each may need
+	// 64 MiB. Zero means 4.
+	LayersInWork int
+	// Recent is how many verdicts are kept in process memory in front of Memory. Zero means 4096.
+	Recent int
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Judge implements trust.Judge. It may be used by any number of goroutines.
+type Judge struct {
+	Options
+	layers *semaphore.Weighted
+	recent *lru.Cache[digest.Digest, trust.Verdict]
+	flight flight
+}
+
+// New makes a judge.
+func New(o Options) (*Judge, error) {
+	if o.Scanner == nil || o.Policy == nil || o.Lists == nil || o.Memory == nil {
+		return nil, errors.New("judge: scanner, policy, lists and memory are required")
+	}
+	if o.LayersInWork <= 0 {
+		o.LayersInWork = 4
+	}
+	if o.Recent <= 0 {
+		o.Recent = 4096
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	recent, err := lru.New[digest.Digest, trust.Verdict](o.Recent)
+	if err != nil {
+		return nil, fmt.Errorf("judge: %w", err)
+	}
+	return &Judge{Options: o, layers: semaphore.NewWeighted(int64(o.LayersInWork)), recent: recent}, nil
+}
+
+// Standing is what the trust lists say about a reference now.
+func (j *Judge) Standing(ref trust.Reference) trust.Standing { return j.Lists.Match(ref, j.Now()) }
+
+// Remembered is the verdict on a digest that still holds under the current ruleset, policy and trust lists.
+func (j *Judge) Remembered(ctx context.Context, ref trust.Reference) (trust.Verdict, bool, error) {
+	return j.remembered(ctx, ref, j.key(ref, j.Standing(ref)))
+}
+
+func (j *Judge) remembered(ctx context.Context, ref trust.Reference, key digest.Digest) (trust.Verdict, bool, error) {
+	v, ok := j.recent.Get(key)
+	if !ok {
+		var err error
+		if v, ok, err = j.Memory.Verdict(ctx, key); err != nil {
+			return trust.Verdict{}, false, fmt.Errorf("read remembered verdict: %w", err)
+		}
+	}
+	if !ok || v.Manifest != ref.Digest || v.Passing || v.Action.Severity() > trust.Block.Severity() ||
+		!v.Until.IsZero() && !v.Until.After(j.Now()) {
+		return trust.Verdict{}, false, nil
+	}
+	j.recent.Add(key, v)
+	v.Reference = ref
+	return v, true, nil
+}
+
+// key names a question: this digest under this name (and tag, where a rule looks at it), ruleset, policy and lists.
+func (j *Judge) key(ref trust.Reference, standing trust.Standing) digest.Digest {
+	tag := ""
+	if standing.TagMatters {
+		tag = ref.Tag
+	}
+	return digest.FromString(strings.Join([]string{
+		"verdict 1", ref.Name(), tag, ref.Digest.String(),
+		j.Scanner.Key().String(), j.Policy.Digest().String(), j.Lists.Digest().String(),
+	}, "\n"))
+}
+
+// Judge decides about the manifest that ref's digest names. An error means that no verdict was reached: the source
+// broke, the memory failed, the context ended. Nothing may be served then.
+func (j *Judge) Judge(ctx context.Context, ref trust.Reference, src trust.Source) (trust.Verdict, error) {
+	if err := ref.Digest.Validate(); err != nil {
+		return trust.Verdict{}, fmt.Errorf("judge %s: the reference has no digest: %w", ref, err)
+	}
+	start := j.Now()
+	standing := j.Lists.Match(ref, start)
+	key := j.key(ref, standing)
+	if v, ok, err := j.remembered(ctx, ref, key); ok || err != nil {
+		return v, err
+	}
+	c := &inquiry{judge: j, ref: ref, src: src, evidence: newEvidence(ref, standing)}
+	if err := c.run(ctx); err != nil {
+		return trust.Verdict{}, err
+	}
+	return j.conclude(ctx, key, start, c)
+}
+
+// conclude decides, and keeps the verdict before anybody can act on it.
+func (j *Judge) conclude(ctx context.Context, key digest.Digest, start time.Time, c *inquiry) (trust.Verdict, error) {
+	action, reasons := j.Policy.Decide(c.evidence)
+	if action.Severity() > trust.Block.Severity() {
+		return trust.Verdict{}, fmt.Errorf("judge %s: the policy answered %q, which is no action", c.ref, action)
+	}
+	v := trust.Verdict{
+		ID: verdictID(key, start), Reference: c.ref, Manifest: c.ref.Digest,
+		Ruleset: j.Scanner.Key(), Policy: j.Policy.Digest(), TrustLists: j.Lists.Digest(),
+		Action: action, Reasons: reasons, Evidence: c.evidence, At: start, Until: c.evidence.Standing.Until,
+		Duration: j.Now().Sub(start), Blobs: c.blobs, Passing: c.passing,
+	}
+	if v.Passing {
+		key = ""
+	}
+	if err := j.Memory.KeepVerdict(ctx, key, v); err != nil {
+		return trust.Verdict{}, fmt.Errorf("keep the verdict on %s: %w", c.ref, err)
+	}
+	if key != "" {
+		j.recent.Add(key, v)
+	}
+	return v, nil
+}
+
+// verdictID is short enough to be read out and long enough (50 bits) not to meet another one.
+func verdictID(key digest.Digest, at time.Time) string {
+	// Crockford's base 32: no letters that look like digits.
+	const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", key, at.UnixNano()))
+	id := make([]byte, 10)
+	for i := range id {
+		id[i] = alphabet[sum[i]%32]
+	}
+	return "SP-" + string(id)
+}

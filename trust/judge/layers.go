@@ -1,0 +1,198 @@
+package judge
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/inspect"
+)
+
+type answer struct {
+	found trust.Inspection
+	err   error
+}
+
+// askLayers inspects the layers, smallest first and several at a time. Their answers are taken in that order, and the
+// work ends as soon as the policy blocks: what came in out of order does not count, so that the verdict is the same
+// however many layers are in work.
+func (c *inquiry) askLayers(ctx context.Context) (bool, error) {
+	order := c.layerOrder()
+	if waived, err := c.waive(ctx, order); waived || err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	answers, wait := c.start(ctx, order)
+	defer wait()
+	defer cancel()
+	for n, i := range order {
+		if action, _ := c.judge.Policy.Decide(c.evidence); action == trust.Block {
+			for _, rest := range order[n:] {
+				c.evidence.NotAsked[c.layerName(rest)] = "the image is blocked already, and nothing could change that"
+			}
+			return false, nil
+		}
+		a := <-answers[n]
+		if err := c.takeLayer(i, a); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// layerOrder is smallest first: scripts and configurations come in small layers, and what is found there spares the
+// rest.
+func (c *inquiry) layerOrder() []int {
+	order := make([]int, len(c.manifest.Layers))
+	for i := range order {
+		order[i] = i
+	}
+	sort.SliceStable(order, func(a, b int) bool {
+		return c.manifest.Layers[order[a]].Size < c.manifest.Layers[order[b]].Size
+	})
+	return order
+}
+
+// start sets the layers to work; the returned function waits until none is.
+func (c *inquiry) start(ctx context.Context, order []int) ([]chan answer, func()) {
+	answers := make([]chan answer, len(order))
+	for n := range answers {
+		answers[n] = make(chan answer, 1)
+	}
+	var running sync.WaitGroup
+	slots := make(chan struct{}, c.judge.LayersInWork)
+	running.Add(1)
+	go func() {
+		defer running.Done()
+		for n, i := range order {
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				answers[n] <- answer{err: ctx.Err()}
+				continue
+			}
+			running.Add(1)
+			go func() {
+				defer running.Done()
+				defer func() { <-slots }()
+				found, err := c.content(ctx, c.manifest.Layers[i])
+				answers[n] <- answer{found, err}
+			}()
+		}
+	}()
+	return answers, running.Wait
+}
+
+func (c *inquiry) takeLayer(i int, a answer) error {
+	name, layer := c.layerName(i), c.manifest.Layers[i]
+	c.found(a.found.Findings)
+	if a.err != nil {
+		return c.unanswered(name, a.err)
+	}
+	if c.manifest.Kind == inspect.Image && i < len(c.config.DiffIDs) && inspect.TreatmentOf(layer.MediaType) == inspect.Layer &&
+		a.found.DiffID != c.config.DiffIDs[i] {
+		c.evidence.Integrity = append(c.evidence.Integrity,
+			fmt.Sprintf("%s unpacks to %s, but the image config says %s", name, a.found.DiffID, trust.Sanitise(c.config.DiffIDs[i].String(), 80)))
+	}
+	c.answered(name)
+	return nil
+}
+
+func (c *inquiry) layerName(i int) string {
+	return fmt.Sprintf("layer %d %s", i+1, c.manifest.Layers[i].Digest)
+}
+
+// waive leaves the layers out where a trust entry waives inspection. Signs that are known from other pulls count all
+// the same, unless the entry names this very digest: known bad is not allowed by a pattern.
+func (c *inquiry) waive(ctx context.Context, order []int) (bool, error) {
+	entry := c.evidence.Standing.Decided
+	if entry == nil || !entry.SkipInspection {
+		return false, nil
+	}
+	for _, i := range order {
+		c.evidence.NotAsked[c.layerName(i)] = fmt.Sprintf("inspection is waived by the trust entry %s", entry.Pattern)
+		if digest.Digest(after(entry.Pattern, '@')) == c.ref.Digest {
+			continue
+		}
+		layer := c.manifest.Layers[i]
+		known, ok, err := c.judge.Memory.Inspection(ctx, layer.Digest, c.judge.inspectionKey(inspect.TreatmentOf(layer.MediaType)))
+		if err != nil {
+			return false, fmt.Errorf("read remembered inspection: %w", err)
+		}
+		if ok {
+			c.found(known.Findings)
+		}
+	}
+	return true, nil
+}
+
+func after(s string, sep byte) string {
+	for i := len(s) - 1; i >= 0; i-- {
+		if s[i] == sep {
+			return s[i+1:]
+		}
+	}
+	return ""
+}
+
+// content inspects one blob in the way that its media type asks for, once for everybody.
+func (c *inquiry) content(ctx context.Context, desc ocispec.Descriptor) (trust.Inspection, error) {
+	treatment := inspect.TreatmentOf(desc.MediaType)
+	switch treatment {
+	case inspect.Encrypted:
+		return trust.Inspection{}, fmt.Errorf("%s is encrypted: %w", desc.Digest, trust.ErrUnsupported)
+	case inspect.Unknown:
+		return trust.Inspection{}, fmt.Errorf("%s has the media type %q, which is not known here: %w",
+			desc.Digest, trust.Sanitise(desc.MediaType, 120), trust.ErrUnsupported)
+	case inspect.Layer, inspect.Data:
+	}
+	j := c.judge
+	key := j.inspectionKey(treatment)
+	return j.flight.do(ctx, digest.FromString(key.String()+desc.Digest.String()), func() (trust.Inspection, error) {
+		found, ok, err := j.Memory.Inspection(ctx, desc.Digest, key)
+		if err != nil {
+			return trust.Inspection{}, fmt.Errorf("read remembered inspection: %w", err)
+		}
+		if ok {
+			return found, nil
+		}
+		if found, err = c.scan(ctx, desc, treatment); err != nil {
+			return found, err
+		}
+		if err := j.Memory.KeepInspection(ctx, desc.Digest, key, found); err != nil {
+			return trust.Inspection{}, fmt.Errorf("keep inspection: %w", err)
+		}
+		return found, nil
+	})
+}
+
+func (c *inquiry) scan(ctx context.Context, desc ocispec.Descriptor, treatment inspect.Treatment) (trust.Inspection, error) {
+	j := c.judge
+	if err := j.layers.Acquire(ctx, 1); err != nil {
+		return trust.Inspection{}, err
+	}
+	defer j.layers.Release(1)
+	r, err := c.src.Fetch(ctx, c.ref, desc)
+	if err != nil {
+		return trust.Inspection{}, fmt.Errorf("fetch %s: %w", desc.Digest, err)
+	}
+	ask := j.Scanner.Layer
+	if treatment == inspect.Data {
+		ask = j.Scanner.Data
+	}
+	found, err := ask(ctx, r, desc)
+	if closeErr := r.Close(); err == nil && closeErr != nil {
+		err = fmt.Errorf("close %s: %w", desc.Digest, closeErr)
+	}
+	return found, err
+}
+
+// inspectionKey is the question about a blob: the checks, their rules and limits, and the way of reading it.
+func (j *Judge) inspectionKey(t inspect.Treatment) digest.Digest {
+	return digest.FromString(fmt.Sprintf("inspection 1\n%s\n%d", j.Scanner.Key(), t))
+}
