@@ -1,0 +1,204 @@
+// Package distribution is the pull half of the OCI distribution specification before a gate: it reads a request once
+// into a reference, asks proxy/enforce, and answers with content or with an error that clients show.
+package distribution
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/distribution/distribution/v3/registry/api/errcode"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/sirupsen/logrus"
+
+	"github.com/safepull/safepull/proxy/enforce"
+	"github.com/safepull/safepull/trust"
+)
+
+// Gate decides. *enforce.Gate implements it.
+type Gate interface {
+	Manifest(context.Context, trust.Reference) (enforce.Release, error)
+	Blob(context.Context, trust.Reference) (enforce.Blob, error)
+	// Permit fails when the trust lists deny the name.
+	Permit(trust.Reference) error
+}
+
+// Lister answers what an upstream has; nothing of it is content. proxy/upstream implements it.
+type Lister interface {
+	// Tags are at most n tags behind last, and whether there are more.
+	Tags(ctx context.Context, ref trust.Reference, n int, last string) (tags []string, more bool, err error)
+	// Referrers is the index of what refers to ref's digest; artifactType filters it unless empty.
+	Referrers(ctx context.Context, ref trust.Reference, artifactType string) (ocispec.Index, error)
+}
+
+// Handler serves /v2/. It may be used by any number of goroutines.
+type Handler struct {
+	gate   Gate
+	routes *router
+	logger logrus.FieldLogger
+}
+
+// New makes a handler for the upstreams; a nil logger is silent.
+func New(gate Gate, upstreams []Upstream, logger logrus.FieldLogger) (*Handler, error) {
+	routes, err := newRouter(upstreams)
+	if err != nil {
+		return nil, err
+	}
+	if logger == nil {
+		silent := logrus.New()
+		silent.SetLevel(logrus.PanicLevel)
+		logger = silent
+	}
+	return &Handler{gate: gate, routes: routes, logger: logger}, nil
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	// No cache between client and gate may answer in the gate's place.
+	w.Header().Set("Cache-Control", "no-store")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		fail(http.StatusMethodNotAllowed, errcode.ErrorCodeUnsupported, "safepull serves pulls only").write(w, r)
+		return
+	}
+	t, bad := parsePath(r.URL.EscapedPath())
+	if bad != nil {
+		bad.write(w, r)
+		return
+	}
+	if t.kind == kindBase {
+		writeJSON(w, r, "application/json", struct{}{})
+		return
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		badName("the query %q cannot be read", r.URL.RawQuery).write(w, r)
+		return
+	}
+	ref, upstream, bad := h.routes.find(t, query)
+	if bad != nil {
+		bad.write(w, r)
+		return
+	}
+	switch t.kind {
+	case kindManifest:
+		h.manifest(w, r, ref)
+	case kindBlob:
+		h.blob(w, r, ref)
+	case kindTags:
+		h.tags(w, r, ref, upstream, t, query)
+	case kindReferrers:
+		h.referrers(w, r, ref, upstream, query)
+	}
+}
+
+func (h *Handler) manifest(w http.ResponseWriter, r *http.Request, ref trust.Reference) {
+	release, err := h.gate.Manifest(r.Context(), ref)
+	if err != nil {
+		h.fail(w, r, ref, err, errcode.ErrorCodeManifestUnknown)
+		return
+	}
+	ref = ref.WithDigest(release.Descriptor.Digest)
+	contentHeaders(w, release.Descriptor.MediaType, ref, int64(len(release.Content)))
+	if v := release.Verdict; v != nil && v.Action == trust.Warn {
+		w.Header().Set("Warning", fmt.Sprintf("299 - %q", reasonPhrase(warningText(*v))))
+	}
+	if notModified(r, ref) {
+		w.Header().Del("Content-Length")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(release.Content) // a client that is gone needs no answer
+	}
+}
+
+func warningText(v trust.Verdict) string {
+	why := ""
+	if len(v.Reasons) > 0 {
+		why = ": " + v.Reasons[0]
+	}
+	return "safepull warns" + strings.NewReplacer(`"`, "'", `\`, "/").Replace(why) + "; see: docker safepull explain " + v.ID
+}
+
+// fail answers with what err means and tells the log what the client need not know.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, ref trust.Reference, err error, unknown errcode.ErrorCode) {
+	p := problemOf(err, ref, unknown)
+	entry := h.log(w).WithFields(logrus.Fields{"reference": ref.String(), "status": p.status})
+	var refusal *enforce.Refusal
+	if errors.As(err, &refusal) {
+		entry = entry.WithFields(logrus.Fields{"verdict": refusal.Verdict.ID, "action": refusal.Verdict.Action})
+	}
+	var stack interface{ Stack() []byte }
+	if errors.As(err, &stack) {
+		entry = entry.WithField("stack", string(stack.Stack()))
+	}
+	entry = entry.WithField("error", trust.Sanitise(err.Error(), maxMessage))
+	switch {
+	case p.status == statusClientGone:
+		entry.Debug("client left")
+	case p.status >= 500:
+		entry.Warn("no answer")
+	case p.status == http.StatusForbidden:
+		entry.Info("refused")
+	default:
+		entry.Debug("not served")
+	}
+	p.write(w, r)
+}
+
+// RequestID is the response header that the server sets before it calls a handler of this package: the log shows it
+// with everything about the request.
+const RequestID = "X-Request-Id"
+
+func (h *Handler) log(w http.ResponseWriter) logrus.FieldLogger {
+	return h.logger.WithField("request", w.Header().Get(RequestID))
+}
+
+// contentHeaders describe content that is named by ref's digest.
+func contentHeaders(w http.ResponseWriter, mediaType string, ref trust.Reference, length int64) {
+	h := w.Header()
+	h.Set("Content-Type", mediaType)
+	h.Set("Content-Length", strconv.FormatInt(length, 10))
+	h.Set("Docker-Content-Digest", ref.Digest.String())
+	h.Set("Etag", etag(ref))
+}
+
+func etag(ref trust.Reference) string { return `"` + ref.Digest.String() + `"` }
+
+func notModified(r *http.Request, ref trust.Reference) bool {
+	for _, header := range r.Header.Values("If-None-Match") {
+		for candidate := range strings.SplitSeq(header, ",") {
+			candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
+			if candidate == etag(ref) || candidate == ref.Digest.String() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func writeJSON(w http.ResponseWriter, r *http.Request, mediaType string, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		fail(500, errcode.ErrorCodeUnknown, "the answer cannot be written").write(w, r)
+		return
+	}
+	writeBody(w, r, mediaType, body)
+}
+
+func writeBody(w http.ResponseWriter, r *http.Request, mediaType string, body []byte) {
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // a client that is gone needs no answer
+	}
+}

@@ -1,0 +1,214 @@
+package distribution
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/distribution/distribution/v3/registry/api/errcode"
+
+	"github.com/safepull/safepull/proxy/enforce"
+	"github.com/safepull/safepull/trust"
+)
+
+const (
+	// maxMessage bounds what is said to a client, so that content of an image cannot fill a terminal.
+	maxMessage = 1000
+	// maxReason bounds the copy in the status line; some clients limit the line.
+	maxReason = 300
+	// statusClientGone is what the log shows for a client that left; nobody receives it.
+	statusClientGone = 499
+	// comeBack is when to ask again where nobody said so.
+	comeBack = 30 * time.Second
+)
+
+// problem is an answer that is not the content.
+type problem struct {
+	status     int
+	err        errcode.Error
+	retryAfter time.Duration
+	// inStatusLine repeats the message in the HTTP/1.1 reason phrase: many clients show nothing else.
+	inStatusLine bool
+}
+
+func fail(status int, code errcode.ErrorCode, format string, args ...any) *problem {
+	return &problem{status: status, err: code.WithMessage(trust.Sanitise(fmt.Sprintf(format, args...), maxMessage))}
+}
+
+// later adds when to come back.
+func (p *problem) later(d time.Duration) *problem {
+	p.retryAfter, p.inStatusLine = d, true
+	return p
+}
+
+// denied is the answer that every client shows and none retries: 403 with code DENIED.
+func denied(format string, args ...any) *problem {
+	p := fail(http.StatusForbidden, errcode.ErrorCodeDenied, format, args...)
+	p.inStatusLine = true
+	return p
+}
+
+// problemOf translates what the gate and its sources answer; unknown is the code for what upstream does not have.
+func problemOf(err error, ref trust.Reference, unknown errcode.ErrorCode) *problem {
+	if p := decision(err); p != nil {
+		return p
+	}
+	switch {
+	case errors.Is(err, enforce.ErrOverloaded):
+		return fail(503, errcode.ErrorCodeUnavailable, "safepull: %v; try again", enforce.ErrOverloaded).later(comeBack)
+	case errors.Is(err, enforce.ErrNotConfigured):
+		return denied("safepull serves no images of %s: it is not configured as an upstream", ref.Registry)
+	case errors.Is(err, context.Canceled):
+		return fail(statusClientGone, errcode.ErrorCodeUnknown, "the client went away")
+	case errors.Is(err, trust.ErrIntegrity):
+		return denied("safepull refused %s: what %s sent contradicts its digest", ref, ref.Registry)
+	case errors.Is(err, trust.ErrLimit), errors.Is(err, trust.ErrMalformed), errors.Is(err, trust.ErrUnsupported):
+		return denied("safepull refused %s: %v", ref, err)
+	case errors.Is(err, trust.ErrNotFound):
+		return fail(404, unknown, "%s has no %s", ref.Registry, strings.TrimPrefix(ref.String(), ref.Registry+"/"))
+	case errors.Is(err, trust.ErrUnauthorized):
+		// Not 401: that would make some clients send logins for other registries, and others go around the proxy.
+		return denied("%s gives safepull no access to %s: it does not exist, or is private and needs a login in safepull's configuration", ref.Registry, ref.Repository)
+	case errors.Is(err, trust.ErrRateLimited):
+		return fail(429, errcode.ErrorCodeTooManyRequests, "%s limits the rate of pulls; try again later", ref.Registry).later(retryAfter(err))
+	case errors.Is(err, context.DeadlineExceeded):
+		return fail(504, errcode.ErrorCodeUnavailable, "%s did not answer in time", ref.Registry).later(comeBack)
+	case errors.Is(err, trust.ErrUnavailable):
+		return fail(502, errcode.ErrorCodeUnavailable, "%s could not be reached or broke off", ref.Registry).later(comeBack)
+	}
+	return fail(500, errcode.ErrorCodeUnknown, "safepull met an error that its log tells")
+}
+
+// decision translates the gate's own answers, which may wrap anything and therefore come first.
+func decision(err error) *problem {
+	var (
+		refusal       *enforce.Refusal
+		deniedName    *enforce.Denied
+		rejected      *enforce.Rejected
+		pending       *enforce.Pending
+		unjudged      *enforce.Unjudged
+		notReferenced *enforce.NotReferenced
+	)
+	switch {
+	case errors.As(err, &refusal):
+		return denied("%s", refusalText(refusal.Verdict))
+	case errors.As(err, &deniedName):
+		return denied("safepull blocked %v", deniedName)
+	case errors.As(err, &rejected):
+		return denied("safepull refused %v", rejected)
+	case errors.As(err, &pending):
+		return fail(503, errcode.ErrorCodeUnavailable, "safepull: inspection is running for %s; try again in %d s",
+			pending.Reference, seconds(pending.RetryAfter)).later(pending.RetryAfter)
+	case errors.As(err, &unjudged):
+		return fail(503, errcode.ErrorCodeUnavailable, "safepull: %v", unjudged).later(retryAfter(err))
+	case errors.As(err, &notReferenced):
+		return fail(404, errcode.ErrorCodeBlobUnknown, "safepull: %v", notReferenced)
+	}
+	return nil
+}
+
+// refusalText is one line: what, where, why, and how to learn more. The id stands where no cut can reach it.
+func refusalText(v trust.Verdict) string {
+	did := map[trust.Action]string{trust.Block: "blocked", trust.Quarantine: "quarantined"}[v.Action]
+	if did == "" {
+		did = "refused"
+	}
+	why := "no reason was recorded"
+	if len(v.Reasons) > 0 {
+		why = trust.Sanitise(v.Reasons[0], 400)
+		if more := len(v.Reasons) - 1; more > 0 {
+			why += fmt.Sprintf(" (and %d more)", more)
+		}
+	}
+	what := v.Reference.WithDigest("").String()
+	if d := v.Manifest; d.Validate() == nil {
+		what += " (" + d.Algorithm().String() + ":" + d.Encoded()[:12] + ")"
+	}
+	return fmt.Sprintf("safepull %s %s [%s]: %s; see: docker safepull explain %s", did, trust.Sanitise(what, 300), v.ID, why, v.ID)
+}
+
+// retryAfter finds the delay that upstream asked for, if the error carries it.
+func retryAfter(err error) time.Duration {
+	var asked interface{ RetryAfter() time.Duration }
+	if errors.As(err, &asked) && asked.RetryAfter() > 0 {
+		return min(asked.RetryAfter(), time.Hour)
+	}
+	return comeBack
+}
+
+func seconds(d time.Duration) int { return max(1, int((d+time.Second-1)/time.Second)) }
+
+// write answers with the problem.
+func (p *problem) write(w http.ResponseWriter, r *http.Request) {
+	body, err := json.Marshal(errcode.Errors{p.err})
+	if err != nil {
+		body = []byte(`{"errors":[{"code":"UNKNOWN"}]}`)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(seconds(p.retryAfter)))
+	}
+	if p.status == http.StatusMethodNotAllowed {
+		h.Set("Allow", "GET, HEAD")
+	}
+	if r.Method == http.MethodHead {
+		body = nil
+	}
+	if p.inStatusLine && p.writeRaw(w, r, body) {
+		return
+	}
+	w.WriteHeader(p.status)
+	_, _ = w.Write(body) // a client that is gone needs no answer
+}
+
+// noter is told of an answer that went past the ResponseWriter.
+type noter interface {
+	Note(status int, written int64)
+}
+
+// writeRaw writes the response itself, since net/http offers no reason phrase, and ends the connection. It reports
+// false when that is not possible: HTTP/2, a body still to be read, a writer that cannot be taken over.
+func (p *problem) writeRaw(w http.ResponseWriter, r *http.Request, body []byte) bool {
+	if r.ProtoMajor != 1 || r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
+		return false
+	}
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return false
+	}
+	defer conn.Close() //nolint:errcheck // nothing is left to be said
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	out := bufio.NewWriter(buffered.Writer)
+	h := w.Header().Clone()
+	h.Set("Connection", "close")
+	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	fmt.Fprintf(out, "HTTP/1.1 %d %s\r\n", p.status, reasonPhrase(p.err.Message))
+	_ = h.Write(out)
+	_, _ = out.WriteString("\r\n")
+	_, _ = out.Write(body)
+	_ = out.Flush()
+	_ = buffered.Flush()
+	if n, ok := w.(noter); ok {
+		n.Note(p.status, int64(len(body)))
+	}
+	return true
+}
+
+// reasonPhrase is message as the status line may hold it: printable ASCII, bounded.
+func reasonPhrase(message string) string {
+	ascii := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, message)
+	return ascii[:min(len(ascii), maxReason)]
+}

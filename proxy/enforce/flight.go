@@ -1,0 +1,195 @@
+package enforce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/safepull/safepull/trust"
+)
+
+// keepUntaken is how long the outcome of a judgement waits for the client that was told to come back. Verdicts are
+// remembered by the judge as well; errors and passing verdicts are found here only.
+const keepUntaken = 2 * time.Minute
+
+var errStopped = errors.New("the proxy is stopping")
+
+// flight is one judgement that any number of requests wait for.
+type flight struct {
+	done    chan struct{}
+	verdict trust.Verdict
+	err     error
+	// waiting counts the requests that wait now; guarded by flights.mu.
+	waiting int
+	forget  *time.Timer
+}
+
+// flights runs judgements apart from the requests that want them, each key once, a bounded number at one time.
+type flights struct {
+	judge    trust.Judge
+	observer Observer
+	deadline time.Duration
+	slots    chan struct{}
+	limit    int
+
+	base context.Context
+	stop context.CancelFunc
+	work sync.WaitGroup
+
+	mu      sync.Mutex
+	running int
+	byKey   map[string]*flight
+}
+
+// await joins or starts the judgement of key. It returns errHeld when hold fires first and ctx's error when that ends
+// first; the judgement goes on in both cases.
+func (fs *flights) await(ctx context.Context, key string, ref trust.Reference, src trust.Source, hold <-chan time.Time) (trust.Verdict, error) {
+	f, err := fs.join(ctx, key, ref, src)
+	if err != nil {
+		return trust.Verdict{}, err
+	}
+	defer fs.leave(f)
+	select {
+	case <-f.done:
+		return f.verdict, f.err
+	default:
+	}
+	select {
+	case <-f.done:
+		return f.verdict, f.err
+	case <-hold:
+		return trust.Verdict{}, errHeld
+	case <-ctx.Done():
+		return trust.Verdict{}, context.Cause(ctx)
+	}
+}
+
+var errHeld = errors.New("the judgement takes longer than a client may be held")
+
+func (fs *flights) join(ctx context.Context, key string, ref trust.Reference, src trust.Source) (*flight, error) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f := fs.byKey[key]
+	if f != nil && f.forget != nil { // finished and untaken: this request takes it
+		f.forget.Stop()
+		delete(fs.byKey, key)
+		if until := f.verdict.Until; !until.IsZero() && !time.Now().Before(until) {
+			f = nil
+		}
+	}
+	if f != nil {
+		f.waiting++
+		return f, nil
+	}
+	if fs.base.Err() != nil {
+		return nil, errStopped
+	}
+	if fs.running >= fs.limit {
+		return nil, ErrOverloaded
+	}
+	f = &flight{done: make(chan struct{}), waiting: 1}
+	fs.byKey[key] = f
+	fs.running++
+	fs.work.Add(1)
+	go fs.run(context.WithoutCancel(ctx), key, f, ref, src)
+	return f, nil
+}
+
+func (fs *flights) leave(f *flight) {
+	fs.mu.Lock()
+	f.waiting--
+	fs.mu.Unlock()
+}
+
+func (fs *flights) run(ctx context.Context, key string, f *flight, ref trust.Reference, src trust.Source) {
+	defer fs.work.Done()
+	ctx, cancel := context.WithTimeout(ctx, fs.deadline)
+	defer cancel()
+	defer context.AfterFunc(fs.base, cancel)()
+
+	f.verdict, f.err = fs.ask(ctx, ref, src)
+
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.running--
+	if f.waiting > 0 || fs.base.Err() != nil {
+		delete(fs.byKey, key)
+	} else {
+		f.forget = time.AfterFunc(keepUntaken, func() { fs.drop(key, f) })
+	}
+	close(f.done)
+}
+
+func (fs *flights) drop(key string, f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.byKey[key] == f {
+		delete(fs.byKey, key)
+	}
+}
+
+// ask waits for a slot and judges. A panic of the judge is an error: no verdict was reached.
+func (fs *flights) ask(ctx context.Context, ref trust.Reference, src trust.Source) (v trust.Verdict, err error) {
+	select {
+	case fs.slots <- struct{}{}:
+		defer func() { <-fs.slots }()
+	case <-ctx.Done():
+		return trust.Verdict{}, fmt.Errorf("wait for other inspections: %w", ctx.Err())
+	}
+	start := time.Now()
+	fs.observer.InFlight(1)
+	defer func() {
+		if p := recover(); p != nil {
+			v, err = trust.Verdict{}, &panicked{value: p, stack: debug.Stack()}
+		}
+		fs.observer.InFlight(-1)
+		fs.observer.Judged(time.Since(start), err)
+	}()
+	v, err = fs.judge.Judge(ctx, ref, src)
+	switch {
+	case err != nil:
+		return trust.Verdict{}, err
+	case v.Manifest != ref.Digest:
+		return trust.Verdict{}, fmt.Errorf("the verdict is about %q, not %q", v.Manifest, ref.Digest)
+	}
+	return v, nil
+}
+
+// close refuses new judgements, cancels those that run and waits for their end, at most until ctx ends.
+func (fs *flights) close(ctx context.Context) error {
+	fs.mu.Lock()
+	fs.stop()
+	for key, f := range fs.byKey {
+		if f.forget != nil {
+			f.forget.Stop()
+			delete(fs.byKey, key)
+		}
+	}
+	fs.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		fs.work.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("inspections are still running: %w", ctx.Err())
+	}
+}
+
+// panicked carries the stack for the log; its text does not show it.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+// Error says that the inspection broke.
+func (e *panicked) Error() string { return fmt.Sprintf("the inspection broke: %v", e.value) }
+
+// Stack is where it broke.
+func (e *panicked) Stack() []byte { return e.stack }

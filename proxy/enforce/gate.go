@@ -1,0 +1,228 @@
+// Package enforce turns verdicts into releases, holds and refusals. It knows no protocol: proxy/enforce/distribution
+// and other enforcement points translate what it answers. Whatever fails here ends in an error, never in a release.
+package enforce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/safepull/safepull/trust"
+)
+
+// Judge is what the gate asks. trust/judge implements it.
+type Judge interface {
+	trust.Judge
+	// Remembered is the verdict that holds now without asking anything anew.
+	Remembered(context.Context, trust.Reference) (trust.Verdict, bool, error)
+	// Standing is what the trust lists say about a reference now.
+	Standing(trust.Reference) trust.Standing
+}
+
+// Records tell which manifests were judged. trust/store implements it.
+type Records interface {
+	// Manifests are those judged under the repository name (registry/repository) that reference the blob.
+	Manifests(ctx context.Context, name string, blob digest.Digest) ([]digest.Digest, error)
+}
+
+// Cache holds verified blobs. proxy/blobcache implements it.
+type Cache interface {
+	// Open returns the blob and its size, or an error that wraps trust.ErrNotFound.
+	Open(context.Context, digest.Digest) (io.ReadSeekCloser, int64, error)
+}
+
+// Observer is told what the gate does, for metrics. It must be safe for concurrent use.
+type Observer interface {
+	// Decided is called for every request for a judged manifest that got an answer from a verdict.
+	Decided(trust.Action)
+	// Judged is called at the end of every judgement; err is nil when a verdict was reached.
+	Judged(took time.Duration, err error)
+	// InFlight is called with +1 and -1 around every judgement.
+	InFlight(delta int)
+}
+
+// Options of a gate; the zero value of each means what its comment says.
+type Options struct {
+	// Hold is how long a request waits for a verdict, upstream's answer included. Zero means 20 s: current engines
+	// give up on a response header after 30 s.
+	Hold time.Duration
+	// Deadline ends a judgement. Zero means 30 min.
+	Deadline time.Duration
+	// Concurrent judgements run at one time, Waiting more may wait for their turn. Zero means 8 and 256.
+	Concurrent, Waiting int
+	// Cache serves blobs without a fetch; nil means that every blob is fetched from its source.
+	Cache Cache
+	// Observer may be nil.
+	Observer Observer
+}
+
+// Gate decides what may pass. It may be used by any number of goroutines.
+type Gate struct {
+	judge    Judge
+	records  Records
+	sources  map[string]trust.Source
+	hold     time.Duration
+	cache    Cache
+	observer Observer
+	flights  *flights
+	// resolved remembers what a digest was described as, so that the request by digest that follows a request by tag
+	// needs no second resolve.
+	resolved *lru.Cache[string, described]
+	// tagged remembers the tag under which a digest passed, where the tag mattered: clients then ask by digest.
+	tagged *lru.Cache[string, trust.Reference]
+	// passed remembers, by repository and blob, the manifest that passed last: its blobs are asked for next.
+	passed *lru.Cache[string, digest.Digest]
+}
+
+type described struct {
+	descriptor ocispec.Descriptor
+	until      time.Time
+}
+
+const (
+	// resolvedFor bounds how long a digest is described without asking upstream whether it is still there.
+	resolvedFor = 5 * time.Minute
+	// recentEntries bounds the gate's memories of manifests, recentBlobs that of blobs: some 10 MB in all.
+	recentEntries = 8192
+	recentBlobs   = 32768
+)
+
+// New makes a gate before the sources, which are named by registry ("docker.io").
+func New(judge Judge, records Records, sources map[string]trust.Source, o Options) (*Gate, error) {
+	if judge == nil || records == nil || len(sources) == 0 {
+		return nil, errors.New("gate: a judge, records and at least one source are required")
+	}
+	resolved, err := lru.New[string, described](recentEntries)
+	if err != nil {
+		return nil, fmt.Errorf("gate: %w", err)
+	}
+	tagged, err := lru.New[string, trust.Reference](recentEntries)
+	if err != nil {
+		return nil, fmt.Errorf("gate: %w", err)
+	}
+	passed, err := lru.New[string, digest.Digest](recentBlobs)
+	if err != nil {
+		return nil, fmt.Errorf("gate: %w", err)
+	}
+	if o.Observer == nil {
+		o.Observer = silent{}
+	}
+	concurrent := positive(o.Concurrent, 8)
+	base, stop := context.WithCancel(context.Background())
+	return &Gate{
+		judge: judge, records: records, sources: sources, cache: o.Cache, observer: o.Observer,
+		hold: positive(o.Hold, 20*time.Second), resolved: resolved, tagged: tagged, passed: passed,
+		flights: &flights{
+			judge: judge, observer: o.Observer, deadline: positive(o.Deadline, 30*time.Minute),
+			slots: make(chan struct{}, concurrent), limit: concurrent + positive(o.Waiting, 256),
+			base: base, stop: stop, byKey: map[string]*flight{},
+		},
+	}, nil
+}
+
+func positive[T int | time.Duration](v, otherwise T) T {
+	if v > 0 {
+		return v
+	}
+	return otherwise
+}
+
+// Close cancels the judgements that run, waits for their end at most until ctx ends, and lets no more begin.
+func (g *Gate) Close(ctx context.Context) error { return g.flights.close(ctx) }
+
+// Permit returns a *Denied when the trust lists deny the reference. What it does not deny is not thereby allowed.
+func (g *Gate) Permit(ref trust.Reference) error {
+	if standing := g.judge.Standing(ref); standing.Denied() {
+		return &Denied{Reference: ref, Entry: *standing.Decided}
+	}
+	return nil
+}
+
+// source is the upstream of a reference.
+func (g *Gate) source(ref trust.Reference) (trust.Source, error) {
+	if src := g.sources[ref.Registry]; src != nil {
+		return src, nil
+	}
+	return nil, fmt.Errorf("%s: %w", ref.Registry, ErrNotConfigured)
+}
+
+// decide returns a verdict that serves, or an error. hold fires when the client may wait no longer.
+func (g *Gate) decide(ctx context.Context, ref trust.Reference, src trust.Source, hold <-chan time.Time) (trust.Verdict, error) {
+	if v, ok, err := g.remembered(ctx, ref); err != nil || ok {
+		if err != nil {
+			return trust.Verdict{}, g.unjudged(ctx, ref, err)
+		}
+		return g.enforce(ref, v)
+	}
+	key := ref.Name() + "@" + ref.Digest.String()
+	if g.judge.Standing(ref).TagMatters {
+		key = ref.String()
+	}
+	v, err := g.flights.await(ctx, key, ref, src, hold)
+	switch {
+	case errors.Is(err, errHeld):
+		return trust.Verdict{}, &Pending{Reference: ref, RetryAfter: g.hold / 2}
+	case errors.Is(err, ErrOverloaded):
+		return trust.Verdict{}, err
+	case err != nil:
+		return trust.Verdict{}, g.unjudged(ctx, ref, err)
+	}
+	v.Reference = ref
+	return g.enforce(ref, v)
+}
+
+// unjudged wraps err, unless the client itself went away.
+func (g *Gate) unjudged(ctx context.Context, ref trust.Reference, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	return &Unjudged{Reference: ref, Err: err}
+}
+
+// remembered looks for a verdict that holds now, also under the tag that ref's digest passed with before.
+func (g *Gate) remembered(ctx context.Context, ref trust.Reference) (trust.Verdict, bool, error) {
+	if ref.Tag == "" {
+		if tagged, ok := g.tagged.Get(ref.String()); ok {
+			v, ok, err := g.judge.Remembered(ctx, tagged)
+			if err != nil || ok && serves(tagged, v) {
+				return v, ok && err == nil, err
+			}
+		}
+	}
+	return g.judge.Remembered(ctx, ref)
+}
+
+// enforce is where a verdict becomes a release or a refusal.
+func (g *Gate) enforce(ref trust.Reference, v trust.Verdict) (trust.Verdict, error) {
+	g.observer.Decided(v.Action)
+	if !serves(ref, v) {
+		return trust.Verdict{}, &Refusal{Verdict: v}
+	}
+	if ref.Tag != "" && g.judge.Standing(ref).TagMatters {
+		untagged := ref
+		untagged.Tag = ""
+		g.tagged.Add(untagged.String(), ref)
+	}
+	for _, b := range v.Blobs[:min(len(v.Blobs), recentBlobs/8)] { // one image must not push out all others
+		g.passed.Add(ref.Name()+"@"+b.Digest.String(), v.Manifest)
+	}
+	return v, nil
+}
+
+// serves is the one place that says yes.
+func serves(ref trust.Reference, v trust.Verdict) bool {
+	return v.Action.Serves() && ref.Digest != "" && v.Manifest == ref.Digest
+}
+
+// silent is the observer that nobody listens to.
+type silent struct{}
+
+func (silent) Decided(trust.Action)        {}
+func (silent) Judged(time.Duration, error) {}
+func (silent) InFlight(int)                {}

@@ -1,0 +1,143 @@
+package enforce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/safepull/safepull/trust"
+)
+
+// maxInlineChildren bounds the judgements that one index can cause by carrying its manifests inline.
+const maxInlineChildren = 8
+
+// Release is a manifest or an index that may be served.
+type Release struct {
+	// Descriptor has the type that the content itself shows.
+	Descriptor ocispec.Descriptor
+	Content    []byte
+	// Verdict is nil for an index: its manifests are judged when they are asked for.
+	Verdict *trust.Verdict
+}
+
+// Manifest resolves the reference, which has a tag or a digest, and returns what may be served. An image manifest
+// waits for its verdict. The errors are this package's, or wrap those of package trust as the source gave them.
+func (g *Gate) Manifest(ctx context.Context, ref trust.Reference) (Release, error) {
+	src, err := g.source(ref)
+	if err != nil {
+		return Release{}, err
+	}
+	timer := time.NewTimer(g.hold)
+	defer timer.Stop()
+	ref, desc, body, err := g.read(ctx, ref, src)
+	if err != nil {
+		return Release{}, err
+	}
+	doc, err := readDocument(desc.MediaType, body)
+	if err != nil {
+		return Release{}, &Rejected{Reference: ref, Reason: err.Error()}
+	}
+	desc = ocispec.Descriptor{MediaType: doc.mediaType, Digest: desc.Digest, Size: int64(len(body))}
+	if doc.index {
+		if err := g.passIndex(ctx, ref, src, doc, timer.C); err != nil {
+			return Release{}, err
+		}
+		return Release{Descriptor: desc, Content: body}, nil
+	}
+	v, err := g.decide(ctx, ref, src, timer.C)
+	if err != nil {
+		return Release{}, err
+	}
+	return Release{Descriptor: desc, Content: body, Verdict: &v}, nil
+}
+
+// passIndex lets an index through: its name must not be denied, and manifests that it carries inline, which a client
+// would use without asking for them, must be allowed now.
+func (g *Gate) passIndex(ctx context.Context, ref trust.Reference, src trust.Source, doc document, hold <-chan time.Time) error {
+	if err := g.Permit(ref); err != nil {
+		g.observer.Decided(trust.Block)
+		return err
+	}
+	inline := 0
+	for _, child := range doc.children {
+		if child.Data == nil {
+			continue
+		}
+		if inline++; inline > maxInlineChildren {
+			return &Rejected{Reference: ref, Reason: fmt.Sprintf("the index carries more than %d manifests inline", maxInlineChildren)}
+		}
+		if inner, err := readDocument(child.MediaType, child.Data); err != nil || inner.index {
+			return &Rejected{Reference: ref, Reason: fmt.Sprintf("the index carries %s inline, which is no image manifest", child.Digest)}
+		}
+		if _, err := g.decide(ctx, ref.WithDigest(child.Digest), src, hold); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read resolves ref and reads its document whole, within the time that a client is held.
+func (g *Gate) read(ctx context.Context, ref trust.Reference, src trust.Source) (trust.Reference, ocispec.Descriptor, []byte, error) {
+	held, cancel := context.WithTimeoutCause(ctx, g.hold, fmt.Errorf("%w: no answer within %s", trust.ErrUnavailable, g.hold))
+	defer cancel()
+	desc, err := g.resolve(held, ref, src)
+	if err == nil {
+		ref = ref.WithDigest(desc.Digest)
+		var body []byte
+		if body, err = fetch(held, ref, desc, src); err == nil {
+			g.resolved.Add(ref.Name()+"@"+desc.Digest.String(), described{desc, time.Now().Add(resolvedFor)})
+			return ref, desc, body, nil
+		}
+		g.resolved.Remove(ref.Name() + "@" + desc.Digest.String())
+	}
+	if ctx.Err() == nil && held.Err() != nil { // our patience ended, not the client's
+		err = context.Cause(held)
+	}
+	return ref, ocispec.Descriptor{}, nil, err
+}
+
+func (g *Gate) resolve(ctx context.Context, ref trust.Reference, src trust.Source) (ocispec.Descriptor, error) {
+	if ref.Digest != "" {
+		known, ok := g.resolved.Get(ref.Name() + "@" + ref.Digest.String())
+		if ok && time.Now().Before(known.until) {
+			return known.descriptor, nil
+		}
+	}
+	desc, err := src.Resolve(ctx, ref)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if err := desc.Digest.Validate(); err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("%w: %s resolved to digest %q", trust.ErrIntegrity, ref, desc.Digest)
+	}
+	if ref.Digest != "" && desc.Digest != ref.Digest {
+		return ocispec.Descriptor{}, fmt.Errorf("%w: %s resolved to %s", trust.ErrIntegrity, ref, desc.Digest)
+	}
+	return desc, nil
+}
+
+// fetch reads one document within the limit and holds it against its digest, whatever the source checked.
+func fetch(ctx context.Context, ref trust.Reference, desc ocispec.Descriptor, src trust.Source) (body []byte, err error) {
+	if desc.Size > maxDocument {
+		return nil, fmt.Errorf("%w: the manifest of %s has %d bytes, more than %d", trust.ErrLimit, ref, desc.Size, maxDocument)
+	}
+	r, err := src.Fetch(ctx, ref, desc)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	body, err = io.ReadAll(io.LimitReader(r, maxDocument+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(body) > maxDocument:
+		return nil, fmt.Errorf("%w: the manifest of %s is larger than %d bytes", trust.ErrLimit, ref, maxDocument)
+	case desc.Digest.Algorithm().FromBytes(body) != desc.Digest:
+		return nil, fmt.Errorf("%w: the manifest of %s does not have the digest %s", trust.ErrIntegrity, ref, desc.Digest)
+	}
+	return body, nil
+}

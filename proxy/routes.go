@@ -1,0 +1,220 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/safepull/safepull/trust"
+)
+
+// requestID is the header of answers by which the log names them.
+const requestID = "X-Request-Id"
+
+// readyTime bounds the check behind /readyz.
+const readyTime = 2 * time.Second
+
+// routes are the clients' end points. Paths are taken as they are: a router that cleans them would give two paths one
+// meaning.
+func (s *Server) routes() http.Handler {
+	return s.around(func(w http.ResponseWriter, r *http.Request) {
+		switch route := routeOf(r.URL.Path); {
+		case route == "verdicts":
+			s.options.Verdicts.ServeHTTP(w, r)
+		case r.URL.Path == "/v2" || strings.HasPrefix(r.URL.Path, "/v2/"):
+			s.options.Registry.ServeHTTP(w, r)
+		case s.admin == nil:
+			s.health(w, r)
+		default:
+			s.notFound(w)
+		}
+	})
+}
+
+func (s *Server) adminRoutes() http.Handler { return s.around(s.health) }
+
+// health serves what an operator's tools ask.
+func (s *Server) health(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		plain(w, http.StatusMethodNotAllowed, "only GET and HEAD are served here")
+		return
+	}
+	switch r.URL.Path {
+	case "/livez":
+		plain(w, http.StatusOK, "ok")
+	case "/readyz":
+		s.ready(w, r)
+	case "/metrics":
+		s.options.Metrics.ServeHTTP(w, r)
+	default:
+		s.notFound(w)
+	}
+}
+
+func (s *Server) notFound(w http.ResponseWriter) {
+	plain(w, http.StatusNotFound, "safepull-proxy: a registry is served below /v2/")
+}
+
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	if s.stopping.Load() {
+		plain(w, http.StatusServiceUnavailable, "stopping")
+		return
+	}
+	if s.options.Ready != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), readyTime)
+		defer cancel()
+		if err := s.options.Ready(ctx); err != nil {
+			s.options.Log.WithError(err).Warn("not ready")
+			plain(w, http.StatusServiceUnavailable, "not ready: the log tells more")
+			return
+		}
+	}
+	plain(w, http.StatusOK, "ok")
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text+"\n") // a client that is gone needs no answer
+}
+
+// around gives each request an id, survives a panic, and logs and counts the answer. Neither headers nor queries are
+// logged, but for ns: they may hold secrets.
+func (s *Server) around(h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		w := &recorder{ResponseWriter: rw, control: http.NewResponseController(rw)}
+		w.Header().Set(requestID, newID())
+		if r.ContentLength != 0 {
+			_ = w.control.SetReadDeadline(start.Add(bodyTime)) // where it is not possible, maxHeader and bodies' own limit remain
+		}
+		func() {
+			defer s.survive(w, r)
+			h(w, r)
+		}()
+		s.account(w, r, time.Since(start))
+	})
+}
+
+// survive turns a panic into 500, or into a broken answer where one has begun.
+func (s *Server) survive(w *recorder, r *http.Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s.options.Log.WithFields(logrus.Fields{
+		"request": w.Header().Get(requestID), "panic": trust.Sanitise(fmt.Sprint(p), 500), "stack": string(debug.Stack()),
+	}).Error("a handler broke")
+	if w.status == 0 {
+		for name := range w.Header() {
+			if name != requestID {
+				w.Header().Del(name)
+			}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = io.WriteString(w, `{"errors":[{"code":"UNKNOWN","message":"safepull broke; its log tells more under request `+
+			w.Header().Get(requestID)+`"}]}`+"\n")
+	}
+}
+
+func (s *Server) account(w *recorder, r *http.Request, took time.Duration) {
+	route := routeOf(r.URL.Path)
+	if s.options.Observer != nil {
+		s.options.Observer.Request(route, r.Method, w.status, took)
+	}
+	level := logrus.InfoLevel
+	if route == "health" {
+		level = logrus.DebugLevel
+	}
+	fields := logrus.Fields{
+		"request": w.Header().Get(requestID), "method": trust.Sanitise(r.Method, 20),
+		"path": trust.Sanitise(r.URL.EscapedPath(), 512), "status": w.status, "bytes": w.written,
+		"ms": took.Milliseconds(), "client": r.RemoteAddr, "agent": trust.Sanitise(r.UserAgent(), 200),
+	}
+	if ns := r.URL.Query().Get("ns"); ns != "" {
+		fields["ns"] = trust.Sanitise(ns, 255)
+	}
+	s.options.Log.WithFields(fields).Log(level, "request")
+}
+
+// routeOf names the end point, out of a fixed set, for metrics.
+func routeOf(path string) string {
+	switch path {
+	case "/livez", "/readyz", "/metrics":
+		return "health"
+	case "/v2", "/v2/":
+		return "base"
+	}
+	if path == "/safepull/v1/verdicts" || strings.HasPrefix(path, "/safepull/v1/verdicts/") {
+		return "verdicts"
+	}
+	parts := strings.Split(path, "/")
+	if len(parts) < 5 || parts[1] != "v2" {
+		return "other"
+	}
+	switch parts[len(parts)-2] {
+	case "manifests":
+		return "manifest"
+	case "blobs":
+		return "blob"
+	case "tags":
+		return "tags"
+	case "referrers":
+		return "referrers"
+	}
+	return "other"
+}
+
+func newID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// recorder remembers what was answered, and ends an answer that its client does not take.
+type recorder struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	status  int
+	written int64
+}
+
+// WriteHeader remembers the first final status.
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+		w.extend()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts.
+func (w *recorder) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	w.extend()
+	n, err := w.ResponseWriter.Write(p)
+	w.written += int64(n)
+	return n, err
+}
+
+// extend gives the client stallTime anew. A writer without deadlines has none to extend.
+func (w *recorder) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(stallTime)) }
+
+// Note remembers an answer that was written to the connection itself.
+func (w *recorder) Note(status int, written int64) { w.status, w.written = status, written }
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

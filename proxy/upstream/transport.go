@@ -1,0 +1,165 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"syscall"
+	"time"
+
+	"oras.land/oras-go/v2/registry/remote/retry"
+)
+
+const (
+	// maxRedirects bounds a chain of redirects; a registry needs one, to where its blobs are.
+	maxRedirects = 5
+	// maxRetryWait bounds every pause, also one that the registry asks for: what is longer is an error at once, so
+	// that the caller's own caller can be told.
+	maxRetryWait = 3 * time.Second
+	// maxHeaderBytes bounds the memory that one answer's header can take.
+	maxHeaderBytes = 256 << 10
+	// maxDrain is how much of an unwanted body is read so that its connection can be used again.
+	maxDrain = 4 << 10
+)
+
+// Timeouts bound waiting for a registry. Zero fields mean: dial and TLS 10 s, header 30 s, stall 60 s.
+type Timeouts struct {
+	Dial time.Duration
+	TLS  time.Duration
+	// Header is from the request's end to the response's header.
+	Header time.Duration
+	// Stall is how long a body may bring no byte while somebody waits for one.
+	Stall time.Duration
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	for _, f := range []struct {
+		field *time.Duration
+		def   time.Duration
+	}{{&t.Dial, 10 * time.Second}, {&t.TLS, 10 * time.Second}, {&t.Header, 30 * time.Second}, {&t.Stall, time.Minute}} {
+		if *f.field <= 0 {
+			*f.field = f.def
+		}
+	}
+	return t
+}
+
+// NewTransport makes a transport that suits registries: proxies from the environment, no transparent decompression
+// (digests are over the bytes as sent), every wait bounded.
+func NewTransport(t Timeouts) *http.Transport {
+	t = t.withDefaults()
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: t.Dial, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    t.TLS,
+		ResponseHeaderTimeout:  t.Header,
+		ExpectContinueTimeout:  time.Second,
+		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConnsPerHost:    8,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		DisableCompression:     true,
+		ForceAttemptHTTP2:      true,
+	}
+}
+
+// redirectPolicy lets a registry send us elsewhere for content, but not from https to http, not to addresses that are
+// none of its business, and not for ever. That the login stays behind is auth.Client's doing.
+func redirectPolicy(base *url.URL, blocked []netip.Prefix) func(*http.Request, []*http.Request) error {
+	return func(req *http.Request, via []*http.Request) error {
+		if len(via) > maxRedirects {
+			return fmt.Errorf("more than %d redirects", maxRedirects)
+		}
+		for _, hop := range via {
+			if hop.URL.Scheme == "https" && req.URL.Scheme != "https" {
+				return errors.New("redirect from https to http refused")
+			}
+		}
+		if req.URL.User != nil {
+			return errors.New("redirect to a URL with a login refused")
+		}
+		if req.URL.Hostname() == base.Hostname() {
+			return nil
+		}
+		return checkAddress(req.Context(), req.URL.Hostname(), blocked)
+	}
+}
+
+// checkAddress refuses a host that is, or has, a blocked address. A name that cannot be looked up passes: behind an
+// HTTP proxy only the proxy may be able to, and otherwise the dial fails by itself.
+func checkAddress(ctx context.Context, host string, blocked []netip.Prefix) error {
+	var addrs []netip.Addr
+	if addr, err := netip.ParseAddr(host); err == nil {
+		addrs = append(addrs, addr)
+	} else if addrs, err = net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	for _, addr := range addrs {
+		addr = addr.Unmap().WithZone("")
+		for _, p := range blocked {
+			if p.Contains(addr) {
+				return fmt.Errorf("redirect to %s (%s) refused", host, p)
+			}
+		}
+	}
+	return nil
+}
+
+// retryPolicy tries again what is likely to pass within moments.
+func retryPolicy(retries int, wait time.Duration) func() retry.Policy {
+	policy := &retry.GenericPolicy{
+		Retryable: passing,
+		Backoff:   retry.ExponentialBackoff(wait, 2, 0.1),
+		MinWait:   wait,
+		MaxWait:   max(wait, maxRetryWait),
+		MaxRetry:  retries,
+	}
+	return func() retry.Policy { return policy }
+}
+
+// passing reports whether trying the same request again makes sense.
+func passing(resp *http.Response, err error) (bool, error) {
+	if err != nil {
+		var dial *net.OpError
+		switch {
+		case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+			return false, err
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+			errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.ECONNREFUSED):
+			return true, nil
+		case errors.As(err, &dial) && dial.Op == "dial" && dial.Timeout():
+			return true, nil
+		}
+		return false, err
+	}
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		after, ok := retryAfter(resp.Header, time.Now())
+		return !ok || after <= maxRetryWait, nil
+	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+		return true, nil
+	}
+	return false, nil
+}
+
+// retryAfter reads the header of that name: seconds or a date.
+func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
+	v := h.Get("Retry-After")
+	if v == "" {
+		return 0, false
+	}
+	if seconds, err := strconv.ParseUint(v, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second, true
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return max(0, at.Sub(now)).Round(time.Second), true
+	}
+	return 0, false
+}
