@@ -1,0 +1,160 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/docker/cli/cli"
+	"github.com/spf13/cobra"
+
+	"github.com/safepull/safepull/plugin/layout"
+	"github.com/safepull/safepull/plugin/render"
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/reference"
+)
+
+const longCheck = `Judge an image and hand nothing over.
+
+REF is an image in a registry, or one of
+  oci-dir:PATH[:TAG]      an OCI image layout in a folder
+  oci-archive:FILE[:TAG]  an OCI image layout in a tar file
+  docker-archive:FILE     what "docker save" writes
+  engine:NAME             an image that the engine already has
+
+The trust lists look at names. What a file or an engine calls an image proves
+nothing, so that only images in a registry can be allowed or denied by name.`
+
+// fromEngine begins a reference to an image in the engine.
+const fromEngine = "engine:"
+
+// maxSave bounds an image that is read from the engine, which passes through a temporary file.
+const maxSave = 64 << 30
+
+func (a *app) checkCommand() *cobra.Command {
+	cmd := a.command("check [OPTIONS] REF", "Judge an image without handing it over", longCheck, 1, a.check)
+	a.judgeFlags(cmd)
+	cmd.Flags().BoolVarP(&a.opts.quiet, "quiet", "q", false, "Print only the verdict")
+	return cmd
+}
+
+// check prints the verdict on standard output, whatever it is.
+func (a *app) check(ctx context.Context, args []string) (err error) {
+	show, err := a.display()
+	if err != nil {
+		return err
+	}
+	defer show.Close()
+	image, err := a.image(ctx, args[0])
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, image.Close()) }()
+	platform, err := a.platform(ctx, nil)
+	if err != nil {
+		return err
+	}
+	_, doc, err := a.judge(ctx, image.Reference, image, platform, show)
+	if err != nil {
+		return err
+	}
+	show.Close()
+	if err := a.answer(doc, func() error { return a.checked(doc) }); err != nil {
+		return err
+	}
+	if doc.ExitStatus != 0 {
+		return cli.StatusError{Status: render.Summary(doc), StatusCode: doc.ExitStatus}
+	}
+	return nil
+}
+
+func (a *app) checked(doc render.Document) error {
+	if a.opts.quiet {
+		_, err := fmt.Fprintln(a.cli.Out(), render.Summary(doc))
+		return err
+	}
+	return a.text().Verdict(a.cli.Out(), doc)
+}
+
+// image opens what check was asked about.
+func (a *app) image(ctx context.Context, arg string) (*layout.Image, error) {
+	if name, ok := strings.CutPrefix(arg, fromEngine); ok {
+		return a.engineImage(ctx, name)
+	}
+	if at, ok, err := layout.ParseSource(arg); ok || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return layout.Open(ctx, at)
+	}
+	ref, err := reference.Parse(arg)
+	if err != nil {
+		return nil, err
+	}
+	src, err := a.registry(ref)
+	if err != nil {
+		return nil, err
+	}
+	return &layout.Image{Source: src, Reference: ref, Closer: io.NopCloser(nil)}, nil
+}
+
+// engineImage saves the engine's image to a private temporary file and opens that.
+func (a *app) engineImage(ctx context.Context, name string) (_ *layout.Image, err error) {
+	if name == "" {
+		return nil, fmt.Errorf("%q names no image", fromEngine)
+	}
+	engine, err := need(ctx, a.deps.Engine)
+	if err != nil {
+		return nil, fmt.Errorf("reach the engine: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "safepull-")
+	if err != nil {
+		return nil, fmt.Errorf("make a temporary folder: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	file := filepath.Join(dir, "image.tar")
+	if err := save(ctx, engine, name, file); err != nil {
+		return nil, fmt.Errorf("read %q from the engine: %w", name, err)
+	}
+	image, err := layout.Open(ctx, layout.Location{Transport: layout.DockerArchive, Path: file})
+	if err != nil {
+		return nil, fmt.Errorf("image %q of the engine: %w", name, err)
+	}
+	image.Reference = trust.Reference{Repository: fromEngine + name}
+	image.Closer = cleaner{image.Closer, dir}
+	return image, nil
+}
+
+// save copies the engine's tar to a file.
+func save(ctx context.Context, engine Engine, name, file string) (err error) {
+	r, err := engine.Save(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(f, io.LimitReader(r, maxSave+1))
+	if n > maxSave {
+		err = fmt.Errorf("more than %d bytes: %w", int64(maxSave), trust.ErrLimit)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// cleaner closes, and removes a folder.
+type cleaner struct {
+	io.Closer
+	dir string
+}
+
+func (c cleaner) Close() error { return errors.Join(c.Closer.Close(), os.RemoveAll(c.dir)) }

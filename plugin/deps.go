@@ -1,0 +1,78 @@
+package plugin
+
+import (
+	"context"
+	"io"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/safepull/safepull/trust"
+)
+
+// Deps is what the commands need from outside. Every function is called when a command first needs its result and
+// not before, so that help and metadata cost nothing; a function that is nil makes the commands that need it fail
+// with a sentence. The functions may rely on the docker CLI being initialised.
+type Deps struct {
+	// Version is printed by the version command and sent to nobody.
+	Version Version
+	// Judge assembles the judgement: rules, policy, trust lists and memory.
+	Judge func(context.Context) (trust.Judge, error)
+	// Source reads the reference's registry with the user's own credentials.
+	Source func(trust.Reference) (trust.Source, error)
+	// Engine is the engine that the docker CLI's context points at.
+	Engine func(context.Context) (Engine, error)
+	// Verdicts reads what was decided on this machine.
+	Verdicts func(context.Context) (Verdicts, error)
+	// Trust reads and edits the trust lists.
+	Trust func(context.Context) (TrustLists, error)
+	// Close releases what the functions above opened. It is called once, after the command, also when it failed.
+	Close func() error
+}
+
+// Version says which build this is.
+type Version struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	Built   string `json:"built,omitempty"`
+}
+
+// Engine is a docker engine as far as this plugin uses it. In its methods ref is the normalised reference that the
+// user asked for (its Digest is the user's own, empty when only a tag was given), top is what the reference resolved
+// to, and manifest is the platform's manifest that was judged; the two are the same for an image without an index.
+// No error may leave anything of the image behind in the engine, in a temporary folder or on a socket.
+type Engine interface {
+	// Platform is the platform whose child the engine would choose from an index.
+	Platform(context.Context) (ocispec.Platform, error)
+	// Has reports whether the engine already has exactly this manifest's image, complete and under ref, so that a
+	// pull would say "up to date". It reads at most the manifest from src.
+	Has(ctx context.Context, ref trust.Reference, top, manifest ocispec.Descriptor, src trust.Source) (bool, error)
+	// Handover gives the engine exactly the judged manifest and its blobs, and tags it as ref says. The index, the
+	// manifest and the blobs are read from src, which verifies them and reports progress; nothing else of the index
+	// may arrive.
+	Handover(ctx context.Context, ref trust.Reference, top, manifest ocispec.Descriptor, src trust.Source) error
+	// Save streams the engine's own image as the tar of "docker save". The name is the user's, an ID works too.
+	Save(ctx context.Context, name string) (io.ReadCloser, error)
+}
+
+// Verdicts is a memory of verdicts.
+type Verdicts interface {
+	// VerdictByID finds one verdict; false when it is not there.
+	VerdictByID(ctx context.Context, id string) (trust.Verdict, bool, error)
+	// Verdicts lists those of a repository ("docker.io/library/alpine"), newest first.
+	Verdicts(ctx context.Context, name string, limit int) ([]trust.Verdict, error)
+}
+
+// TrustLists are all trust lists in force, and the user's own file among them.
+type TrustLists interface {
+	// Entries are all entries of all lists, in order of list and line.
+	Entries() []trust.Entry
+	// Match says what the lists say about a reference.
+	Match(trust.Reference, time.Time) trust.Standing
+	// Add writes an entry to the user's file. The lists in memory do not change.
+	Add(trust.Entry) error
+	// Remove deletes the entries with this pattern from the user's file and says how many there were.
+	Remove(pattern string) (int, error)
+	// File is the path of the user's file.
+	File() string
+}

@@ -1,0 +1,191 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/safepull/safepull/trust"
+)
+
+// Media types of Docker's own formats, which mean the same as OCI's.
+const (
+	dockerManifest     = "application/vnd.docker.distribution.manifest.v2+json"
+	dockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
+)
+
+const (
+	// maxIndex bounds an index: what registries commonly accept as a manifest.
+	maxIndex = 4 << 20
+	// maxChildren bounds the entries of an index that are looked at.
+	maxChildren = 10_000
+	// enginePatience is how long an engine may take to tell its platform where none is needed.
+	enginePatience = 3 * time.Second
+)
+
+// target is one image, resolved.
+type target struct {
+	// ref is what the user asked for.
+	ref trust.Reference
+	// top is what ref points at, manifest the image for one platform; they may be the same.
+	top, manifest ocispec.Descriptor
+	// src reads both.
+	src trust.Source
+}
+
+// resolve finds the manifest of a reference for a platform as an engine would: the best match of an index.
+func resolve(ctx context.Context, ref trust.Reference, src trust.Source, platform ocispec.Platform) (target, error) {
+	top, err := src.Resolve(ctx, ref)
+	if err != nil {
+		return target{}, fmt.Errorf("resolve %q: %w", ref, err)
+	}
+	if ref.Digest != "" && top.Digest != ref.Digest {
+		return target{}, fmt.Errorf("resolve %q: the registry answered with %q: %w", ref, top.Digest, trust.ErrIntegrity)
+	}
+	t := target{ref: ref, top: top, manifest: top}
+	switch top.MediaType {
+	case ocispec.MediaTypeImageManifest, dockerManifest:
+	case ocispec.MediaTypeImageIndex, dockerManifestList:
+		if t.manifest, err = child(ctx, ref.WithDigest(top.Digest), top, src, platform); err != nil {
+			return target{}, fmt.Errorf("resolve %q: %w", ref, err)
+		}
+	default:
+		return target{}, fmt.Errorf("resolve %q: media type %q: %w", ref, trust.Sanitise(top.MediaType, 100), trust.ErrUnsupported)
+	}
+	t.src = known{Source: src, manifests: map[digest.Digest]ocispec.Descriptor{top.Digest: t.top, t.manifest.Digest: t.manifest}}
+	return t, nil
+}
+
+// child reads an index and chooses.
+func child(ctx context.Context, ref trust.Reference, top ocispec.Descriptor, src trust.Source, want ocispec.Platform) (ocispec.Descriptor, error) {
+	var none ocispec.Descriptor
+	if top.Size > maxIndex {
+		return none, fmt.Errorf("index of %d bytes: %w", top.Size, trust.ErrLimit)
+	}
+	r, err := src.Fetch(ctx, ref, top)
+	if err != nil {
+		return none, err
+	}
+	body, err := io.ReadAll(io.LimitReader(r, maxIndex+1))
+	if err = errors.Join(err, r.Close()); err != nil {
+		return none, fmt.Errorf("read index: %w", err)
+	}
+	if len(body) > maxIndex {
+		return none, fmt.Errorf("index: %w", trust.ErrLimit)
+	}
+	var index ocispec.Index
+	if err := json.Unmarshal(body, &index); err != nil {
+		return none, fmt.Errorf("index: %w: %w", trust.ErrMalformed, err)
+	}
+	return choose(index.Manifests, want)
+}
+
+// choose finds the child that an engine of the wanted platform takes: children of compatible platforms, the closest
+// first, those that name no platform last, in the order of the index otherwise.
+func choose(children []ocispec.Descriptor, want ocispec.Platform) (ocispec.Descriptor, error) {
+	var none ocispec.Descriptor
+	if len(children) > maxChildren {
+		return none, fmt.Errorf("index of %d manifests: %w", len(children), trust.ErrLimit)
+	}
+	match := platforms.Only(want)
+	fit := slices.DeleteFunc(slices.Clone(children), func(d ocispec.Descriptor) bool {
+		return isArtifact(d) || d.Platform != nil && !match.Match(platforms.Normalize(*d.Platform))
+	})
+	if len(fit) == 0 {
+		return none, fmt.Errorf("no matching manifest for %s in the index; it has %s: %w",
+			platforms.FormatAll(platforms.Normalize(want)), list(children), trust.ErrNotFound)
+	}
+	slices.SortStableFunc(fit, func(x, y ocispec.Descriptor) int {
+		switch {
+		case y.Platform == nil && x.Platform == nil:
+			return 0
+		case y.Platform == nil, x.Platform != nil && match.Less(platforms.Normalize(*x.Platform), platforms.Normalize(*y.Platform)):
+			return -1
+		case x.Platform == nil, match.Less(platforms.Normalize(*y.Platform), platforms.Normalize(*x.Platform)):
+			return 1
+		}
+		return 0
+	})
+	best := fit[0]
+	switch best.MediaType {
+	case ocispec.MediaTypeImageManifest, dockerManifest:
+	default:
+		return none, fmt.Errorf("the index names a %q for this platform: %w", trust.Sanitise(best.MediaType, 100), trust.ErrUnsupported)
+	}
+	if err := best.Digest.Validate(); err != nil || best.Size < 0 {
+		return none, fmt.Errorf("the index names %q of %d bytes: %w", trust.Sanitise(best.Digest.String(), 100), best.Size, trust.ErrMalformed)
+	}
+	return best, nil
+}
+
+// isArtifact tells BuildKit's attestations, which no engine runs.
+func isArtifact(d ocispec.Descriptor) bool {
+	return d.Annotations["vnd.docker.reference.type"] == "attestation-manifest"
+}
+
+func list(children []ocispec.Descriptor) string {
+	var names []string
+	for _, d := range children {
+		if d.Platform != nil && !isArtifact(d) {
+			names = append(names, platforms.FormatAll(*d.Platform))
+		}
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return trust.Sanitise(strings.Join(names, ", "), 400)
+}
+
+// known answers Resolve for manifests whose descriptors were already read, so that nobody is asked twice.
+type known struct {
+	trust.Source
+	manifests map[digest.Digest]ocispec.Descriptor
+}
+
+// Resolve answers by digest only; a tag is always asked for.
+func (k known) Resolve(ctx context.Context, ref trust.Reference) (ocispec.Descriptor, error) {
+	if d, ok := k.manifests[ref.Digest]; ok && ref.Digest != "" {
+		return d, nil
+	}
+	return k.Source.Resolve(ctx, ref)
+}
+
+// platform is the one to judge: the user's, else the engine's. Without an engine that answers soon it is Linux on
+// this machine's processor, when the command needs no engine.
+func (a *app) platform(ctx context.Context, engine Engine) (ocispec.Platform, error) {
+	if a.opts.platform != "" {
+		p, err := platforms.Parse(a.opts.platform)
+		if err != nil {
+			return p, fmt.Errorf("platform %q: %w", a.opts.platform, err)
+		}
+		return p, nil
+	}
+	if engine != nil {
+		p, err := engine.Platform(ctx)
+		if err != nil {
+			return p, fmt.Errorf("ask the engine for its platform: %w", err)
+		}
+		return p, nil
+	}
+	patient, cancel := context.WithTimeout(ctx, enginePatience)
+	defer cancel()
+	if engine, err := need(patient, a.deps.Engine); err == nil {
+		if p, err := engine.Platform(patient); err == nil {
+			return p, nil
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return ocispec.Platform{}, err
+	}
+	return platforms.Normalize(ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}), nil
+}

@@ -1,0 +1,195 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/safepull/safepull/trust"
+)
+
+// Schema is the version of the JSON documents. Within a version fields are only added.
+const Schema = 1
+
+// Unanswered is what stands in Document.Action when no verdict was reached.
+const Unanswered = "unanswered"
+
+// Limits on what one document takes over from a verdict, so that a hostile image cannot flood a terminal or a log.
+const (
+	textLimit  = 1 << 10
+	findingMax = 10_000
+	reasonMax  = 1_000
+)
+
+// Document is one judgement as JSON. Every field is always present.
+type Document struct {
+	Schema         int               `json:"schema"`
+	ID             string            `json:"id"`
+	Reference      string            `json:"reference"`
+	Digest         digest.Digest     `json:"digest"`
+	ManifestDigest digest.Digest     `json:"manifestDigest"`
+	Platform       string            `json:"platform"`
+	Action         string            `json:"action"`
+	ExitStatus     int               `json:"exitStatus"`
+	Reasons        []string          `json:"reasons"`
+	Findings       []Finding         `json:"findings"`
+	Unanswered     map[string]string `json:"unanswered"`
+	NotAsked       map[string]string `json:"notAsked"`
+	Ruleset        digest.Digest     `json:"ruleset"`
+	Policy         digest.Digest     `json:"policy"`
+	DurationMs     int64             `json:"durationMs"`
+
+	// denied is true when a trust entry denies the image, which changes what a person can do next.
+	denied bool
+}
+
+// Finding is one finding of a Document.
+type Finding struct {
+	Check    string         `json:"check"`
+	Strength trust.Strength `json:"strength"`
+	Layer    digest.Digest  `json:"layer"`
+	Path     string         `json:"path"`
+	Offset   int64          `json:"offset"`
+	Excerpt  string         `json:"excerpt"`
+	Why      string         `json:"why"`
+}
+
+// Problem is an error as JSON: what stands in place of a Document when there was nothing to judge.
+type Problem struct {
+	Schema     int    `json:"schema"`
+	Error      string `json:"error"`
+	ExitStatus int    `json:"exitStatus"`
+}
+
+// ExitStatus is the exit status that an action means. It is API: 0 allow and warn, 2 block, 3 quarantine, and 4 for
+// everything that is not a verdict.
+func ExitStatus(a trust.Action) int {
+	switch a {
+	case trust.Allow, trust.Warn:
+		return 0
+	case trust.Block:
+		return 2
+	case trust.Quarantine:
+		return 3
+	}
+	return 4
+}
+
+// NewDocument describes a verdict. Top is the digest that the reference resolved to, an index perhaps; when it is
+// empty, the verdict's own reference and manifest stand in.
+func NewDocument(v trust.Verdict, top digest.Digest) Document {
+	if top == "" {
+		top = v.Manifest
+	}
+	d := Document{
+		Schema: Schema, ID: clean(v.ID), Reference: clean(v.Reference.WithDigest("").String()),
+		Digest: cleanDigest(top), ManifestDigest: cleanDigest(v.Manifest), Platform: platform(v.Evidence.Platform),
+		Action: clean(string(v.Action)), ExitStatus: ExitStatus(v.Action),
+		Reasons: []string{}, Findings: []Finding{},
+		Unanswered: cleanMap(v.Evidence.Unanswered), NotAsked: cleanMap(v.Evidence.NotAsked),
+		Ruleset: cleanDigest(v.Ruleset), Policy: cleanDigest(v.Policy), DurationMs: v.Duration.Milliseconds(),
+		denied: v.Evidence.Standing.Denied(),
+	}
+	for _, r := range v.Reasons[:min(len(v.Reasons), reasonMax)] {
+		d.Reasons = append(d.Reasons, clean(r))
+	}
+	for _, f := range byStrength(v.Evidence.Findings) {
+		if len(d.Findings) == findingMax {
+			break
+		}
+		d.Findings = append(d.Findings, Finding{
+			Check: clean(f.Check), Strength: knownStrength(f.Strength), Layer: cleanDigest(f.Layer), Path: clean(f.Path),
+			Offset: f.Offset, Excerpt: clean(f.Excerpt), Why: clean(f.Why),
+		})
+	}
+	return d
+}
+
+// NewUnanswered describes a judgement that ended with an error instead of a verdict.
+func NewUnanswered(ref trust.Reference, top, manifest digest.Digest, platform string, err error) Document {
+	reason := clean(err.Error())
+	return Document{
+		Schema: Schema, Reference: clean(ref.WithDigest("").String()), Digest: cleanDigest(top), ManifestDigest: cleanDigest(manifest),
+		Platform: clean(platform), Action: Unanswered, ExitStatus: ExitStatus(""),
+		Reasons: []string{"the image could not be judged: " + reason}, Findings: []Finding{},
+		Unanswered: map[string]string{"judgement": reason}, NotAsked: map[string]string{},
+	}
+}
+
+// platform is empty when the config named none, which judges spell "/".
+func platform(s string) string {
+	if strings.Trim(s, "/") == "" {
+		return ""
+	}
+	return clean(s)
+}
+
+// JSON writes any document, one indented object and a line feed.
+func JSON(w io.Writer, document any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(document); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
+}
+
+// clean is Sanitise with a limit that no honest text meets.
+func clean(s string) string { return trust.Sanitise(s, textLimit) }
+
+func cleanDigest(d digest.Digest) digest.Digest {
+	return digest.Digest(trust.Sanitise(d.String(), 160))
+}
+
+// knownStrength keeps a strength of a later version from failing the whole document.
+func knownStrength(s trust.Strength) trust.Strength { return min(max(s, trust.Context), trust.Proof) }
+
+func cleanMap(m map[string]string) map[string]string {
+	out := make(map[string]string, min(len(m), reasonMax))
+	for _, k := range sortedKeys(m) {
+		if len(out) == reasonMax {
+			break
+		}
+		out[clean(k)] = clean(m[k])
+	}
+	return out
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// byStrength is the findings, the weightiest first and otherwise as they were.
+func byStrength(findings []trust.Finding) []trust.Finding {
+	sorted := slices.Clone(findings)
+	slices.SortStableFunc(sorted, func(a, b trust.Finding) int { return int(b.Strength) - int(a.Strength) })
+	return sorted
+}
+
+// elide shortens s to limit characters by leaving out its middle, where paths say least.
+func elide(s string, limit int) string {
+	s = clean(s)
+	if utf8.RuneCountInString(s) <= limit {
+		return s
+	}
+	runes := []rune(s)
+	head := (limit - 1) / 2
+	return string(runes[:head]) + "…" + string(runes[len(runes)-(limit-1-head):])
+}
+
+// short is the 12 characters of a digest by which docker shows layers.
+func short(d digest.Digest) string {
+	_, encoded, _ := strings.Cut(clean(d.String()), ":")
+	return encoded[:min(12, len(encoded))]
+}

@@ -1,0 +1,254 @@
+// Package render prints verdicts: short for the person who pulled, in full for the one who asks why, and as JSON for
+// machines.
+//
+// UI rules: a refusal has at most RefusalLines lines, the verdict first and what to do next last; one finding is one
+// line; colour only ever repeats what a word says; nothing from outside is printed unsanitised.
+package render
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/safepull/safepull/trust"
+)
+
+// RefusalLines bounds what a refusal prints; with the one line on standard error that every failure has, it is 12.
+const RefusalLines = 11
+
+// The parts of RefusalLines: two for the head, three for what to do next, the rest for what was found.
+const evidenceLines = RefusalLines - 5
+
+// Widths of what an image may put into one line of a refusal.
+const (
+	pathWidth = 72
+	whyWidth  = 120
+	nameWidth = 160
+	// A reason may name a finding with its layer and path.
+	reasonWidth = whyWidth + pathWidth + 40
+)
+
+// Text prints for people. The zero value prints without colour.
+type Text struct {
+	// Colour turns on ANSI colours.
+	Colour bool
+	// Command is how the person calls this program; "docker safepull" when empty.
+	Command string
+}
+
+// words are the actions as a person reads them.
+func word(action string) string {
+	switch action {
+	case string(trust.Allow):
+		return "allowed"
+	case string(trust.Warn):
+		return "allowed with a warning"
+	case string(trust.Quarantine):
+		return "quarantined"
+	case string(trust.Block):
+		return "blocked"
+	}
+	return "could not be judged"
+}
+
+// Summary is the verdict in half a line: "blocked (SP-AB12CD34EF)".
+func Summary(d Document) string {
+	if d.ID == "" {
+		return word(d.Action)
+	}
+	return fmt.Sprintf("%s (%s)", word(d.Action), d.ID)
+}
+
+// Verdict prints the short form: one line and the reasons for what may pass, a refusal for everything else.
+func (t Text) Verdict(w io.Writer, d Document) error {
+	out := bufio.NewWriter(w)
+	switch {
+	case d.ExitStatus != 0:
+		t.refusal(out, d)
+	default:
+		fmt.Fprintf(out, "Verdict: %s\n", t.paint(d.Action, Summary(d)))
+		if d.Action == string(trust.Warn) {
+			t.evidence(out, d)
+			fmt.Fprintf(out, "  All the evidence: %s explain %s\n", t.command(), d.ID)
+		}
+	}
+	return flush(out)
+}
+
+func (t Text) refusal(out io.Writer, d Document) {
+	fmt.Fprintf(out, "%s: %s\n", t.paint(d.Action, strings.ToUpper(word(d.Action))), t.name(d))
+	fmt.Fprintf(out, "Digest: %s\n", orNone(d.ManifestDigest))
+	t.evidence(out, d)
+	fmt.Fprint(out, "What you can do:\n")
+	if d.ID == "" {
+		fmt.Fprint(out, "  Try again later: an image that cannot be judged is not handed over.\n")
+		return
+	}
+	fmt.Fprintf(out, "  %s explain %s   shows all the evidence\n", t.command(), d.ID)
+	if d.denied {
+		fmt.Fprintf(out, "  %s trust test %s   shows the entry that denies it\n", t.command(), elide(d.Reference, nameWidth))
+	} else {
+		fmt.Fprintf(out, "  Think it is wrong? Ask whoever runs your policy, or report it, naming %s.\n", d.ID)
+	}
+}
+
+// name is the image with its platform, as far as it is known.
+func (t Text) name(d Document) string {
+	name := elide(d.Reference, nameWidth)
+	if d.Platform != "" {
+		name += " (" + d.Platform + ")"
+	}
+	return name
+}
+
+// evidence prints the reasons and the weightiest findings on at most evidenceLines lines.
+func (t Text) evidence(out io.Writer, d Document) {
+	var lines []string
+	for _, f := range d.Findings {
+		if !told(f, d.Reasons) {
+			lines = append(lines, findingLine(f))
+		}
+	}
+	reasons := min(len(d.Reasons), max(evidenceLines/2, evidenceLines-1-len(lines)))
+	lines = append(make([]string, reasons), lines...)
+	for i, r := range d.Reasons[:reasons] {
+		lines[i] = elide(r, reasonWidth)
+	}
+	left := len(d.Reasons) - reasons
+	if room := evidenceLines - 1; len(lines)+min(left, 1) > evidenceLines {
+		left += len(lines) - room
+		lines = lines[:room]
+	}
+	for _, l := range lines {
+		fmt.Fprintf(out, "  - %s\n", l)
+	}
+	if left > 0 {
+		fmt.Fprintf(out, "  - and %d more\n", left)
+	}
+}
+
+// told reports whether a reason already says what was found and where.
+func told(f Finding, reasons []string) bool {
+	return slices.ContainsFunc(reasons, func(r string) bool {
+		return f.Why != "" && strings.Contains(r, f.Why) && strings.Contains(r, f.Path) && strings.Contains(r, short(f.Layer))
+	})
+}
+
+// findingLine says what was found and where: "proof stratum@1: … (layer 0123456789ab, path opt/run.sh)".
+func findingLine(f Finding) string {
+	where := "path " + elide(f.Path, pathWidth)
+	if f.Layer != "" {
+		where = "layer " + short(f.Layer) + ", " + where
+	}
+	return fmt.Sprintf("%s, %s: %s (%s)", elide(f.Check, 40), f.Strength, elide(f.Why, whyWidth), where)
+}
+
+// Explain prints everything that is known about a verdict.
+func (t Text) Explain(w io.Writer, v trust.Verdict) error {
+	out, d := bufio.NewWriter(w), NewDocument(v, "")
+	fmt.Fprintf(out, "%s: %s\n\n", t.paint(d.Action, word(d.Action)), t.name(d))
+	for _, row := range [][2]string{
+		{"Verdict", d.ID},
+		{"Manifest", string(orNone(d.ManifestDigest))},
+		{"Ruleset", string(orNone(d.Ruleset))},
+		{"Policy", string(orNone(d.Policy))},
+		{"Trust lists", string(orNone(v.TrustLists))},
+		{"Judged", v.At.UTC().Format("2006-01-02 15:04:05 UTC") + ", in " + v.Duration.String()},
+	} {
+		fmt.Fprintf(out, "%-12s %s\n", row[0]+":", row[1])
+	}
+	if !v.Until.IsZero() {
+		fmt.Fprintf(out, "%-12s %s\n", "Holds until:", v.Until.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
+	section(out, "Reasons", d.Reasons)
+	section(out, "Integrity", cleanAll(v.Evidence.Integrity))
+	t.standing(out, v.Evidence.Standing)
+	t.findings(out, d.Findings, len(v.Evidence.Findings))
+	section(out, "Unanswered", pairs(d.Unanswered))
+	section(out, "Not asked", pairs(d.NotAsked))
+	section(out, "Answered", cleanAll(v.Evidence.Answered))
+	return flush(out)
+}
+
+func (t Text) findings(out io.Writer, findings []Finding, all int) {
+	fmt.Fprintf(out, "\nFindings: %d\n", all)
+	for i, f := range findings {
+		fmt.Fprintf(out, "  %d. %s, %s\n", i+1, f.Check, f.Strength)
+		fmt.Fprintf(out, "     why:     %s\n", f.Why)
+		fmt.Fprintf(out, "     layer:   %s\n", orNone(f.Layer))
+		fmt.Fprintf(out, "     path:    %s\n", f.Path)
+		fmt.Fprintf(out, "     offset:  %d\n", f.Offset)
+		if f.Excerpt != "" {
+			fmt.Fprintf(out, "     excerpt: %s\n", f.Excerpt)
+		}
+	}
+	if all > len(findings) {
+		fmt.Fprintf(out, "  and %d more\n", all-len(findings))
+	}
+}
+
+func section(out io.Writer, title string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	fmt.Fprintf(out, "\n%s:\n", title)
+	for _, l := range lines {
+		fmt.Fprintf(out, "  - %s\n", l)
+	}
+}
+
+func pairs(m map[string]string) []string {
+	var lines []string
+	for _, k := range sortedKeys(m) {
+		lines = append(lines, k+": "+m[k])
+	}
+	return lines
+}
+
+func cleanAll(lines []string) []string {
+	out := make([]string, 0, min(len(lines), reasonMax))
+	for _, l := range lines[:min(len(lines), reasonMax)] {
+		out = append(out, clean(l))
+	}
+	return out
+}
+
+func (t Text) command() string {
+	if t.Command == "" {
+		return "docker safepull"
+	}
+	return t.Command
+}
+
+// paint colours s by the severity of an action.
+func (t Text) paint(action, s string) string {
+	if !t.Colour {
+		return s
+	}
+	code := "31;1" // red
+	switch action {
+	case string(trust.Allow):
+		code = "32" // green
+	case string(trust.Warn), string(trust.Quarantine), Unanswered:
+		code = "33;1" // yellow
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func orNone(d digest.Digest) digest.Digest {
+	if d == "" {
+		return "none"
+	}
+	return cleanDigest(d)
+}
+
+func flush(out *bufio.Writer) error {
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
