@@ -1,0 +1,154 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/docker/cli/cli/command"
+
+	"github.com/safepull/safepull/plugin"
+	"github.com/safepull/safepull/plugin/engine"
+	"github.com/safepull/safepull/proxy/upstream"
+	"github.com/safepull/safepull/proxy/upstream/credential"
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/namespace"
+	"github.com/safepull/safepull/trust/store/sqlite"
+)
+
+// pluginKeeps is how long the plugin remembers what it did not use.
+const pluginKeeps = 90 * 24 * time.Hour
+
+// Plugin is what the commands of docker-safepull are given. Nothing is opened before a command asks for it. Everything
+// of the user's is in the folder "safepull" beside docker's own configuration: the store, trust.yaml, and, if he wants
+// another than the shipped one, policy.yaml.
+func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
+	p := &pluginParts{cli: cli, version: version}
+	return plugin.Deps{
+		Version:  version,
+		Judge:    p.judge,
+		Source:   p.source,
+		Engine:   p.engine,
+		Verdicts: func(context.Context) (plugin.Verdicts, error) { return p.open() },
+		Trust:    p.trust,
+		Close:    p.close,
+	}
+}
+
+type pluginParts struct {
+	cli     command.Cli
+	version plugin.Version
+
+	mu      sync.Mutex
+	store   *sqlite.Store
+	closers []func()
+}
+
+func (p *pluginParts) file(name string) string {
+	return filepath.Join(filepath.Dir(p.cli.ConfigFile().Filename), "safepull", name)
+}
+
+func (p *pluginParts) open() (*sqlite.Store, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.store == nil {
+		store, err := sqlite.Open(p.file("state.db"))
+		if err != nil {
+			return nil, err
+		}
+		p.store = store
+	}
+	return p.store, nil
+}
+
+func (p *pluginParts) sources() sources {
+	from := sources{shippedList: true, lists: existing(p.file("trust.yaml"))}
+	for _, path := range existing(p.file("policy.yaml")) {
+		from.policy = path
+	}
+	return from
+}
+
+func (p *pluginParts) judge(context.Context) (trust.Judge, error) {
+	store, err := p.open()
+	if err != nil {
+		return nil, err
+	}
+	lists, err := loadLists(p.sources())
+	if err != nil {
+		return nil, err
+	}
+	return judgement(p.sources(), store, lists)
+}
+
+// source reads a registry with the login that docker itself would use for it.
+func (p *pluginParts) source(ref trust.Reference) (trust.Source, error) {
+	login := credential.DockerConfig(p.cli.ConfigFile().Filename)
+	registry, err := upstream.ForHost(context.Background(), ref.Registry, upstream.Options{
+		Credential: login, UserAgent: "docker-safepull/" + p.version.Version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.closers = append(p.closers, registry.Close)
+	p.mu.Unlock()
+	return newDescribed(registry)
+}
+
+func (p *pluginParts) engine(context.Context) (plugin.Engine, error) {
+	return engine.New(p.cli.Client(), engine.Options{
+		Auth: func(_ context.Context, ref trust.Reference) (string, error) {
+			return command.RetrieveAuthTokenFromImage(p.cli.ConfigFile(), ref.String())
+		},
+		Note: func(s string) { _, _ = io.WriteString(p.cli.Err(), "note: "+s+"\n") },
+	}), nil
+}
+
+func (p *pluginParts) trust(context.Context) (plugin.TrustLists, error) {
+	lists, err := loadLists(p.sources())
+	if err != nil {
+		return nil, err
+	}
+	return trustLists{lists, p.file("trust.yaml")}, nil
+}
+
+func (p *pluginParts) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, closer := range p.closers {
+		closer()
+	}
+	p.closers = nil
+	if p.store == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_, err := p.store.Prune(ctx, pluginKeeps)
+	if err != nil {
+		err = fmt.Errorf("forget what was not used for %s: %w", pluginKeeps, err)
+	}
+	err = errors.Join(err, p.store.Close())
+	p.store = nil
+	return err
+}
+
+// trustLists are the lists in force and the user's file.
+type trustLists struct {
+	*namespace.Lists
+	file string
+}
+
+// Add implements plugin.TrustLists.
+func (l trustLists) Add(e trust.Entry) error { return namespace.Add(l.file, e) }
+
+// Remove implements plugin.TrustLists.
+func (l trustLists) Remove(pattern string) (int, error) { return namespace.Remove(l.file, pattern) }
+
+// File implements plugin.TrustLists.
+func (l trustLists) File() string { return l.file }

@@ -1,0 +1,219 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
+	"github.com/opencontainers/go-digest"
+	"github.com/sirupsen/logrus"
+
+	"github.com/safepull/safepull/proxy"
+	"github.com/safepull/safepull/proxy/blobcache"
+	"github.com/safepull/safepull/proxy/config"
+	"github.com/safepull/safepull/proxy/enforce"
+	"github.com/safepull/safepull/proxy/enforce/distribution"
+	"github.com/safepull/safepull/proxy/metrics"
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/layer"
+	"github.com/safepull/safepull/trust/store/sqlite"
+)
+
+const (
+	// proxyKeeps is how long a proxy remembers what nobody asked for.
+	proxyKeeps = 180 * 24 * time.Hour
+	// pruneEvery is how often it forgets.
+	pruneEvery = 24 * time.Hour
+	// driverThreads bounds the file operations of the cache at one time.
+	driverThreads = 100
+)
+
+// Proxy serves until ctx ends.
+func Proxy(ctx context.Context, cfg config.Config, log *logrus.Logger) (err error) {
+	lock, err := proxy.Lock(cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	store, err := sqlite.Open(filepath.Join(cfg.StateDir, "state.db"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	cache, err := openCache(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	counters := metrics.New()
+	registries, err := upstreams(cfg, cache, counters)
+	if err != nil {
+		return err
+	}
+	defer registries.close()
+	gate, err := newGate(cfg, store, cache, counters, registries)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		// Judgements are cancelled, and must not write to a store that is closed.
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		err = errors.Join(err, gate.Close(ending))
+	}()
+	return serve(ctx, cfg, log, store, gate, counters, registries)
+}
+
+func openCache(ctx context.Context, cfg config.Config) (*blobcache.Cache, error) {
+	driver := filesystem.New(filesystem.DriverParameters{RootDirectory: filepath.Join(cfg.StateDir, "cache"), MaxThreads: driverThreads})
+	return blobcache.Open(ctx, driver, blobcache.Options{MaxBytes: int64(cfg.Cache.MaxBytes)})
+}
+
+func newGate(cfg config.Config, store *sqlite.Store, cache *blobcache.Cache, counters *metrics.Metrics, registries *registries) (*enforce.Gate, error) {
+	from := judgedFrom(cfg)
+	lists, err := loadLists(from)
+	if err != nil {
+		return nil, err
+	}
+	judge, err := judgement(from, store, lists)
+	if err != nil {
+		return nil, err
+	}
+	return enforce.New(judge, store, registries.sources, enforce.Options{
+		Hold: cfg.Judge.HoldFor, Deadline: cfg.Judge.Deadline, Concurrent: cfg.Judge.Concurrent, Waiting: cfg.Judge.Waiting,
+		Cache: cached{cache, counters}, Observer: counters,
+	})
+}
+
+func judgedFrom(cfg config.Config) sources {
+	return sources{
+		policy: cfg.Policy, rules: cfg.Rules, lists: cfg.TrustLists, shippedList: len(cfg.TrustLists) == 0,
+		limits: layer.Limits{Bytes: int64(cfg.Judge.Limits.Bytes), Entries: cfg.Judge.Limits.Files}, layers: cfg.Judge.LayersInWork,
+	}
+}
+
+// Verify loads every file that a configuration names, as Proxy would.
+func Verify(cfg config.Config) error {
+	from := judgedFrom(cfg)
+	if _, err := loadLists(from); err != nil {
+		return err
+	}
+	if _, err := loadPolicy(from.policy); err != nil {
+		return err
+	}
+	if _, err := loadRules(from.rules); err != nil {
+		return err
+	}
+	for _, u := range cfg.Upstreams {
+		if _, err := rootCAs(u.CA); err != nil {
+			return err
+		}
+	}
+	_, err := certificate(cfg.TLS)
+	return err
+}
+
+func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sqlite.Store, gate *enforce.Gate, counters *metrics.Metrics, registries *registries) error {
+	registry, err := distribution.New(gate, registries.routes, log)
+	if err != nil {
+		return err
+	}
+	certificates, err := certificate(cfg.TLS)
+	if err != nil {
+		return err
+	}
+	server, err := proxy.Listen(proxy.Options{
+		Listen: cfg.Listen, Admin: cfg.Admin.Listen, TLS: certificates, Registry: registry,
+		Verdicts: distribution.Explain(store, nil, log), Metrics: counters.Handler(),
+		Ready: func(ctx context.Context) error {
+			_, _, err := store.VerdictByID(ctx, "SP-0000000000")
+			return err
+		},
+		Observer: counters, Log: log, MaxConnections: cfg.MaxConnections, Grace: cfg.StopGrace,
+	})
+	if err != nil {
+		return err
+	}
+	log.WithFields(logrus.Fields{"address": server.Addr().String(), "stateDir": cfg.StateDir}).Info("serving")
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	pruned := make(chan struct{})
+	go func() {
+		defer close(pruned)
+		prune(ctx, store, log)
+	}()
+	err = server.Serve(ctx)
+	cancel()
+	<-pruned
+	return err
+}
+
+// prune forgets what was not used for long, once a day.
+func prune(ctx context.Context, store *sqlite.Store, log *logrus.Logger) {
+	ticker := time.NewTicker(pruneEvery)
+	defer ticker.Stop()
+	for {
+		if n, err := store.Prune(ctx, proxyKeeps); err != nil && ctx.Err() == nil {
+			log.WithError(err).Warn("old records were not removed")
+		} else if n > 0 {
+			log.WithField("records", n).Info("old records removed")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func certificate(c config.TLS) (*tls.Config, error) {
+	if c.CertFile == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// rootCAs are nil, the system's, when the path is empty.
+func rootCAs(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("ca: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("ca: %q holds no PEM certificate", path)
+	}
+	return pool, nil
+}
+
+// cached is the blob cache as the gate wants it.
+type cached struct {
+	cache    *blobcache.Cache
+	counters *metrics.Metrics
+}
+
+// Open implements enforce.Cache.
+func (c cached) Open(ctx context.Context, d digest.Digest) (io.ReadSeekCloser, int64, error) {
+	blob, err := c.cache.Get(ctx, d)
+	if errors.Is(err, blobcache.ErrMiss) {
+		err = fmt.Errorf("%w: %w", err, trust.ErrNotFound)
+	}
+	c.counters.Cached(err == nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	return blob, blob.Size(), nil
+}

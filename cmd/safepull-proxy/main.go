@@ -1,0 +1,123 @@
+// Command safepull-proxy is a registry pull-through proxy that judges images before it serves them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/safepull/safepull/cmd/internal/wire"
+	"github.com/safepull/safepull/configs"
+	"github.com/safepull/safepull/proxy"
+	"github.com/safepull/safepull/proxy/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if err := root().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "safepull-proxy:", err)
+		os.Exit(1)
+	}
+}
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "safepull-proxy",
+		Short:         "A registry pull-through proxy that judges images before it serves them",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	cmd.AddCommand(serve(), configuration(), version())
+	return cmd
+}
+
+func serve() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve [--config FILE]",
+		Short: "Serve until SIGTERM; without a file: Docker Hub on 127.0.0.1:5000",
+		Args:  cobra.NoArgs,
+	}
+	file := cmd.Flags().String("config", os.Getenv("SAFEPULL_CONFIG"), "configuration `file` (or SAFEPULL_CONFIG)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := config.Load(*file, os.Environ())
+		if err != nil {
+			return err
+		}
+		log, err := proxy.NewLogger(os.Stderr, cfg.Log.Level, cfg.Log.Format)
+		if err != nil {
+			return err
+		}
+		return wire.Proxy(cmd.Context(), cfg, log)
+	}
+	return cmd
+}
+
+func configuration() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check a configuration, or print the default one",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "verify [FILE]",
+		Short: "Check FILE (or SAFEPULL_CONFIG, or the defaults), the environment and every file they name",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			file := os.Getenv("SAFEPULL_CONFIG")
+			if len(args) == 1 {
+				file = args[0]
+			}
+			cfg, err := config.Load(file, os.Environ())
+			if err != nil {
+				return err
+			}
+			if err := wire.Verify(cfg); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "the configuration is good: %s on %s, state in %s\n", upstreams(cfg), cfg.Listen, cfg.StateDir)
+			return err
+		},
+	}, &cobra.Command{
+		Use:   "print-default",
+		Short: "Print every key with its default and what it means",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := cmd.OutOrStdout().Write(configs.DefaultProxy())
+			return err
+		},
+	})
+	return cmd
+}
+
+func upstreams(cfg config.Config) string {
+	s := cfg.Upstreams[0].Host
+	if more := len(cfg.Upstreams) - 1; more > 0 {
+		s += fmt.Sprintf(" and %d more", more)
+	}
+	return s
+}
+
+func version() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			info, ok := debug.ReadBuildInfo()
+			if !ok {
+				return errors.New("this program was built without version information")
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "safepull-proxy %s %s\n", info.Main.Version, info.GoVersion)
+			return err
+		},
+	}
+}
