@@ -75,28 +75,30 @@ func (a *app) checkFlags(cmd *cobra.Command) error {
 	return stray
 }
 
-// interruptible is parent, cancelled by the first SIGINT or SIGTERM. The second one ends the process as if nothing
-// were caught.
+// interruptible is parent, cancelled by the first SIGINT or SIGTERM. The second is ignored, since a terminal and a
+// supervisor often send one each; the third ends the process at once, as docker's own third does.
 func interruptible(parent context.Context) (context.Context, func()) {
 	if parent == nil {
 		parent = context.Background()
 	}
 	ctx, cancel := context.WithCancelCause(parent)
-	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signals, done, over := make(chan os.Signal, 2), make(chan struct{}), make(chan struct{})
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		defer close(done)
-		select {
-		case s := <-signals:
-			signal.Stop(signals)
-			cancel(interruption{s})
-		case <-ctx.Done():
+		for range 2 {
+			select {
+			case s := <-signals:
+				cancel(interruption{s})
+			case <-over:
+			}
 		}
+		signal.Stop(signals)
 	}()
 	return ctx, func() {
-		signal.Stop(signals)
-		cancel(nil)
+		close(over)
 		<-done
+		cancel(nil)
 	}
 }
 

@@ -144,11 +144,15 @@ func save(ctx context.Context, engine Engine, name, file string) (err error) {
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(f, io.LimitReader(r, maxSave+1))
-	if n > maxSave {
-		err = fmt.Errorf("more than %d bytes: %w", int64(maxSave), trust.ErrLimit)
+	return errors.Join(copyLimited(f, r, maxSave), f.Close())
+}
+
+func copyLimited(w io.Writer, r io.Reader, limit int64) error {
+	n, err := io.Copy(w, io.LimitReader(r, limit+1))
+	if err == nil && n > limit {
+		err = fmt.Errorf("more than %d bytes: %w", limit, trust.ErrLimit)
 	}
-	return errors.Join(err, f.Close())
+	return err
 }
 
 // cleaner closes, and removes a folder.

@@ -99,19 +99,19 @@ func (s *Server) around(h http.HandlerFunc) http.Handler {
 			_ = w.control.SetReadDeadline(start.Add(bodyTime)) // where it is not possible, maxHeader and bodies' own limit remain
 		}
 		func() {
-			defer s.survive(w, r)
+			defer func() {
+				if p := recover(); p != nil {
+					s.broke(w, p)
+				}
+			}()
 			h(w, r)
 		}()
 		s.account(w, r, time.Since(start))
 	})
 }
 
-// survive turns a panic into 500, or into a broken answer where one has begun.
-func (s *Server) survive(w *recorder, r *http.Request) {
-	p := recover()
-	if p == nil {
-		return
-	}
+// broke turns a panic into 500, or into a broken answer where one has begun.
+func (s *Server) broke(w *recorder, p any) {
 	s.options.Log.WithFields(logrus.Fields{
 		"request": w.Header().Get(requestID), "panic": trust.Sanitise(fmt.Sprint(p), 500), "stack": string(debug.Stack()),
 	}).Error("a handler broke")

@@ -98,7 +98,7 @@ func Listen(o Options) (*Server, error) {
 }
 
 func listen(address string, connections int) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("listen on %s: the address is in use: stop what listens there, or configure another one", address)
@@ -157,7 +157,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	s.stopping.Store(true)
 	s.options.Log.WithField("grace", s.options.Grace.String()).Info("stopping")
-	err = errors.Join(err, s.stop(servers))
+	err = errors.Join(err, s.stop(servers)) //nolint:contextcheck // ctx has ended; the grace begins now
 	for range running {
 		if e := <-failed; !errors.Is(e, http.ErrServerClosed) {
 			err = errors.Join(err, e)

@@ -117,7 +117,7 @@ func (r *running) get(t *testing.T, addr net.Addr, path string) (int, string, ht
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // a test's reader
+	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func TestHealthIsReadOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // a test's reader
+	defer resp.Body.Close()
 	if resp.StatusCode != 405 {
 		t.Error(resp.Status)
 	}
@@ -235,7 +235,7 @@ func TestPanic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // a test's reader
+	defer resp.Body.Close()
 	if _, err := io.ReadAll(resp.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("a broken answer looks whole: %v", err)
 	}
@@ -259,7 +259,7 @@ func TestStopLetsAnswersEnd(t *testing.T) {
 			got <- err.Error()
 			return
 		}
-		defer resp.Body.Close() //nolint:errcheck // a test's reader
+		defer resp.Body.Close()
 		body, _ := io.ReadAll(resp.Body)
 		got <- string(body)
 	}()
@@ -306,7 +306,7 @@ func TestAddressInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // a test's listener
+	defer l.Close()
 	none := http.NotFoundHandler()
 	for _, o := range []proxy.Options{{Listen: l.Addr().String()}, {Listen: "127.0.0.1:0", Admin: l.Addr().String()}} {
 		o.Registry, o.Verdicts, o.Metrics = none, none, none
@@ -326,7 +326,7 @@ func TestLargeHeaderIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close() //nolint:errcheck // a test's connection
+	defer conn.Close()
 	go func() {
 		_, _ = fmt.Fprintf(conn, "GET /v2/ HTTP/1.1\r\nHost: x\r\nX: %s\r\n\r\n", strings.Repeat("x", 80<<10))
 	}()
@@ -334,7 +334,7 @@ func TestLargeHeaderIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // a test's reader
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Error(resp.Status)
 	}
@@ -344,7 +344,7 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	helper := httptest.NewTLSServer(nil) // for its certificate
 	defer helper.Close()
-	r := start(t, proxy.Options{TLS: &tls.Config{Certificates: helper.TLS.Certificates}}) //nolint:gosec // the server sets the minimum
+	r := start(t, proxy.Options{TLS: &tls.Config{Certificates: helper.TLS.Certificates}})
 	roots := x509.NewCertPool()
 	roots.AddCert(helper.Certificate())
 	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
@@ -353,7 +353,7 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // a test's reader
+	defer resp.Body.Close()
 	if resp.StatusCode != 200 || resp.ProtoMajor != 1 {
 		t.Errorf("%s %s", resp.Proto, resp.Status)
 	}

@@ -20,6 +20,9 @@ type Reference struct {
 	Tag string `json:"tag,omitempty"`
 	// Digest is what is judged and may be empty until the tag is resolved.
 	Digest digest.Digest `json:"digest,omitempty"`
+	// Index is the digest of the index that led to Digest, where one did: people pin images by it, so that trust
+	// entries for it hold for the manifests below it.
+	Index digest.Digest `json:"index,omitempty"`
 }
 
 // Name is the registry and the repository, without tag and digest: what trust entries and memory are keyed by.

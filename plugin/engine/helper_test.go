@@ -27,6 +27,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// baseSize is the size of the file in every sample's first layer.
+const baseSize = pieceSize + pieceSize/2
+
 // sample is a two-platform image with a BuildKit attestation, as a source and as a registry.
 type sample struct {
 	seed     string
@@ -51,7 +54,7 @@ func newSample(t *testing.T, seed string) *sample {
 	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
 	for _, arch := range []string{"amd64", "arm64"} {
 		// Does not compress, and is more than one piece of a stream.
-		random := make([]byte, 1<<20)
+		random := make([]byte, baseSize)
 		_, _ = rand.NewChaCha8(sha256.Sum256([]byte(seed + arch))).Read(random)
 		base, baseID := layer(t, "base", string(random))
 		app, appID := layer(t, "app", seed+arch)
@@ -88,7 +91,10 @@ func layer(t *testing.T, name, body string) ([]byte, digest.Digest) {
 	t.Helper()
 	var plain, packed bytes.Buffer
 	w := tar.NewWriter(&plain)
-	z := gzip.NewWriter(&packed)
+	z, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(body))}); err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func (r *real) runs(t *testing.T, name string, s *sample) {
 		}
 		files[header.Name], _ = io.ReadAll(archive)
 	}
-	if want := s.seed + "amd64"; string(files["app"]) != want || len(files["base"]) != 1<<20 {
+	if want := s.seed + "amd64"; string(files["app"]) != want || len(files["base"]) != baseSize {
 		t.Errorf("the container of %s has app %q (want %q) and base of %d bytes", name, files["app"], want, len(files["base"]))
 	}
 }

@@ -74,7 +74,7 @@ func (b *blob) failed(err error) error {
 	switch {
 	case b.ctx.Err() != nil:
 		return b.ctx.Err()
-	case err == io.EOF || notFound(err):
+	case errors.Is(err, io.EOF) || notFound(err):
 		return b.damaged()
 	}
 	b.cache.countError()

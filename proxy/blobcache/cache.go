@@ -203,13 +203,13 @@ func (c *Cache) open(ctx context.Context, d digest.Digest) (*blob, error) {
 	case err == nil && info.Size() == e.size && !info.IsDir():
 		return b, nil
 	case err == nil || notFound(err):
-		c.drop(d, e)
+		c.drop(d, e) //nolint:contextcheck // cleaning up outlives the caller
 		err = fmt.Errorf("%s: %w: its file was damaged", d, ErrMiss)
 	default:
 		c.countError()
 		err = fmt.Errorf("%s: %w: %w", d, ErrMiss, err)
 	}
-	_ = b.Close()
+	_ = b.Close() //nolint:contextcheck // as above
 	return nil, err
 }
 

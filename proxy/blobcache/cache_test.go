@@ -103,7 +103,7 @@ func blob(c byte, n int) []byte { return bytes.Repeat([]byte{c}, n) }
 func TestGet(t *testing.T) {
 	t.Parallel()
 	drivers := map[string]func(*testing.T) storagedriver.StorageDriver{
-		"filesystem": func(t *testing.T) storagedriver.StorageDriver { return onDisk(t.TempDir()) },
+		"filesystem": func(t *testing.T) storagedriver.StorageDriver { t.Helper(); return onDisk(t.TempDir()) },
 		"inmemory":   func(*testing.T) storagedriver.StorageDriver { return inmemory.New() },
 	}
 	for name, driver := range drivers {
@@ -334,7 +334,7 @@ func TestContextOfBlob(t *testing.T) {
 	if !has(t, c, body) || c.Stats().Errors+c.Stats().Damaged != 0 {
 		t.Errorf("a cancelled read harmed the entry: %+v", c.Stats())
 	}
-	if _, err := b.Read(make([]byte, 1)); err == nil || err == io.EOF {
+	if _, err := b.Read(make([]byte, 1)); err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("read after close: %v", err)
 	}
 }

@@ -63,7 +63,7 @@ func (s *source) stored(ctx context.Context, desc ocispec.Descriptor) (io.ReadCl
 		return nil, err
 	case b.Size() != desc.Size:
 		size := b.Size()
-		_ = b.Close()
+		_ = b.Close() //nolint:contextcheck // evicting outlives the caller
 		return nil, fmt.Errorf("%w: %s has %d bytes, its descriptor says %d", trust.ErrIntegrity, desc.Digest, size, desc.Size)
 	}
 	s.cache.count(true)
@@ -120,12 +120,12 @@ func (t *tee) Read(p []byte) (int, error) {
 		t.upload = nil
 		t.end()
 	}
-	if t.size > t.desc.Size || err == io.EOF && (t.size != t.desc.Size || !t.verifier.Verified()) {
+	if t.size > t.desc.Size || errors.Is(err, io.EOF) && (t.size != t.desc.Size || !t.verifier.Verified()) {
 		err = fmt.Errorf("%w: %s: its source has other bytes", trust.ErrIntegrity, t.desc.Digest)
 	}
 	if err != nil {
 		t.err = err
-		t.settle(err == io.EOF)
+		t.settle(errors.Is(err, io.EOF))
 	}
 	return n, err
 }

@@ -258,7 +258,9 @@ func TestFollowerTakesOver(t *testing.T) {
 			}
 			followed := make(chan error, 1)
 			go func() {
-				rc, err := c.Source(up).Fetch(t.Context(), ref, desc)
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // less than the cache's patience
+				defer cancel()
+				rc, err := c.Source(up).Fetch(ctx, ref, desc)
 				if err == nil {
 					_, err = io.Copy(io.Discard, rc)
 					_ = rc.Close()

@@ -41,7 +41,7 @@ func (c *Cache) begin(ctx context.Context, desc ocispec.Descriptor) *upload {
 		return nil
 	}
 	u := &upload{cache: c, ctx: context.WithoutCancel(ctx), desc: desc, path: uploads + "/" + rand.Text()}
-	writer, err := c.driver.Writer(u.ctx, u.path, false)
+	writer, err := c.driver.Writer(u.ctx, u.path, false) //nolint:contextcheck // see upload.ctx
 	if err != nil {
 		c.countError()
 		u.free()

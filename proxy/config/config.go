@@ -70,7 +70,7 @@ const (
 	CredentialsNone         = "none"
 	CredentialsStatic       = "static"
 	CredentialsFile         = "file"
-	CredentialsDockerConfig = "dockerConfig"
+	CredentialsDockerConfig = "dockerConfig" //nolint:gosec // the name of a kind
 	CredentialsHelper       = "helper"
 )
 

@@ -150,7 +150,7 @@ upstreams:
 trustLists: [list.yaml]
 `
 	got, err := parse(filepath.Join(dir, "p.yaml"), []byte(body), append(home,
-		"SAFEPULL_CONFIG=ignored", "SAFEPULL_LISTEN=:5000", "SAFEPULL_JUDGE_HOLD_FOR=5s", "SAFEPULL_UPSTREAMS_0_ALIAS=gh",
+		"SAFEPULL_CONFIG=ignored", "SAFEPULL_PROXY=ignored", "SAFEPULL_LISTEN=:5000", "SAFEPULL_JUDGE_HOLD_FOR=5s", "SAFEPULL_UPSTREAMS_0_ALIAS=gh",
 		"SAFEPULL_UPSTREAMS_1_TIMEOUT=5s", "SAFEPULL_UPSTREAMS_2_HOST=quay.io", "SAFEPULL_CACHE_MAX_BYTES=7",
 		"SAFEPULL_TRUST_LISTS_1="+dir+"/list.yaml", "SAFEPULL_JUDGE_LIMITS_FILES=9", "PATH=/bin"), true)
 	if err != nil {

@@ -13,8 +13,12 @@ import (
 // envPrefix begins every variable that is ours; one that names no key is an error, since it may be a typing mistake.
 const envPrefix = "SAFEPULL_"
 
-// envFile names the configuration file; it is the caller's to read.
-const envFile = envPrefix + "CONFIG"
+const (
+	// envFile names the configuration file; it is the caller's to read.
+	envFile = envPrefix + "CONFIG"
+	// envPlugin is where the command line plugin finds a proxy; it may stand in the same environment.
+	envPlugin = envPrefix + "PROXY"
+)
 
 // maxEntries bounds a list, so that an index in a variable's name cannot ask for endless memory.
 const maxEntries = 1000
@@ -33,7 +37,7 @@ func environment(environ []string) map[string]string {
 func overlay(c *Config, env map[string]string, at origins) error {
 	var names []string
 	for name := range env {
-		if strings.HasPrefix(name, envPrefix) && name != envFile {
+		if strings.HasPrefix(name, envPrefix) && name != envFile && name != envPlugin {
 			names = append(names, name)
 		}
 	}
@@ -96,7 +100,7 @@ func setEntry(v reflect.Value, key, rest, name, value string, at origins) (bool,
 	digits, below, _ := strings.Cut(rest, "_")
 	i, err := strconv.Atoi(digits)
 	if err != nil || strconv.Itoa(i) != digits || i < 0 {
-		return false, nil
+		return false, nil //nolint:nilerr // no number: no key has this name
 	}
 	if i > v.Len() || i >= maxEntries {
 		return false, fmt.Errorf("%s: %s has %d entries: number the next one %d", name, key, v.Len(), v.Len())

@@ -43,14 +43,15 @@ func TestBlobNeedsAnAllowedManifestOfItsRepository(t *testing.T) {
 		ref     trust.Reference
 		want    func(error) bool
 	}{
-		"allowed":           {says(trust.Allow, blob), fakeRecords{blob.Digest: {manifest}}, app, nil},
-		"warned":            {says(trust.Warn, blob), fakeRecords{blob.Digest: {manifest}}, app, nil},
-		"blocked":           {says(trust.Block, blob), fakeRecords{blob.Digest: {manifest}}, app, func(err error) bool { return errors.As(err, &refusal) }},
-		"never_judged":      {says(trust.Allow, blob), fakeRecords{}, app, func(err error) bool { return errors.As(err, &notReferenced) }},
-		"other_repository":  {says(trust.Allow, blob), fakeRecords{blob.Digest: {manifest}}, elsewhere, func(err error) bool { return errors.As(err, &notReferenced) }},
-		"record_is_wrong":   {says(trust.Allow), fakeRecords{blob.Digest: {manifest}}, app, func(err error) bool { return errors.As(err, &notReferenced) }},
-		"other_registry":    {says(trust.Allow, blob), fakeRecords{blob.Digest: {manifest}}, trust.Reference{Registry: "evil.example", Repository: "acme/app"}, is(enforce.ErrNotConfigured)},
-		"judge_cannot_tell": {&fakeJudge{broken: errors.New("boom")}, fakeRecords{blob.Digest: {manifest}}, app, unjudged(nil)},
+		"allowed":                   {says(trust.Allow, blob), fakeRecords{blob.Digest: {manifest}}, app, nil},
+		"warned":                    {says(trust.Warn, blob), fakeRecords{blob.Digest: {manifest}}, app, nil},
+		"blocked":                   {says(trust.Block, blob), fakeRecords{blob.Digest: {manifest}}, app, func(err error) bool { return errors.As(err, &refusal) }},
+		"never_judged":              {says(trust.Allow, blob), fakeRecords{}, app, func(err error) bool { return errors.As(err, &notReferenced) }},
+		"other_repository":          {says(trust.Allow, blob), fakeRecords{blob.Digest: {manifest}}, elsewhere, func(err error) bool { return errors.As(err, &notReferenced) }},
+		"record_is_wrong":           {says(trust.Allow), fakeRecords{blob.Digest: {manifest}}, app, func(err error) bool { return errors.As(err, &notReferenced) }},
+		"record_names_another_blob": {says(trust.Allow, trust.Blob{Digest: digest.FromString("another"), Size: int64(len(layer))}), fakeRecords{blob.Digest: {manifest}}, app, func(err error) bool { return errors.As(err, &notReferenced) }},
+		"other_registry":            {says(trust.Allow, blob), fakeRecords{blob.Digest: {manifest}}, trust.Reference{Registry: "evil.example", Repository: "acme/app"}, is(enforce.ErrNotConfigured)},
+		"judge_cannot_tell":         {&fakeJudge{broken: errors.New("boom")}, fakeRecords{blob.Digest: {manifest}}, app, unjudged(nil)},
 	}
 	for name, c := range cases {
 		for _, cached := range []bool{true, false} {
@@ -76,7 +77,7 @@ func TestBlobNeedsAnAllowedManifestOfItsRepository(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer r.Close() //nolint:errcheck // a test's reader
+				defer r.Close()
 				got, err := io.ReadAll(r)
 				if err != nil || !bytes.Equal(got, layer) || b.Descriptor.Size != blob.Size {
 					t.Errorf("got %q, %v", got, err)

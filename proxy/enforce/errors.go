@@ -10,10 +10,10 @@ import (
 	"github.com/safepull/safepull/trust"
 )
 
-// ErrOverloaded: more judgements are wanted than may run and wait. The caller should come back later.
+// ErrOverloaded says that more judgements are wanted than may run and wait. The caller should come back later.
 var ErrOverloaded = errors.New("too many inspections are waiting")
 
-// ErrNotConfigured: the reference's registry is no upstream of this proxy.
+// ErrNotConfigured says that the reference's registry is no upstream of this proxy.
 var ErrNotConfigured = errors.New("registry is not configured as an upstream")
 
 // Refusal is a verdict that serves nothing.

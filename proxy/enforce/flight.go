@@ -108,7 +108,7 @@ func (fs *flights) run(ctx context.Context, key string, f *flight, ref trust.Ref
 	defer fs.work.Done()
 	ctx, cancel := context.WithTimeout(ctx, fs.deadline)
 	defer cancel()
-	defer context.AfterFunc(fs.base, cancel)()
+	defer context.AfterFunc(fs.base, cancel)() //nolint:contextcheck // the stop of the whole gate
 
 	f.verdict, f.err = fs.ask(ctx, ref, src)
 

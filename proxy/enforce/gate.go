@@ -9,7 +9,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -223,6 +223,11 @@ func serves(ref trust.Reference, v trust.Verdict) bool {
 // silent is the observer that nobody listens to.
 type silent struct{}
 
-func (silent) Decided(trust.Action)        {}
+// Decided does nothing.
+func (silent) Decided(trust.Action) {}
+
+// Judged does nothing.
 func (silent) Judged(time.Duration, error) {}
-func (silent) InFlight(int)                {}
+
+// InFlight does nothing.
+func (silent) InFlight(int) {}

@@ -85,6 +85,7 @@ type fakeSource struct {
 	resolves, fetches  atomic.Int32
 	resolveWaits       bool
 	corrupt, oversized bool
+	lies               *ocispec.Descriptor
 }
 
 func newSource() *fakeSource {
@@ -105,6 +106,9 @@ func (s *fakeSource) Resolve(ctx context.Context, ref trust.Reference) (ocispec.
 	if s.resolveWaits {
 		<-ctx.Done()
 		return ocispec.Descriptor{}, ctx.Err()
+	}
+	if s.lies != nil {
+		return *s.lies, nil
 	}
 	if s.resolveErr != nil {
 		return ocispec.Descriptor{}, s.resolveErr
@@ -242,8 +246,13 @@ func TestManifestErrorsNeverServe(t *testing.T) {
 				return trust.Verdict{Action: trust.Allow, Manifest: digest.FromString("other")}, nil
 			}
 		}, tagged("1"), unjudged(nil)},
-		"memory_broken":            {func(j *fakeJudge, _ *fakeSource) { j.broken = boom }, tagged("1"), unjudged(boom)},
-		"resolved_to_other_digest": {nil, app.WithDigest(digest.FromString("elsewhere")), is(trust.ErrNotFound)},
+		"memory_broken": {func(j *fakeJudge, _ *fakeSource) { j.broken = boom }, tagged("1"), unjudged(boom)},
+		"resolved_to_another": {func(_ *fakeJudge, s *fakeSource) {
+			d := descriptor(ocispec.MediaTypeImageManifest, image)
+			s.lies = &d
+		}, app.WithDigest(digest.FromString("asked")), is(trust.ErrIntegrity)},
+		"resolved_to_nonsense": {func(_ *fakeJudge, s *fakeSource) { s.lies = &ocispec.Descriptor{Digest: "x"} }, tagged("1"), is(trust.ErrIntegrity)},
+		"unknown_digest":       {nil, app.WithDigest(digest.FromString("elsewhere")), is(trust.ErrNotFound)},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -541,4 +550,32 @@ func TestTagThatMatters(t *testing.T) {
 	if _, err := g.Manifest(t.Context(), tagged("2")); !errors.As(err, &refusal) {
 		t.Fatalf("another tag of the digest: %v", err)
 	}
+}
+
+// TestUntakenVerdictExpires: nobody took the outcome before an entry that it used ended.
+func TestUntakenVerdictExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		judge, src := says(trust.Allow), newSource()
+		src.add("1", ocispec.MediaTypeImageManifest, image)
+		answer := judge.verdict
+		judge.verdict = func(ctx context.Context, ref trust.Reference) (trust.Verdict, error) {
+			v, err := answer(ctx, ref)
+			v.Passing = true
+			if judge.asked.Load() == 1 {
+				time.Sleep(30 * time.Second)
+				v.Until = time.Now().Add(10 * time.Second)
+			} else {
+				v.Action = trust.Block
+			}
+			return v, err
+		}
+		g := newGate(t, judge, fakeRecords{}, src, enforce.Options{})
+		_, _ = g.Manifest(t.Context(), tagged("1"))
+		time.Sleep(time.Minute)
+		var refusal *enforce.Refusal
+		if _, err := g.Manifest(t.Context(), tagged("1")); !errors.As(err, &refusal) {
+			t.Errorf("an expired verdict served: %v", err)
+		}
+	})
 }

@@ -110,7 +110,7 @@ func (c *content) finish() error {
 		if n > 0 {
 			return c.lie("it has more than its %d bytes", c.desc.Size)
 		}
-		if err != io.EOF && c.ctx.Err() != nil {
+		if !errors.Is(err, io.EOF) && c.ctx.Err() != nil {
 			return c.ctxErr()
 		}
 		c.drop()
@@ -128,7 +128,7 @@ func (c *content) broken(err error) error {
 	if c.ctx.Err() != nil {
 		return c.ctxErr()
 	}
-	if err == io.EOF && c.whole {
+	if errors.Is(err, io.EOF) && c.whole {
 		return c.lie("it has only %d of its %d bytes", c.offset, c.desc.Size)
 	}
 	if c.resumes >= c.registry.resumes {

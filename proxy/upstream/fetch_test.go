@@ -52,6 +52,7 @@ func TestFetchBlob(t *testing.T) {
 		"cut-then-403":       {faults: []registrytest.Fault{{Status: 403}, {CutAfter: 1000, Times: 1}}, wantErr: trust.ErrUnauthorized, wantGets: 2},
 		"cut-then-503-once":  {faults: []registrytest.Fault{{Status: 503, Times: 1}, {CutAfter: 1000, Times: 1}}, wantGets: 3},
 		"cut-then-longer":    {faults: []registrytest.Fault{{Extra: 7}, {CutAfter: 1000, Times: 1}}, wantErr: trust.ErrIntegrity, wantGets: 2},
+		"cut-then-shorter":   {faults: []registrytest.Fault{{Short: 7}, {CutAfter: 1000, Times: 1}}, wantErr: trust.ErrIntegrity, wantGets: 2},
 		"cut-then-elsewhere": {faults: []registrytest.Fault{{RangeStart: 900}, {CutAfter: 1000, Times: 1}}, wantErr: trust.ErrUnavailable, wantGets: 9},
 		"stall-and-resume":   {faults: []registrytest.Fault{{StallAfter: 1000, Times: 1}}, wantGets: 2},
 		"stall-after-last":   {faults: []registrytest.Fault{{StallAfter: size, Endless: true}}, wantGets: 1},
@@ -195,7 +196,7 @@ func TestCloseEndsRead(t *testing.T) {
 	if err := rc.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := <-ended; err == nil || err == io.EOF {
+	if err := <-ended; err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("the read ended with %v", err)
 	}
 	if _, err := rc.Read(make([]byte, 1)); err == nil || err == io.EOF {
@@ -207,6 +208,7 @@ func TestRedirects(t *testing.T) {
 	t.Parallel()
 	content := pattern(3000)
 	newRegistry := func(t *testing.T, o registrytest.Options) (*registrytest.Registry, ocispec.Descriptor) {
+		t.Helper()
 		r := registrytest.Start(t, o)
 		return r, r.PutBlob(repo, content)
 	}

@@ -37,7 +37,7 @@ func (r *Registry) Tags(ctx context.Context, ref trust.Reference, n int, last st
 	if last != "" {
 		query.Set("last", last)
 	}
-	resp, body, err := r.read(ctx, request{
+	header, body, err := r.read(ctx, request{
 		method: http.MethodGet, repository: ref.Repository, path: "tags/list", query: query.Encode(), accept: "application/json",
 	})
 	if err != nil {
@@ -54,11 +54,11 @@ func (r *Registry) Tags(ctx context.Context, ref trust.Reference, n int, last st
 			return nil, false, r.fail(trust.ErrMalformed, "list of tags: %q is no tag", tag)
 		}
 	}
-	_, more = nextPage(resp.Header)
+	_, more = nextPage(header)
 	return page.Tags, more, nil
 }
 
-// Referrers lists the manifests that name ref's digest as their subject, of one artifact type or, when that is empty,
+// Referrers lists the manifests that name ref's digest as their subject, of one artifactType or, when that is empty,
 // of all. A registry without the referrers API is asked for the fallback tag; without that, nothing refers.
 func (r *Registry) Referrers(ctx context.Context, ref trust.Reference, artifactType string) (ocispec.Index, error) {
 	index := ocispec.Index{
@@ -77,10 +77,10 @@ func (r *Registry) Referrers(ctx context.Context, ref trust.Reference, artifactT
 		q.query = url.Values{"artifactType": {artifactType}}.Encode()
 	}
 	for page, total := 0, 0; ; page++ {
-		resp, body, err := r.read(ctx, q)
-		if page == 0 && (errors.Is(err, trust.ErrNotFound) || (err == nil && mediaTypeOf(resp) != ocispec.MediaTypeImageIndex)) {
+		header, body, err := r.read(ctx, q)
+		if page == 0 && (errors.Is(err, trust.ErrNotFound) || (err == nil && mediaTypeOf(header) != ocispec.MediaTypeImageIndex)) {
 			q.path, q.query = "manifests/"+strings.Replace(ref.Digest.String(), ":", "-", 1), ""
-			resp, body, err = r.read(ctx, q)
+			header, body, err = r.read(ctx, q)
 			if errors.Is(err, trust.ErrNotFound) {
 				return index, nil
 			}
@@ -95,7 +95,7 @@ func (r *Registry) Referrers(ctx context.Context, ref trust.Reference, artifactT
 		index.Manifests = append(index.Manifests, slices.DeleteFunc(found.Manifests, func(d ocispec.Descriptor) bool {
 			return artifactType != "" && d.ArtifactType != artifactType
 		})...)
-		next, more := nextPage(resp.Header)
+		next, more := nextPage(header)
 		if !more {
 			return index, nil
 		}

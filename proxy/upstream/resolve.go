@@ -76,13 +76,14 @@ func (r *Registry) Resolve(ctx context.Context, ref trust.Reference) (ocispec.De
 
 // describe reads a descriptor from the header of an answer; ok is false when something is missing there.
 func (r *Registry) describe(resp *http.Response, ref trust.Reference) (desc ocispec.Descriptor, ok bool, err error) {
-	mediaType := mediaTypeOf(resp)
+	mediaType := mediaTypeOf(resp.Header)
 	if strings.HasPrefix(mediaType, schema1Prefix) {
 		return ocispec.Descriptor{}, false, r.fail(trust.ErrUnsupported, schema1)
 	}
 	d := digest.Digest(resp.Header.Get("Docker-Content-Digest"))
-	if d.Validate() != nil || resp.ContentLength <= 0 || !isManifest(mediaType) {
-		return ocispec.Descriptor{}, false, nil
+	malformed := d.Validate() != nil
+	if malformed || resp.ContentLength <= 0 || !isManifest(mediaType) {
+		return ocispec.Descriptor{}, false, nil //nolint:nilerr // what the header lacks, the body tells
 	}
 	if ref.Digest != "" && d.Algorithm() == ref.Digest.Algorithm() && d != ref.Digest {
 		return ocispec.Descriptor{}, false, r.fail(trust.ErrIntegrity, "asked for %s, it answers with %s", ref.Digest, d)
@@ -98,16 +99,16 @@ func (r *Registry) describe(resp *http.Response, ref trust.Reference) (desc ocis
 
 // resolveByGet reads the manifest and describes it by what it is.
 func (r *Registry) resolveByGet(ctx context.Context, q request, ref trust.Reference) (ocispec.Descriptor, error) {
-	resp, body, err := r.read(ctx, q)
+	header, body, err := r.read(ctx, q)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	mediaType, err := manifestType(mediaTypeOf(resp), body)
+	mediaType, err := manifestType(mediaTypeOf(header), body)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("registry %s: %w", r.name, err)
 	}
 	d := digest.FromBytes(body)
-	for _, promised := range []digest.Digest{digest.Digest(resp.Header.Get("Docker-Content-Digest")), ref.Digest} {
+	for _, promised := range []digest.Digest{digest.Digest(header.Get("Docker-Content-Digest")), ref.Digest} {
 		if promised == "" || promised.Validate() != nil {
 			continue
 		}
@@ -119,8 +120,8 @@ func (r *Registry) resolveByGet(ctx context.Context, q request, ref trust.Refere
 	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(body))}, nil
 }
 
-// read gets a small answer whole. Its status is 200.
-func (r *Registry) read(ctx context.Context, q request) (*http.Response, []byte, error) {
+// read gets a small answer of status 200 whole.
+func (r *Registry) read(ctx context.Context, q request) (http.Header, []byte, error) {
 	resp, err := r.do(ctx, q)
 	if err != nil {
 		return nil, nil, err
@@ -128,7 +129,7 @@ func (r *Registry) read(ctx context.Context, q request) (*http.Response, []byte,
 	if resp.StatusCode != http.StatusOK {
 		return nil, nil, r.answerError(resp)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxManifest+1))
 	if err != nil {
 		return nil, nil, r.requestError(ctx, err)
@@ -136,11 +137,11 @@ func (r *Registry) read(ctx context.Context, q request) (*http.Response, []byte,
 	if len(body) > MaxManifest {
 		return nil, nil, r.fail(trust.ErrLimit, "answer of more than %d bytes", MaxManifest)
 	}
-	return resp, body, nil
+	return resp.Header, body, nil
 }
 
-func mediaTypeOf(resp *http.Response) string {
-	mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+func mediaTypeOf(header http.Header) string {
+	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
 	if err != nil {
 		return ""
 	}

@@ -148,7 +148,7 @@ func TestResolve(t *testing.T) {
 			if !errors.Is(err, tt.wantErr) || (err != nil && !strings.Contains(err.Error(), tt.wantText)) {
 				t.Fatalf("Resolve: %v, want %v with %q", err, tt.wantErr, tt.wantText)
 			}
-			if n := r.Count("GET", path); tt.wantGets != n && tt.wantErr != trust.ErrNotFound {
+			if n := r.Count("GET", path); tt.wantGets != n && !errors.Is(tt.wantErr, trust.ErrNotFound) {
 				t.Errorf("%d GETs, want %d", n, tt.wantGets)
 			}
 			if tt.wantErr != nil {

@@ -80,14 +80,29 @@ func (c *inquiry) askManifest(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("judge %s: it is an index: its manifests are judged one by one: %w", c.ref, trust.ErrUnsupported)
 	}
 	c.evidence.Integrity = append(c.evidence.Integrity, c.manifest.Refused...)
-	text := c.manifest.AnnotationText()
-	c.found(c.judge.Scanner.Text(c.ref.Digest, text.Path, text.Kind, []byte(text.Body)))
+	if err := c.snippets(askManifest, c.ref.Digest, c.manifest.AnnotationText()); err != nil {
+		return false, err
+	}
 	c.blobs = append(c.blobs, blob(c.manifest.Config))
 	for _, l := range c.manifest.Layers {
 		c.blobs = append(c.blobs, blob(l))
 	}
 	c.answered(askManifest)
 	return true, nil
+}
+
+// snippets inspects texts. One that cannot be inspected leaves the question unanswered; the others still count.
+func (c *inquiry) snippets(question string, blob digest.Digest, texts ...inspect.Text) error {
+	for _, text := range texts {
+		found, err := c.judge.Scanner.Snippet(blob, text.Path, text.Kind, []byte(text.Body))
+		c.found(found)
+		if err != nil {
+			if err := c.unanswered(question, fmt.Errorf("%s: %w", text.Path, err)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func blob(d ocispec.Descriptor) trust.Blob {
@@ -113,8 +128,8 @@ func (c *inquiry) askConfig(ctx context.Context) (bool, error) {
 	}
 	c.evidence.Platform = c.config.Platform()
 	c.runs = closure.Of(c.config)
-	for _, text := range c.config.Texts() {
-		c.found(c.judge.Scanner.Text(c.manifest.Config.Digest, text.Path, text.Kind, []byte(text.Body)))
+	if err := c.snippets(askConfig, c.manifest.Config.Digest, c.config.Texts()...); err != nil {
+		return false, err
 	}
 	c.evidence.Integrity = append(c.evidence.Integrity, c.countMismatch()...)
 	c.answered(askConfig)
@@ -158,8 +173,11 @@ func (c *inquiry) read(ctx context.Context, desc ocispec.Descriptor, limit int64
 	return body, nil
 }
 
+// answered files a question as answered, unless a part of it was not.
 func (c *inquiry) answered(question string) {
-	c.evidence.Answered = append(c.evidence.Answered, question)
+	if _, open := c.evidence.Unanswered[question]; !open {
+		c.evidence.Answered = append(c.evidence.Answered, question)
+	}
 }
 
 // unanswered files an error under its question when it says what the content is; any other error is returned, because

@@ -28,8 +28,8 @@ type Scanner interface {
 	// ErrUnsupported say what the content is, and come with the findings so far; any other error is the reader's own.
 	Layer(context.Context, io.Reader, ocispec.Descriptor) (trust.Inspection, error)
 	Data(context.Context, io.Reader, ocispec.Descriptor) (trust.Inspection, error)
-	// Text inspects one string of a configuration.
-	Text(blob digest.Digest, path string, kind trust.Kind, body []byte) []trust.Finding
+	// Snippet inspects one string of a configuration. Its errors are as those of Layer.
+	Snippet(blob digest.Digest, path string, kind trust.Kind, body []byte) ([]trust.Finding, error)
 }
 
 // Policy decides. It must be pure. trust/policy implements it.
@@ -63,7 +63,7 @@ type Options struct {
 	// LayersInWork bounds the layers that are inspected at one time by all judgements together, because each may need
 	// 64 MiB. Zero means 4.
 	LayersInWork int
-	// Recent is how many verdicts are kept in process memory in front of Memory. Zero means 4096.
+	// Recent is how many verdicts are kept in process memory in front of Memory. Zero means 1024.
 	Recent int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -86,7 +86,7 @@ func New(o Options) (*Judge, error) {
 		o.LayersInWork = 4
 	}
 	if o.Recent <= 0 {
-		o.Recent = 4096
+		o.Recent = 1024
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -123,14 +123,19 @@ func (j *Judge) remembered(ctx context.Context, ref trust.Reference, key digest.
 	return v, true, nil
 }
 
-// key names a question: this digest under this name (and tag, where a rule looks at it), ruleset, policy and lists.
+// key names a question: this digest under this name (and tag, where a rule looks at it), ruleset, policy and lists. The
+// entry that decided is part of it, because it may have matched an index that led here.
 func (j *Judge) key(ref trust.Reference, standing trust.Standing) digest.Digest {
 	tag := ""
 	if standing.TagMatters {
 		tag = ref.Tag
 	}
+	decided := ""
+	if e := standing.Decided; e != nil {
+		decided = fmt.Sprintf("%s %s %t", e.Action, e.Pattern, e.SkipInspection)
+	}
 	return digest.FromString(strings.Join([]string{
-		"verdict 1", ref.Name(), tag, ref.Digest.String(),
+		"verdict 1", ref.Name(), tag, ref.Digest.String(), decided,
 		j.Scanner.Key().String(), j.Policy.Digest().String(), j.Lists.Digest().String(),
 	}, "\n"))
 }

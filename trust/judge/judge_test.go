@@ -107,8 +107,10 @@ func (s *scanner) Layer(_ context.Context, r io.Reader, desc ocispec.Descriptor)
 	if err != nil {
 		return trust.Inspection{}, err
 	}
-	found := trust.Inspection{Findings: s.Text(desc.Digest, "opt/file", trust.KindText, body), DiffID: diffID(body), Files: 1, Bytes: int64(len(body))}
+	found := trust.Inspection{Findings: s.text(desc.Digest, "opt/file", trust.KindText, body), DiffID: diffID(body), Files: 1, Bytes: int64(len(body))}
 	switch {
+	case bytes.Contains(body, []byte("PANIC")):
+		panic("a bug")
 	case bytes.Contains(body, []byte("BOMB")):
 		return found, fmt.Errorf("too large: %w", trust.ErrLimit)
 	case bytes.Contains(body, []byte("GARBAGE")):
@@ -121,7 +123,15 @@ func (s *scanner) Data(ctx context.Context, r io.Reader, desc ocispec.Descriptor
 	return s.Layer(ctx, r, desc)
 }
 
-func (s *scanner) Text(blob digest.Digest, path string, kind trust.Kind, body []byte) []trust.Finding {
+func (s *scanner) Snippet(blob digest.Digest, path string, kind trust.Kind, body []byte) ([]trust.Finding, error) {
+	found := s.text(blob, path, kind, body)
+	if bytes.Contains(body, []byte("UNREADABLE")) {
+		return found, fmt.Errorf("an indicator failed: %w", trust.ErrUnsupported)
+	}
+	return found, nil
+}
+
+func (s *scanner) text(blob digest.Digest, path string, kind trust.Kind, body []byte) []trust.Finding {
 	var found []trust.Finding
 	for word, f := range map[string]trust.Finding{
 		"MINER": {Check: "miner@1", Strength: trust.Proof, Why: "a miner"},
@@ -283,7 +293,8 @@ func TestJudge_actions(t *testing.T) {
 		"wrong-diff-id": {change: func(_ *ocispec.Manifest, c map[string]any) {
 			c["rootfs"] = map[string]any{"type": "layers", "diff_ids": []digest.Digest{digest.FromString("x")}}
 		}, layers: []string{"one"}, want: trust.Block, reason: "unpacks to"},
-		"config-is-no-json": {change: func(m *ocispec.Manifest, _ map[string]any) {}, layers: []string{"one"}, want: trust.Allow},
+		"config-text-fails": {change: entrypoint("UNREADABLE"), layers: []string{"one"}, want: trust.Quarantine, unanswered: true, reason: "an indicator failed"},
+		"scanner-panics":    {layers: []string{"PANIC"}, want: ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -293,8 +304,11 @@ func TestJudge_actions(t *testing.T) {
 			s.put(ocispec.MediaTypeEmptyJSON, []byte("{}"))
 			ref := s.image(t, tt.change, tt.layers...)
 			v, err := j.Judge(t.Context(), ref, s)
-			if err != nil {
+			if (err != nil) != (tt.want == "") {
 				t.Fatal(err)
+			}
+			if err != nil {
+				return
 			}
 			if v.Action != tt.want || (len(v.Evidence.Unanswered) > 0) != tt.unanswered {
 				t.Errorf("got %s with unanswered %v, want %s with unanswered %v\nreasons: %q", v.Action, v.Evidence.Unanswered, tt.want, tt.unanswered, v.Reasons)

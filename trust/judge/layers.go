@@ -80,12 +80,22 @@ func (c *inquiry) start(ctx context.Context, order []int) ([]chan answer, func()
 			go func() {
 				defer running.Done()
 				defer func() { <-slots }()
-				found, err := c.content(ctx, c.manifest.Layers[i])
-				answers[n] <- answer{found, err}
+				answers[n] <- c.guarded(ctx, c.manifest.Layers[i])
 			}()
 		}
 	}()
 	return answers, running.Wait
+}
+
+// guarded turns a panic into an error, because one layer must not end a process that serves others.
+func (c *inquiry) guarded(ctx context.Context, layer ocispec.Descriptor) (a answer) {
+	defer func() {
+		if r := recover(); r != nil {
+			a = answer{err: fmt.Errorf("inspection of %s failed: %v", layer.Digest, r)}
+		}
+	}()
+	a.found, a.err = c.content(ctx, layer)
+	return a
 }
 
 func (c *inquiry) takeLayer(i int, a answer) error {

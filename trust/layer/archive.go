@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// endBytes is the length of the end mark of a tar archive: two blocks of zeros.
-const endBytes = 2 * 512
+// blockBytes is what tar archives come in multiples of.
+const blockBytes = 512
 
 var errClosed = errors.New("file was read after its visit")
 

@@ -72,6 +72,7 @@ func inspect(ctx context.Context, r io.Reader, desc ocispec.Descriptor, limits L
 	w := &walk{ctx: ctx, limits: limits.WithDefaults(), visitor: v}
 	w.run(src, desc, archive)
 	if err := src.finish(); err != nil {
+		w.summary.DiffID = ""
 		return w.summary, fmt.Errorf("blob %s: %w", desc.Digest, err)
 	}
 	if w.failed != nil {

@@ -2,8 +2,8 @@ package layer
 
 import (
 	"context"
-	_ "crypto/sha256" // the digest algorithms of the image specification
-	_ "crypto/sha512"
+	"crypto/sha256"
+	"crypto/sha512"
 	"errors"
 	"fmt"
 	"hash"
@@ -17,6 +17,9 @@ import (
 
 // maxIdleReads protects against readers that keep answering "no bytes, no error".
 const maxIdleReads = 100
+
+// hashes are the digest algorithms of the image specification that every engine has.
+var hashes = map[digest.Algorithm]func() hash.Hash{digest.SHA256: sha256.New, digest.SHA512: sha512.New}
 
 // source reads the blob as it was sent. It hands on at most as many bytes as the descriptor promises, and keeps apart
 // what the reader failed with from what is wrong with the content.
@@ -42,7 +45,11 @@ func newSource(ctx context.Context, r io.Reader, desc ocispec.Descriptor) (*sour
 	if desc.Size < 0 {
 		return nil, malformed("blob %s: size %d", desc.Digest, desc.Size)
 	}
-	return &source{ctx: ctx, r: r, want: desc, hash: desc.Digest.Algorithm().Hash()}, nil
+	newHash := hashes[desc.Digest.Algorithm()]
+	if newHash == nil {
+		return nil, fmt.Errorf("%w: digest algorithm of %.128q", trust.ErrUnsupported, desc.Digest.String())
+	}
+	return &source{ctx: ctx, r: r, want: desc, hash: newHash()}, nil
 }
 
 // Read returns io.EOF at the end of the blob and after as many bytes as it may have.

@@ -19,9 +19,11 @@ type stream struct {
 	src    *source
 	packed *bufio.Reader
 	dec    io.Reader
+	// hash is nil when the packed bytes are the plain ones, so that source hashes them already.
 	hash   hash.Hash
 	limits Limits
 	n      int64
+	idle   int
 	// err is what ended the stream; io.EOF only if every packed byte was used.
 	err error
 }
@@ -39,10 +41,17 @@ func (s *stream) Read(p []byte) (int, error) {
 	if err == nil {
 		err = s.overLimit()
 	}
+	if s.idle++; n > 0 {
+		s.idle = 0
+	} else if err == nil && s.idle == maxIdleReads {
+		err = malformed("decompressor makes no progress")
+	}
 	if err != nil {
 		s.err = s.explain(err)
 	}
-	s.hash.Write(p[:n])
+	if s.hash != nil {
+		s.hash.Write(p[:n])
+	}
 	return n, s.err // bytes before a fault are shown: what is found in them counts
 }
 

@@ -22,6 +22,7 @@ func TestStreamOfAFailingDecompressor(t *testing.T) {
 		"panics":   func([]byte) (int, error) { var table []int; return table[len(table)], nil },
 		"negative": func([]byte) (int, error) { return -1, nil },
 		"too-many": func(p []byte) (int, error) { return len(p) + 1, nil },
+		"idle":     func([]byte) (int, error) { return 0, nil },
 		"cut":      func([]byte) (int, error) { return 0, io.ErrUnexpectedEOF },
 		"leaves":   func([]byte) (int, error) { return 0, io.EOF }, // packed bytes are left
 	} {
@@ -30,10 +31,16 @@ func TestStreamOfAFailingDecompressor(t *testing.T) {
 			src := &source{ctx: t.Context(), r: strings.NewReader("left"), hash: sha256.New()}
 			src.want.Size = 4
 			s := &stream{ctx: t.Context(), src: src, packed: bufio.NewReader(src), dec: dec, hash: sha256.New(), limits: DefaultLimits()}
-			for range 2 {
-				if n, err := s.Read(make([]byte, 16)); n != 0 || !errors.Is(err, trust.ErrMalformed) {
-					t.Errorf("%d, %v", n, err)
+			buf := make([]byte, 16)
+			n, err := s.Read(buf)
+			for range 2 * maxIdleReads {
+				if n == 0 && err == nil {
+					n, err = s.Read(buf)
 				}
+			}
+			_, again := s.Read(buf)
+			if n != 0 || !errors.Is(err, trust.ErrMalformed) || !errors.Is(again, trust.ErrMalformed) {
+				t.Errorf("%d, %v, %v", n, err, again)
 			}
 		})
 	}

@@ -50,7 +50,10 @@ func (w *walk) run(src *source, desc ocispec.Descriptor, isArchive func(head) bo
 	if archived {
 		format = head(begin).compression()
 	}
-	w.stream = &stream{ctx: w.ctx, src: src, packed: packed, hash: sha256.New(), limits: w.limits}
+	w.stream = &stream{ctx: w.ctx, src: src, packed: packed, limits: w.limits}
+	if format != plain || desc.Digest.Algorithm() != digest.SHA256 {
+		w.stream.hash = sha256.New()
+	}
 	dec, err := w.open(format, packed)
 	if err != nil {
 		w.note(w.stream.explain(noEOF(err)))
@@ -63,7 +66,10 @@ func (w *walk) run(src *source, desc ocispec.Descriptor, isArchive func(head) bo
 		w.archive = &archive{r: bufio.NewReaderSize(w.stream, plainBuffer), limit: w.limits.HeaderBytes}
 		w.walkTar()
 		if w.stream.err == io.EOF { //nolint:errorlint // as stream promises
-			w.summary.DiffID = digest.NewDigest(digest.SHA256, w.stream.hash)
+			w.summary.DiffID = desc.Digest
+			if w.stream.hash != nil {
+				w.summary.DiffID = digest.NewDigest(digest.SHA256, w.stream.hash)
+			}
 		}
 	} else {
 		w.single(desc)
@@ -223,11 +229,12 @@ func (w *walk) explain(err error) error {
 	return malformed("tar archive: %v", err)
 }
 
-// finishTar reads what follows the end of the archive: nothing but zeros. A stream of no bytes at all is an empty
-// layer to every engine.
+// finishTar reads what follows the end of the archive: nothing but zeros. An archive that ends between two entries
+// without its end blocks is whole to every engine, and some builders write such layers; so it is here. A stream of no
+// bytes at all is an empty layer to every engine.
 func (w *walk) finishTar() {
-	if w.archive.zeros < endBytes && w.archive.n > 0 {
-		w.note(malformed("tar archive is cut off: it has no end mark"))
+	if w.archive.n%blockBytes != 0 {
+		w.note(malformed("tar archive is cut off inside a block"))
 	}
 	for {
 		n, err := w.archive.Read(w.scratch)

@@ -145,7 +145,7 @@ func (p *pattern) matchName(name string) bool {
 // matchTarget compares tag and digest.
 func (p *pattern) matchTarget(ref trust.Reference) bool {
 	if p.digest != "" {
-		return p.digest == ref.Digest
+		return p.digest == ref.Digest || p.digest == ref.Index
 	}
 	return p.tag == "" || ref.Tag != "" && doublestar.MatchUnvalidated(p.tag, ref.Tag)
 }

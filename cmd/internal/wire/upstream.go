@@ -40,11 +40,7 @@ func upstreams(cfg config.Config, cache *blobcache.Cache, counters *metrics.Metr
 		}
 		all.transports = append(all.transports, transport)
 		fromUpstream := counted{registry, func(n int64) { counters.UpstreamBytes(u.Host, n) }}
-		src, err := newDescribed(cache.Source(fromUpstream))
-		if err != nil {
-			return nil, err
-		}
-		all.sources[u.Host] = src
+		all.sources[u.Host] = cache.Source(fromUpstream)
 		all.routes = append(all.routes, distribution.Upstream{Host: u.Host, Alias: u.Alias, Default: u.Default, Lister: registry})
 	}
 	return all, nil

@@ -145,7 +145,7 @@ func TestHundredColdPullsOneJudgement(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			defer resp.Body.Close() //nolint:errcheck // a test's reader
+			defer resp.Body.Close()
 			if body, err := io.ReadAll(resp.Body); err != nil || !bytes.Equal(body, w.image) || resp.StatusCode != 200 {
 				t.Errorf("%s %q %v", resp.Status, body, err)
 			}

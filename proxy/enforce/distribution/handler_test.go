@@ -115,7 +115,7 @@ func do(t *testing.T, s *httptest.Server, method, path string, header ...string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // a test's reader
+	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatal(err)
@@ -293,7 +293,7 @@ func TestRefusalWithARequestBody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // a test's reader
+	defer resp.Body.Close()
 	if resp.StatusCode != 403 {
 		t.Errorf("%d", resp.StatusCode)
 	}

@@ -52,11 +52,11 @@ func Static(user, password string) auth.CredentialFunc {
 // while the program runs.
 func File(path string) auth.CredentialFunc {
 	return func(context.Context, string) (auth.Credential, error) {
-		f, err := os.Open(path)
+		f, err := os.Open(path) //nolint:gosec // the operator names it
 		if err != nil {
 			return auth.EmptyCredential, fmt.Errorf("login file: %w", err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 		if err != nil {
 			return auth.EmptyCredential, fmt.Errorf("login file: %w", err)

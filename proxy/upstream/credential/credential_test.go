@@ -102,8 +102,9 @@ echo credentials not found in native keychain; exit 1
 `, host, answer), 0o755)
 }
 
+// Tests that run helpers are not parallel: a program that was just written cannot be run while another fork still has it
+// open.
 func TestHelper(t *testing.T) {
-	t.Parallel()
 	ask := credential.Helper(helper(t, "helper", "x.test", `{"ServerURL":"x.test","Username":"u","Secret":"hush"}`))
 	check(t, ask, "x.test", login, "")
 	check(t, ask, "unknown.test", auth.Credential{}, "")
@@ -120,7 +121,6 @@ func TestHelper(t *testing.T) {
 }
 
 func TestHelperEndsWithContext(t *testing.T) {
-	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if _, err := credential.Helper(helper(t, "helper", "x.test", "{}"))(ctx, "slow.test"); err == nil {

@@ -79,14 +79,14 @@ func load(path string) (*configfile.ConfigFile, error) {
 		path = filepath.Join(path, config.ConfigFileName)
 	}
 	file := configfile.New(path)
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // the user names it, as with docker
 	if errors.Is(err, os.ErrNotExist) {
 		return file, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("docker's configuration: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if err := file.LoadFromReader(f); err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {

@@ -81,15 +81,12 @@ func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
 type watch struct {
 	ind  *Indicator
 	out  *report.Report
-	hits int
+	read report.Budget
 }
-
-// maxHits bounds the windows that are read of one file.
-const maxHits = 256
 
 // Hit implements indicator.Watch.
 func (w *watch) Hit(h indicator.Hit) {
-	if w.hits++; w.hits > maxHits {
+	if !w.read.Spend(w.out, h.Offset, trust.Weak) {
 		return
 	}
 	window, at := text.Clip(h)

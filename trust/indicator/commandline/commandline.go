@@ -85,7 +85,7 @@ func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
 	w := &watch{ind: ind, file: f, out: report.New(f)}
 	switch f.Kind {
 	case trust.KindConfig, trust.KindScript, trust.KindText:
-		return &textWatch{watch: w, seam: text.Seam{Keep: before + after + 64}}
+		return &textWatch{watch: w, seam: text.Seam{Keep: before + after + 64}, judged: map[int]int64{}}
 	}
 	return w
 }
@@ -94,10 +94,14 @@ type watch struct {
 	ind  *Indicator
 	file indicator.File
 	out  *report.Report
+	read report.Budget // of literals
 }
 
 // Hit implements indicator.Watch.
 func (w *watch) Hit(h indicator.Hit) {
+	if !w.read.Spend(w.out, h.Offset, trust.Strong) {
+		return
+	}
 	window, at := text.Clip(h)
 	w.judge(window, at, h.Offset)
 }
@@ -131,6 +135,9 @@ type textWatch struct {
 	seam text.Seam
 	// head is the beginning of a configuration string, in which a program's name alone counts.
 	head []byte
+	// read is the budget of short options, judged how far each was looked for: a piece may show a place again.
+	read   report.Budget
+	judged map[int]int64
 }
 
 // maxHead bounds head.
@@ -159,14 +166,18 @@ func (w *textWatch) piece(p []byte, at int64, last bool) {
 	if last {
 		to = len(p)
 	}
-	for _, option := range w.ind.short {
+	for o, option := range w.ind.short {
 		for i := from; i < to; i++ {
 			n := bytes.Index(p[i:to], option)
 			if n < 0 {
 				break
 			}
 			i += n
-			if (i == 0 || isBorder(p[i-1])) && w.ind.takesEndpoint(p[i+len(option):]) {
+			if at+int64(i) < w.judged[o] {
+				continue
+			}
+			w.judged[o] = at + int64(i) + 1
+			if (i == 0 || isBorder(p[i-1])) && w.ind.takesEndpoint(p[i+len(option):]) && w.read.Spend(w.out, at+int64(i), trust.Weak) {
 				start := max(0, i-before)
 				w.judge(p[start:min(len(p), i+after)], i-start, at+int64(i))
 			}

@@ -90,6 +90,8 @@ func (s *signs) readEndpoint(ind *Indicator, flag, raw, value string) {
 		// $POOL, whose value is elsewhere, such as in the image's environment.
 		s.bare = s.bare || flag == "-o" && strings.HasPrefix(raw, "$")
 		s.scheme = s.scheme || pool
+	case isFilledIn(raw):
+		s.endpoint = true
 	}
 }
 
@@ -100,6 +102,12 @@ func namesPool(word string) bool {
 		return false // an ordinary lower-case word
 	}
 	return strings.Contains(name, "pool") || strings.Contains(name, "stratum")
+}
+
+// isFilledIn: a variable or a format's place, whose value is known at run time only. It is an endpoint beside what
+// only miners are given, never by itself.
+func isFilledIn(word string) bool {
+	return len(word) > 1 && (word[0] == '$' || word[0] == '{' || word == "%s" || word == "%v")
 }
 
 func isValue(v string) bool { return v != "" && (v[0] != '-' || len(v) == 1) }

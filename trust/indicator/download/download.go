@@ -151,10 +151,14 @@ type watch struct {
 	ind  *Indicator
 	file indicator.File
 	out  *report.Report
+	read report.Budget
 }
 
 // Hit implements indicator.Watch.
 func (w *watch) Hit(h indicator.Hit) {
+	if !w.read.Spend(w.out, h.Offset, trust.Strong) {
+		return
+	}
 	window, at := text.Clip(h)
 	size := len(w.ind.literals[h.Literal].Text)
 	if h.Literal >= w.ind.packages {

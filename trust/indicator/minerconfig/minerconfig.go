@@ -92,17 +92,19 @@ type watch struct {
 	ind  *Indicator
 	file indicator.File
 	out  *report.Report
-	hits int
+	read report.Budget
+	next int64 // hits before this are in a window that was read
 }
 
-// maxHits bounds the windows that are read of one file.
-const maxHits = 256
+// stride is how close to the last window read a hit is passed over: that window reaches far behind it.
+const stride = 256
 
 // Hit implements indicator.Watch.
 func (w *watch) Hit(h indicator.Hit) {
-	if w.hits++; w.hits > maxHits {
+	if h.Offset < w.next || !w.read.Spend(w.out, h.Offset, trust.Weak) {
 		return
 	}
+	w.next = h.Offset + stride
 	window, at := text.Clip(h)
 	family := &w.ind.rules.Families[w.ind.family[h.Literal]]
 	s := w.ind.read(family, window)

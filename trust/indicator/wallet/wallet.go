@@ -89,7 +89,7 @@ func (*Indicator) Literals() []indicator.Literal { return nil }
 
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
-	return &watch{ind: ind, file: f, out: report.New(f), seam: text.Seam{Keep: ind.longest + 2*around}, seen: map[string]bool{}}
+	return &watch{ind: ind, file: f, out: report.New(f), seam: text.Seam{Keep: ind.longest + 2*around}, seen: map[string]bool{}, sums: make([]sums, len(ind.networks))}
 }
 
 type watch struct {
@@ -98,7 +98,18 @@ type watch struct {
 	out  *report.Report
 	seam text.Seam
 	seen map[string]bool
+	sums []sums // per network
 }
+
+// sums counts the checksums that were computed, and up to where: a piece may show a place again.
+type sums struct {
+	count int
+	next  int64
+}
+
+// maxSums bounds the checksums of one file and network, so that a file made of address beginnings costs no more than
+// its length. A file that exceeds it is reported.
+const maxSums = 1 << 16
 
 // maxSeen bounds the different addresses that one file is asked for.
 const maxSeen = 1024
@@ -155,12 +166,12 @@ func (w *watch) run(p []byte, from, to int, at int64, last bool) {
 		if i < around && at > 0 {
 			continue
 		}
-		for _, n := range w.ind.networks {
+		for k, n := range w.ind.networks {
 			end := i + n.Length
 			if end > to || bytes.IndexByte([]byte(n.First), p[i]) < 0 || !last && end+around > len(p) {
 				continue
 			}
-			if !begins(p[i:end], n.Tag) {
+			if at+int64(i) < w.sums[k].next || !begins(p[i:end], n.Tag) || !w.spend(k, at+int64(i)) {
 				continue
 			}
 			if tag, ok := parse(p[i:end]); ok && tag == n.Tag {
@@ -168,6 +179,17 @@ func (w *watch) run(p []byte, from, to int, at int64, last bool) {
 			}
 		}
 	}
+}
+
+// spend reports whether one more checksum may be computed.
+func (w *watch) spend(network int, offset int64) bool {
+	s := &w.sums[network]
+	s.count++
+	s.next = offset + 1
+	if s.count == maxSums+1 {
+		w.out.Add(offset, trust.Weak, nil, "holds more beginnings of "+w.ind.networks[network].Name+" addresses than are checked")
+	}
+	return s.count <= maxSums
 }
 
 func (w *watch) found(n Network, surroundings, address []byte, offset int64) {

@@ -67,9 +67,12 @@ func (s *Store) Verdicts(ctx context.Context, name string, limit int) ([]trust.V
 	return verdicts, s.explain("read verdicts from", rows.Err())
 }
 
-// Manifests returns the manifests judged under a repository name, with whatever outcome, that reference a blob.
+// manifestsMax bounds the answer of Manifests: a hostile publisher can make any number of manifests with one blob.
+const manifestsMax = 1024
+
+// Manifests returns at most 1024 manifests judged under a repository name, with whatever outcome, that reference a blob.
 func (s *Store) Manifests(ctx context.Context, name string, blob digest.Digest) ([]digest.Digest, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT manifest FROM blob_references WHERE name = $1 AND blob = $2 ORDER BY manifest`, name, blob.String())
+	rows, err := s.read.QueryContext(ctx, `SELECT manifest FROM blob_references WHERE name = $1 AND blob = $2 ORDER BY manifest LIMIT $3`, name, blob.String(), manifestsMax)
 	if err != nil {
 		return nil, s.explain("read references from", err)
 	}

@@ -94,3 +94,19 @@ func TestReportIsBoundedAndIndependentOfOrder(t *testing.T) {
 		}
 	}
 }
+
+func TestBudgetIsNotSilent(t *testing.T) {
+	t.Parallel()
+	r := New(indicator.File{Path: "x.sh", Kind: trust.KindScript})
+	var b Budget
+	reads := 0
+	for i := range 3 * MaxReads {
+		if b.Spend(r, int64(i), trust.Strong) {
+			reads++
+		}
+	}
+	got := r.Findings()
+	if reads != MaxReads || len(got) != 1 || got[0].Offset != MaxReads || got[0].Strength != trust.Strong {
+		t.Errorf("%d reads, findings %+v", reads, got)
+	}
+}
