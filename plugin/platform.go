@@ -43,6 +43,15 @@ type target struct {
 	src trust.Source
 }
 
+// judged is what the judge is asked about: the manifest, and the index that led to it.
+func (t target) judged() trust.Reference {
+	ref := t.ref.WithDigest(t.manifest.Digest)
+	if t.top.Digest != t.manifest.Digest {
+		ref.Index = t.top.Digest
+	}
+	return ref
+}
+
 // resolve finds the manifest of a reference for a platform as an engine would: the best match of an index.
 func resolve(ctx context.Context, ref trust.Reference, src trust.Source, platform ocispec.Platform) (target, error) {
 	top, err := src.Resolve(ctx, ref)

@@ -87,7 +87,7 @@ func (a *app) judge(ctx context.Context, ref trust.Reference, src trust.Source, 
 	if err != nil {
 		return t, render.Document{}, err
 	}
-	v, err := judge.Judge(ctx, t.ref.WithDigest(t.manifest.Digest), t.src)
+	v, err := judge.Judge(ctx, t.judged(), t.src)
 	if cerr := ctx.Err(); err != nil && cerr != nil {
 		return t, render.Document{}, cerr
 	}
