@@ -85,8 +85,11 @@ func commentSuffix(comment string) string {
 	return " # " + comment
 }
 
-// Platform is os/architecture[/variant], as engines spell it.
+// Platform is os/architecture[/variant], as engines spell it; empty when the configuration names neither.
 func (c Config) Platform() string {
+	if c.OS == "" && c.Architecture == "" {
+		return ""
+	}
 	s := c.OS + "/" + c.Architecture
 	if c.Variant != "" {
 		s += "/" + c.Variant
