@@ -115,7 +115,7 @@ func (a *app) wrongPlatform(v trust.Verdict, want ocispec.Platform) error {
 	}
 	is, err := platforms.Parse(v.Evidence.Platform)
 	if err != nil || platforms.Only(want).Match(is) {
-		return nil // A platform that cannot be parsed is the judge's finding, not ours.
+		return nil //nolint:nilerr // a platform that cannot be parsed is the judge's finding, not ours
 	}
 	return fmt.Errorf("the image is for %s, not for %s: %w", platforms.FormatAll(is), platforms.FormatAll(want), trust.ErrNotFound)
 }

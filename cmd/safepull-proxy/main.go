@@ -3,10 +3,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -17,6 +17,9 @@ import (
 	"github.com/safepull/safepull/proxy"
 	"github.com/safepull/safepull/proxy/config"
 )
+
+// version is set by the linker ("-X main.version=v1.2.3"); when empty, the toolchain's record counts.
+var version string
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -35,7 +38,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(serve(), configuration(), version())
+	cmd.AddCommand(serve(), configuration(), versionCommand())
 	return cmd
 }
 
@@ -106,18 +109,25 @@ func upstreams(cfg config.Config) string {
 	return s
 }
 
-func version() *cobra.Command {
+func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			info, ok := debug.ReadBuildInfo()
-			if !ok {
-				return errors.New("this program was built without version information")
-			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "safepull-proxy %s %s\n", info.Main.Version, info.GoVersion)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "safepull-proxy %s %s\n", buildVersion(version), runtime.Version())
 			return err
 		},
 	}
+}
+
+// buildVersion is what the linker was told, else what the toolchain recorded, as in a "go install" of a release.
+func buildVersion(linked string) string {
+	if linked != "" {
+		return linked
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "devel"
 }

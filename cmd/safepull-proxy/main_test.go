@@ -78,4 +78,10 @@ func TestVersion(t *testing.T) {
 	if out, err := run(t, nil, "version"); err != nil || !strings.HasPrefix(out, "safepull-proxy ") {
 		t.Errorf("%q, %v", out, err)
 	}
+	if got := buildVersion("v1.2.3"); got != "v1.2.3" {
+		t.Errorf("the linker said v1.2.3, the program says %q", got)
+	}
+	if got := buildVersion(""); got == "" || got == "(devel)" {
+		t.Errorf("without the linker: %q", got)
+	}
 }

@@ -23,13 +23,13 @@ const (
 
 var ref = trust.Reference{Registry: "registry.example", Repository: "acme/app", Tag: "1"}
 
-// handover runs one and returns its error and notes.
-func handover(t *testing.T, f *fake, host string, s *sample, options Options) (error, []string) {
+// handover runs one and returns its notes and error.
+func handover(t *testing.T, f *fake, host string, s *sample, options Options) ([]string, error) {
 	t.Helper()
 	var notes []string
 	options.Note = func(n string) { notes = append(notes, n) }
 	err := New(f.start(t, host), options).Handover(t.Context(), ref, s.index, s.children["amd64"], s)
-	return err, notes
+	return notes, err
 }
 
 // TestRoutes hands over to each kind of engine and checks what arrived and under which names.
@@ -97,7 +97,7 @@ func TestRoutes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			err, notes := handover(t, c.fake, c.host, s, Options{})
+			notes, err := handover(t, c.fake, c.host, s, Options{})
 			if err != nil || len(notes) != c.notes {
 				t.Fatalf("error %v, notes %q", err, notes)
 			}
@@ -164,7 +164,7 @@ func TestFailures(t *testing.T) {
 					before = map[string]string{"registry.example/acme/app:1": earlier, earlier: earlier}
 				}
 				f := fake{behaviour: c.fake, names: maps.Clone(before)}
-				err, _ := handover(t, &f, c.host, s, Options{})
+				_, err := handover(t, &f, c.host, s, Options{})
 				if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
 					t.Errorf("error %v", err)
 				}
@@ -254,7 +254,7 @@ func TestOptions(t *testing.T) {
 	s := newSample(t, "options")
 	f := &fake{}
 	messages := 0
-	err, notes := handover(t, f, here, s, Options{
+	notes, err := handover(t, f, here, s, Options{
 		Auth:    func(_ context.Context, r trust.Reference) (string, error) { return "login of " + r.Registry, nil },
 		Message: func(jsonstream.Message) { messages++ },
 	})
@@ -265,7 +265,7 @@ func TestOptions(t *testing.T) {
 		t.Errorf("auth %q, %d messages", f.auth, messages)
 	}
 	f = &fake{}
-	err, notes = handover(t, f, here, s, Options{
+	notes, err = handover(t, f, here, s, Options{
 		Auth: func(context.Context, trust.Reference) (string, error) { return "", errors.New("no helper") },
 	})
 	if err != nil || len(notes) != 1 || !strings.Contains(notes[0], "no helper") {

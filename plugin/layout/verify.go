@@ -2,6 +2,7 @@ package layout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -40,9 +41,9 @@ func (v *verifier) Read(p []byte) (int, error) {
 	case v.count > v.desc.Size:
 		v.err = fmt.Errorf("%s is longer than %d bytes: %w", v.desc.Digest, v.desc.Size, trust.ErrIntegrity)
 		return 0, v.err
-	case err == io.EOF && v.count < v.desc.Size:
+	case errors.Is(err, io.EOF) && v.count < v.desc.Size:
 		err = fmt.Errorf("%s ends after %d of %d bytes: %w", v.desc.Digest, v.count, v.desc.Size, trust.ErrUnavailable)
-	case err == io.EOF && !v.sum.Verified():
+	case errors.Is(err, io.EOF) && !v.sum.Verified():
 		err = fmt.Errorf("content is not %s: %w", v.desc.Digest, trust.ErrIntegrity)
 	}
 	v.err = err

@@ -64,7 +64,7 @@ func (s source) Fetch(ctx context.Context, ref trust.Reference, desc ocispec.Des
 	}
 	file, err := os.CreateTemp(s.area.dir, "partial-")
 	if err != nil {
-		return r, nil // Read through: the area is a convenience.
+		return r, nil //nolint:nilerr // read through: the area is a convenience
 	}
 	return &tee{next: r, file: file, size: desc.Size, path: s.area.path(desc.Digest)}, nil
 }

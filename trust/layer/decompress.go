@@ -106,7 +106,7 @@ func classify(err error) error {
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return exceeded("zstd frame: %v", err)
 	case errors.Is(err, zstd.ErrUnknownDictionary):
-		return fmt.Errorf("%w: zstd frame: %v", trust.ErrUnsupported, err)
+		return fmt.Errorf("%w: zstd frame: %w", trust.ErrUnsupported, err)
 	}
 	return malformed("compressed data: %v", err)
 }

@@ -162,9 +162,8 @@ func readList(path string, create bool) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open trust list: %w", err)
 	}
-	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, fileLimit+1))
-	if err != nil {
+	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("read trust list: %w", err)
 	}
 	return data, nil

@@ -16,7 +16,7 @@ const sampleHost = "example.com"
 // normaliseName gives a name with wildcards the spelling that references have.
 func normaliseName(s string) (string, error) {
 	if i := strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`{}\!^`, r) }); i >= 0 {
-		return "", fmt.Errorf("it holds %q: only *, ** and ? are wildcards, everything else is a-z, 0-9 and . _ - / :", []rune(s[i:])[0])
+		return "", fmt.Errorf("it holds %q: only *, ** and ? are wildcards, everything else is a-z, 0-9 and ._-/:, without spaces", []rune(s[i:])[0])
 	}
 	host, path, err := splitHost(s)
 	if err != nil {

@@ -71,8 +71,8 @@ func loadPolicy(path string) (*policy.Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	defer f.Close()
-	return policy.Load(path, f)
+	loaded, err := policy.Load(path, f)
+	return loaded, errors.Join(err, f.Close())
 }
 
 // loadLists reads the trust lists. A file that does not exist is an error, so that a mistyped path is not an empty list.

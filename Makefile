@@ -1,0 +1,110 @@
+# `make` does what CI does. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := ci
+MAKEFLAGS += --no-builtin-rules
+
+# The version is the tag, else the commit. A source archive without git is "dev". Nothing else about the place or the
+# time of the build goes into a binary: the same commit and the same Go give the same bytes.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+
+BIN := $(CURDIR)/bin
+TOOLS := $(CURDIR)/.tools
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+FUZZTIME ?= 20s
+# The plugin is copied to every developer's machine: its size is a promise.
+PLUGIN_LIMIT_MB := 48
+
+# The packages of Debian that the demo and the end-to-end tests use: an engine, and a foreign client.
+DEMO_PACKAGES := docker.io
+E2E_PACKAGES := docker.io skopeo
+
+.PHONY: ci
+ci: lint test ## lint and test: what CI runs
+
+.PHONY: build
+build: ## build bin/docker-safepull and bin/safepull-proxy: static, reproducible
+	@mkdir -p '$(BIN)'
+	$(BUILD) -o '$(BIN)/' ./cmd/docker-safepull ./cmd/safepull-proxy
+	@size=$$(stat -c %s '$(BIN)/docker-safepull'); if (( size > $(PLUGIN_LIMIT_MB) << 20 )); then \
+		echo "bin/docker-safepull has $$size bytes, the limit is $(PLUGIN_LIMIT_MB) MiB" >&2; exit 1; fi
+
+.PHONY: demo
+demo: build tools ## watch a real engine refuse a mining image and accept a clean one
+	@packages='$(DEMO_PACKAGES)' test/demo/install.sh
+	@test/demo/demo.sh '$(BIN)' '$(TOOLS)'
+
+.PHONY: test
+test: unit e2e ## all tests: unit, arch (test/arch is one of the packages) and end to end
+
+.PHONY: unit
+unit: ## unit tests and test/arch
+	go test -timeout 10m ./...
+
+.PHONY: e2e
+e2e: build tools ## end-to-end stories against a real engine (Debian's), root only
+	@packages='$(E2E_PACKAGES)' test/demo/install.sh
+	cd test/e2e && E2E_BIN='$(BIN)' E2E_TOOLS='$(TOOLS)' go test -timeout 20m -count=1 .
+
+.PHONY: e2e-engines
+e2e-engines: build tools ## the same against engines built from source; many minutes, not part of CI
+	@packages='$(E2E_PACKAGES)' test/demo/install.sh
+	cd test/e2e && E2E_BIN='$(BIN)' E2E_TOOLS='$(TOOLS)' E2E_ENGINES=1 go test -timeout 60m -count=1 -v ./...
+
+.PHONY: tools
+tools: ## build the registry and the client that tests use, as test/e2e/go.mod pins them
+	@mkdir -p '$(TOOLS)'
+	cd test/e2e && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o '$(TOOLS)/' \
+		github.com/distribution/distribution/v3/cmd/registry github.com/google/go-containerregistry/cmd/crane
+
+.PHONY: lint
+lint: $(GOLANGCI) ## gofmt, go vet, go mod tidy, shell syntax, golangci-lint
+	@out=$$(gofmt -l $$(find . -name '*.go' -not -path './.tools/*')); if [[ -n "$$out" ]]; then echo "gofmt: $$out" >&2; exit 1; fi
+	go mod tidy -diff
+	cd test/e2e && go mod tidy -diff
+	go vet ./...
+	cd test/e2e && go vet ./...
+	bash -n .ci/run test/demo/*.sh
+	'$(GOLANGCI)' run ./...
+	cd test/e2e && '$(GOLANGCI)' run --config ../../.golangci.yaml ./...
+
+$(GOLANGCI):
+	@mkdir -p '$(TOOLS)/install'
+	GOBIN='$(TOOLS)/install' CGO_ENABLED=0 go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv '$(TOOLS)/install/golangci-lint' '$@'
+
+.PHONY: race
+race: ## unit tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -timeout 20m ./...
+
+.PHONY: bench
+bench: build tools ## what safepull costs beside docker pull and a pull-through proxy; minutes, root only
+	@packages='$(DEMO_PACKAGES)' test/demo/install.sh
+	go build -o '$(TOOLS)/bench' ./test/bench
+	@'$(TOOLS)/bench' -bin '$(BIN)' -tools '$(TOOLS)'
+
+.PHONY: bench-unit
+bench-unit: ## benchmarks of packages
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (20s) each
+	@for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' "$$pkg"; \
+		done; \
+	done
+
+.PHONY: generate
+generate: ## regenerate generated files
+	go generate ./...
+
+.PHONY: clean
+clean: ## remove what was built; .tools stays, since building it takes minutes
+	rm -rf '$(BIN)'
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
