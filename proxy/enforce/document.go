@@ -28,6 +28,9 @@ const (
 	maxDepth = 32
 	// maxChildren bounds an index, so that one document cannot ask for endless work.
 	maxChildren = 1024
+	// maxValues bounds the values of a document: a few bytes of JSON can stand for a hundred in memory. Twice the
+	// largest index, with ten annotations for each entry, stays below it.
+	maxValues = 50_000
 )
 
 // document is a manifest or an index, as far as the gate must understand it.
@@ -155,7 +158,8 @@ var meaningful = []string{
 	"digest", "size", "urls", "data", "annotations", "platform",
 }
 
-// unambiguous refuses repeated keys, odd spellings of meaningful ones, deep nesting and anything after the document.
+// unambiguous refuses repeated keys, odd spellings of meaningful ones, deep nesting, very many values and anything
+// after the document. It comes before anything that keeps what it reads.
 func unambiguous(body []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
@@ -166,7 +170,8 @@ func unambiguous(body []byte) error {
 	if first != json.Delim('{') {
 		return errors.New("the manifest is not a JSON object")
 	}
-	if err := walkObject(dec, 1, false); err != nil {
+	w := documentWalk{dec: dec, left: maxValues}
+	if err := w.object(1, false); err != nil {
 		return err
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
@@ -175,14 +180,20 @@ func unambiguous(body []byte) error {
 	return nil
 }
 
-// walkObject reads an object whose opening brace is read. In a free one, people choose the keys.
-func walkObject(dec *json.Decoder, depth int, free bool) error {
+// documentWalk reads a document token by token. left is how many values it may still have.
+type documentWalk struct {
+	dec  *json.Decoder
+	left int
+}
+
+// object reads an object whose opening brace is read. In a free one, people choose the keys.
+func (w *documentWalk) object(depth int, free bool) error {
 	if depth > maxDepth {
 		return fmt.Errorf("the manifest is nested deeper than %d", maxDepth)
 	}
 	seen := map[string]bool{}
-	for dec.More() {
-		token, err := dec.Token()
+	for w.dec.More() {
+		token, err := w.dec.Token()
 		if err != nil {
 			return fmt.Errorf("the manifest is not JSON: %w", err)
 		}
@@ -194,32 +205,35 @@ func walkObject(dec *json.Decoder, depth int, free bool) error {
 		if !free && slices.ContainsFunc(meaningful, func(m string) bool { return m != key && strings.EqualFold(m, key) }) {
 			return fmt.Errorf("the manifest has the key %q, which clients read differently", key)
 		}
-		if err := walkValue(dec, depth, free || key == "annotations"); err != nil {
+		if err := w.value(depth, free || key == "annotations"); err != nil {
 			return err
 		}
 	}
-	_, err := dec.Token()
+	_, err := w.dec.Token()
 	return err
 }
 
-func walkValue(dec *json.Decoder, depth int, free bool) error {
-	token, err := dec.Token()
+func (w *documentWalk) value(depth int, free bool) error {
+	if w.left--; w.left < 0 {
+		return fmt.Errorf("the manifest has more than %d values", maxValues)
+	}
+	token, err := w.dec.Token()
 	if err != nil {
 		return fmt.Errorf("the manifest is not JSON: %w", err)
 	}
 	switch token {
 	case json.Delim('{'):
-		return walkObject(dec, depth+1, free)
+		return w.object(depth+1, free)
 	case json.Delim('['):
 		if depth >= maxDepth {
 			return fmt.Errorf("the manifest is nested deeper than %d", maxDepth)
 		}
-		for dec.More() {
-			if err := walkValue(dec, depth+1, free); err != nil {
+		for w.dec.More() {
+			if err := w.value(depth+1, free); err != nil {
 				return err
 			}
 		}
-		_, err = dec.Token()
+		_, err = w.dec.Token()
 		return err
 	}
 	return nil

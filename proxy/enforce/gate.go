@@ -12,6 +12,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/safepull/safepull/trust"
 )
@@ -78,6 +79,8 @@ type Gate struct {
 	tagged *lru.Cache[string, trust.Reference]
 	// passed remembers, by repository and blob, the manifest that passed last: its blobs are asked for next.
 	passed *lru.Cache[string, digest.Digest]
+	// large is the room that large documents share.
+	large *semaphore.Weighted
 }
 
 type described struct {
@@ -91,6 +94,11 @@ const (
 	// recentEntries bounds the gate's memories of manifests, recentBlobs that of blobs: some 10 MB in all.
 	recentEntries = 8192
 	recentBlobs   = 32768
+	// smallDocument is the size of a document that needs no room: nearly all manifests are smaller. largeDocuments are
+	// the bytes of the others that may be in memory at one time, whoever asks for them; reading takes several times as
+	// much.
+	smallDocument  = 64 << 10
+	largeDocuments = 4 * maxDocument
 )
 
 // New makes a gate before the sources, which are named by registry ("docker.io").
@@ -118,6 +126,7 @@ func New(judge Judge, records Records, sources map[string]trust.Source, o Option
 	return &Gate{
 		judge: judge, records: records, sources: sources, cache: o.Cache, observer: o.Observer,
 		hold: positive(o.Hold, 20*time.Second), resolved: resolved, tagged: tagged, passed: passed,
+		large: semaphore.NewWeighted(largeDocuments),
 		flights: &flights{
 			judge: judge, observer: o.Observer, deadline: positive(o.Deadline, 30*time.Minute),
 			slots: make(chan struct{}, concurrent), limit: concurrent + positive(o.Waiting, 256),

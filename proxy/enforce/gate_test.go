@@ -232,7 +232,13 @@ func TestManifestErrorsNeverServe(t *testing.T) {
 		"unauthorized":    {func(_ *fakeJudge, s *fakeSource) { s.resolveErr = trust.ErrUnauthorized }, tagged("1"), is(trust.ErrUnauthorized)},
 		"fetch_broken":    {func(_ *fakeJudge, s *fakeSource) { s.fetchErr = trust.ErrUnavailable }, tagged("1"), is(trust.ErrUnavailable)},
 		"fetch_corrupt":   {func(_ *fakeJudge, s *fakeSource) { s.corrupt = true }, tagged("1"), is(trust.ErrIntegrity)},
-		"fetch_oversized": {func(_ *fakeJudge, s *fakeSource) { s.oversized = true }, tagged("1"), is(trust.ErrLimit)},
+		"fetch_oversized": {func(_ *fakeJudge, s *fakeSource) { s.oversized = true }, tagged("1"), is(trust.ErrIntegrity)},
+		"resolved_to_too_much": {func(_ *fakeJudge, s *fakeSource) {
+			s.lies = &ocispec.Descriptor{Digest: digest.FromBytes(image), Size: 4<<20 + 1}
+		}, tagged("1"), is(trust.ErrLimit)},
+		"resolved_to_less_than_nothing": {func(_ *fakeJudge, s *fakeSource) {
+			s.lies = &ocispec.Descriptor{Digest: digest.FromBytes(image), Size: -1}
+		}, tagged("1"), is(trust.ErrLimit)},
 		"judge_error": {func(j *fakeJudge, _ *fakeSource) {
 			j.verdict = func(context.Context, trust.Reference) (trust.Verdict, error) {
 				return trust.Verdict{Action: trust.Allow}, boom

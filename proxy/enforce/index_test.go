@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -21,6 +22,14 @@ const (
 
 func index(mediaType string, children ...ocispec.Descriptor) []byte {
 	return mustJSON(map[string]any{"schemaVersion": 2, "mediaType": mediaType, "manifests": append([]ocispec.Descriptor{}, children...)})
+}
+
+func manyKeys(n int) string {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprintf(`"%d":""`, i)
+	}
+	return strings.Join(keys, ",")
 }
 
 // TestDocuments says what each kind of manifest leads to, before any verdict.
@@ -57,6 +66,9 @@ func TestDocuments(t *testing.T) {
 		"unknown_type":         {"application/x-miner", image, "not known", true},
 		"not_json":             {oci, []byte("hello"), "not JSON", true},
 		"array":                {oci, []byte("[]"), "no", true},
+		"very_many_children":   {ociIndex, raw(`{"schemaVersion":2,"manifests":[%s{}]}`, strings.Repeat("{},", 1_390_000)), "more than 50000 values", true},
+		"many_annotations":     {ociIndex, raw(`{"schemaVersion":2,"manifests":[],"annotations":{%s}}`, manyKeys(60_000)), "more than 50000 values", true},
+		"many_of_a_free_key":   {oci, raw(`{"schemaVersion":2,"config":{},"layers":[],"x":[%s0]}`, strings.Repeat("0,", 60_000)), "more than 50000 values", true},
 		"trailing":             {oci, append(append([]byte{}, image...), "{}"...), "trailing", true},
 		"key_twice":            {oci, raw(`{"schemaVersion":2,"layers":[],"config":{},"layers":[]}`), "twice", true},
 		"key_twice_deep":       {ociIndex, raw(`{"schemaVersion":2,"manifests":[{"size":1,"size":2}]}`), "twice", true},
@@ -149,6 +161,42 @@ func TestDeniedNameHasNoIndex(t *testing.T) {
 	var denied *enforce.Denied
 	if !errors.As(err, &denied) || !strings.Contains(err.Error(), "trust.yaml:7") || !strings.Contains(err.Error(), "miners") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestLargeDocumentsShareRoom(t *testing.T) {
+	t.Parallel()
+	src := newSource()
+	large := index(ocispec.MediaTypeImageIndex)
+	large = append(large[:len(large)-1], `,"annotations":{"x":"`+strings.Repeat("a", 4<<20-200)+`"}}`...)
+	src.add("large", ocispec.MediaTypeImageIndex, large)
+	src.add("small", ocispec.MediaTypeImageIndex, index(ocispec.MediaTypeImageIndex))
+	src.add("bad", ocispec.MediaTypeImageIndex, append(append([]byte{}, large...), "{}"...))
+	g := newGate(t, says(trust.Allow), fakeRecords{}, src, enforce.Options{Hold: 200 * time.Millisecond})
+	for range 6 { // what is refused leaves no trace
+		if _, err := g.Manifest(t.Context(), tagged("bad")); err == nil {
+			t.Fatal("served")
+		}
+	}
+	var held []enforce.Release
+	for range 4 {
+		release, err := g.Manifest(t.Context(), tagged("large"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, release)
+	}
+	if _, err := g.Manifest(t.Context(), tagged("large")); !errors.Is(err, enforce.ErrOverloaded) {
+		t.Errorf("a fifth large one: %v", err)
+	}
+	small, err := g.Manifest(t.Context(), tagged("small"))
+	if err != nil {
+		t.Errorf("a small one: %v", err)
+	}
+	small.Close()
+	held[0].Close()
+	if _, err := g.Manifest(t.Context(), tagged("large")); err != nil {
+		t.Errorf("after one was closed: %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,21 +23,35 @@ type Release struct {
 	Content    []byte
 	// Verdict is nil for an index: its manifests are judged when they are asked for.
 	Verdict *trust.Verdict
+	leave   func()
+}
+
+// Close gives back the room that Content takes. It must be called once, when the content was written.
+func (r Release) Close() {
+	if r.leave != nil {
+		r.leave()
+	}
 }
 
 // Manifest resolves the reference, which has a tag or a digest, and returns what may be served. An image manifest
-// waits for its verdict. The errors are this package's, or wrap those of package trust as the source gave them.
-func (g *Gate) Manifest(ctx context.Context, ref trust.Reference) (Release, error) {
+// waits for its verdict. The errors are this package's, or wrap those of package trust as the source gave them. The
+// caller closes the release.
+func (g *Gate) Manifest(ctx context.Context, ref trust.Reference) (release Release, err error) {
 	src, err := g.source(ref)
 	if err != nil {
 		return Release{}, err
 	}
 	timer := time.NewTimer(g.hold)
 	defer timer.Stop()
-	ref, desc, body, err := g.read(ctx, ref, src)
+	ref, desc, body, leave, err := g.read(ctx, ref, src)
 	if err != nil {
 		return Release{}, err
 	}
+	defer func() {
+		if release.Content == nil {
+			leave()
+		}
+	}()
 	doc, err := readDocument(desc.MediaType, body)
 	if err != nil {
 		return Release{}, &Rejected{Reference: ref, Reason: err.Error()}
@@ -46,13 +61,13 @@ func (g *Gate) Manifest(ctx context.Context, ref trust.Reference) (Release, erro
 		if err := g.passIndex(ctx, ref, src, doc, timer.C); err != nil {
 			return Release{}, err
 		}
-		return Release{Descriptor: desc, Content: body}, nil
+		return Release{Descriptor: desc, Content: body, leave: leave}, nil
 	}
 	v, err := g.decide(ctx, ref, src, timer.C)
 	if err != nil {
 		return Release{}, err
 	}
-	return Release{Descriptor: desc, Content: body, Verdict: &v}, nil
+	return Release{Descriptor: desc, Content: body, Verdict: &v, leave: leave}, nil
 }
 
 // passIndex lets an index through: its name must not be denied, and manifests that it carries inline, which a client
@@ -80,24 +95,39 @@ func (g *Gate) passIndex(ctx context.Context, ref trust.Reference, src trust.Sou
 	return nil
 }
 
-// read resolves ref and reads its document whole, within the time that a client is held.
-func (g *Gate) read(ctx context.Context, ref trust.Reference, src trust.Source) (trust.Reference, ocispec.Descriptor, []byte, error) {
+// read resolves ref and reads its document whole, within the time that a client is held. leave gives back its room.
+func (g *Gate) read(ctx context.Context, ref trust.Reference, src trust.Source) (_ trust.Reference, desc ocispec.Descriptor, body []byte, leave func(), err error) {
 	held, cancel := context.WithTimeoutCause(ctx, g.hold, fmt.Errorf("%w: no answer within %s", trust.ErrUnavailable, g.hold))
 	defer cancel()
-	desc, err := g.resolve(held, ref, src)
-	if err == nil {
+	if desc, err = g.resolve(held, ref, src); err == nil {
 		ref = ref.WithDigest(desc.Digest)
-		var body []byte
-		if body, err = fetch(held, ref, desc, src); err == nil {
+		body, leave, err = g.fetch(held, ref, desc, src)
+		if err == nil {
 			g.resolved.Add(ref.Name()+"@"+desc.Digest.String(), described{desc, time.Now().Add(resolvedFor)})
-			return ref, desc, body, nil
+			return ref, desc, body, leave, nil
 		}
 		g.resolved.Remove(ref.Name() + "@" + desc.Digest.String())
 	}
-	if ctx.Err() == nil && held.Err() != nil { // our patience ended, not the client's
+	if ctx.Err() == nil && held.Err() != nil && !errors.Is(err, ErrOverloaded) { // our patience ended, not the client's
 		err = context.Cause(held)
 	}
-	return ref, ocispec.Descriptor{}, nil, err
+	return ref, ocispec.Descriptor{}, nil, nil, err
+}
+
+// fetch is the package's fetch when there is room for the document.
+func (g *Gate) fetch(ctx context.Context, ref trust.Reference, desc ocispec.Descriptor, src trust.Source) (body []byte, leave func(), err error) {
+	leave = func() {}
+	if size := min(desc.Size, maxDocument); size > smallDocument {
+		if g.large.Acquire(ctx, size) != nil {
+			return nil, nil, fmt.Errorf("%w: no room for the manifest of %s", ErrOverloaded, ref)
+		}
+		leave = func() { g.large.Release(size) }
+	}
+	if body, err = fetch(ctx, ref, desc, src); err != nil {
+		leave()
+		return nil, nil, err
+	}
+	return body, leave, nil
 }
 
 func (g *Gate) resolve(ctx context.Context, ref trust.Reference, src trust.Source) (ocispec.Descriptor, error) {
@@ -122,7 +152,7 @@ func (g *Gate) resolve(ctx context.Context, ref trust.Reference, src trust.Sourc
 
 // fetch reads one document within the limit and holds it against its digest, whatever the source checked.
 func fetch(ctx context.Context, ref trust.Reference, desc ocispec.Descriptor, src trust.Source) (body []byte, err error) {
-	if desc.Size > maxDocument {
+	if desc.Size < 0 || desc.Size > maxDocument {
 		return nil, fmt.Errorf("%w: the manifest of %s has %d bytes, more than %d", trust.ErrLimit, ref, desc.Size, maxDocument)
 	}
 	r, err := src.Fetch(ctx, ref, desc)
@@ -130,12 +160,15 @@ func fetch(ctx context.Context, ref trust.Reference, desc ocispec.Descriptor, sr
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	body, err = io.ReadAll(io.LimitReader(r, maxDocument+1))
+	// One byte more than the size, so that a longer document is seen, and no memory for one that is much longer.
+	into := bytes.NewBuffer(make([]byte, 0, desc.Size+bytes.MinRead))
+	_, err = into.ReadFrom(io.LimitReader(r, desc.Size+1))
+	body = into.Bytes()
 	switch {
 	case err != nil:
 		return nil, err
-	case len(body) > maxDocument:
-		return nil, fmt.Errorf("%w: the manifest of %s is larger than %d bytes", trust.ErrLimit, ref, maxDocument)
+	case int64(len(body)) != desc.Size:
+		return nil, fmt.Errorf("%w: the manifest of %s has %d bytes or more, not %d", trust.ErrIntegrity, ref, len(body), desc.Size)
 	case desc.Digest.Algorithm().FromBytes(body) != desc.Digest:
 		return nil, fmt.Errorf("%w: the manifest of %s does not have the digest %s", trust.ErrIntegrity, ref, desc.Digest)
 	}

@@ -37,6 +37,19 @@ type credentialError struct{ error }
 // Unwrap gives the credential source's own error.
 func (e credentialError) Unwrap() error { return e.error }
 
+// laterError carries when the registry wants to be asked again.
+type laterError struct {
+	error
+	after time.Duration
+}
+
+// Unwrap gives the error itself.
+func (e laterError) Unwrap() error { return e.error }
+
+// RetryAfter is how long the registry wants to be left alone; it is positive. Who answers a client in the registry's
+// place finds it with errors.As and should bound it.
+func (e laterError) RetryAfter() time.Duration { return e.after }
+
 // fail is an error of class about this registry. Whatever stands in text is made safe to show.
 func (r *Registry) fail(class error, format string, args ...any) error {
 	return fmt.Errorf("registry %s: %w: %s", r.name, class, clean(fmt.Sprintf(format, args...)))
@@ -106,14 +119,20 @@ func (r *Registry) statusError(status int, header http.Header, text string, regi
 		class = trust.ErrNotFound
 	case status == http.StatusTooManyRequests:
 		class = trust.ErrRateLimited
-		if after, ok := retryAfter(header, time.Now()); ok {
-			text = fmt.Sprintf("come back in %s: %s", after, text)
-		}
 	default:
 		class = trust.ErrUnavailable
 	}
 	if text == "" {
 		text = http.StatusText(status)
 	}
-	return r.fail(class, "HTTP %d: %s", status, text)
+	after, asked := retryAfter(header, time.Now())
+	asked = asked && after > 0 && (errors.Is(class, trust.ErrRateLimited) || errors.Is(class, trust.ErrUnavailable))
+	if asked {
+		text = fmt.Sprintf("come back in %s: %s", after, text)
+	}
+	err := r.fail(class, "HTTP %d: %s", status, text)
+	if asked {
+		err = laterError{err, after}
+	}
+	return err
 }

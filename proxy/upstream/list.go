@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,8 @@ import (
 const (
 	// maxReferrerPages bounds, beside MaxManifest for all of them, what one manifest's referrers can make us ask.
 	maxReferrerPages = 16
+	// maxReferrers bounds the entries of one page, in memory.
+	maxReferrers = 10_000
 	// maxRangeDigits keeps a Content-Range within what an int64 holds.
 	maxRangeDigits = 18
 )
@@ -88,11 +91,13 @@ func (r *Registry) Referrers(ctx context.Context, ref trust.Reference, artifactT
 		if err != nil {
 			return index, err
 		}
-		var found ocispec.Index
+		var found struct {
+			Manifests descriptors `json:"manifests"`
+		}
 		if err := json.Unmarshal(body, &found); err != nil {
 			return index, r.fail(trust.ErrMalformed, "list of referrers: %v", err)
 		}
-		index.Manifests = append(index.Manifests, slices.DeleteFunc(found.Manifests, func(d ocispec.Descriptor) bool {
+		index.Manifests = append(index.Manifests, slices.DeleteFunc([]ocispec.Descriptor(found.Manifests), func(d ocispec.Descriptor) bool {
 			return artifactType != "" && d.ArtifactType != artifactType
 		})...)
 		next, more := nextPage(header)
@@ -104,6 +109,31 @@ func (r *Registry) Referrers(ctx context.Context, ref trust.Reference, artifactT
 		}
 		q.query = next // the path stays ours: a link cannot lead elsewhere
 	}
+}
+
+// descriptors are read one by one: two bytes of JSON can stand for a descriptor of more than a hundred in memory.
+type descriptors []ocispec.Descriptor
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *descriptors) UnmarshalJSON(body []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	switch open, err := dec.Token(); {
+	case err != nil || open == nil: // null is an empty list
+		return err
+	case open != json.Delim('['):
+		return fmt.Errorf("%v in place of a list", open)
+	}
+	for dec.More() {
+		if len(*d) == maxReferrers {
+			return fmt.Errorf("more than %d entries", maxReferrers)
+		}
+		var one ocispec.Descriptor
+		if err := dec.Decode(&one); err != nil {
+			return err
+		}
+		*d = append(*d, one)
+	}
+	return nil
 }
 
 // nextPage finds the query of the next page in a Link header.

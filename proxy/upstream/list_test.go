@@ -143,6 +143,18 @@ func TestReferrersLinks(t *testing.T) {
 	}
 }
 
+func TestReferrersAreCountedBeforeTheyAreKept(t *testing.T) {
+	t.Parallel()
+	r := registrytest.Start(t, registrytest.Options{})
+	r.Misbehave("", registrytest.Fault{Status: 200, Body: `{"manifests":[` + strings.Repeat("{},", 1_390_000) + `{}]}`, Header: http.Header{
+		"Content-Type": {ocispec.MediaTypeImageIndex},
+	}})
+	_, err := dial(t, r, nil).Referrers(t.Context(), at(r).WithDigest(digest.FromString("x")), "")
+	if !errors.Is(err, trust.ErrMalformed) || !strings.Contains(err.Error(), "more than 10000 entries") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestReferencesOfOthers(t *testing.T) {
 	t.Parallel()
 	r := registrytest.Start(t, registrytest.Options{})

@@ -165,3 +165,39 @@ func TestResolve(t *testing.T) {
 func header(name string, values ...string) registrytest.Fault {
 	return registrytest.Fault{Header: http.Header{name: values}}
 }
+
+func TestRetryAfterIsHandedOn(t *testing.T) {
+	t.Parallel()
+	const path = "/v2/" + repo + "/manifests/latest"
+	for name, tt := range map[string]struct {
+		status int
+		after  string
+		want   time.Duration
+	}{
+		"seconds":     {429, "3600", time.Hour},
+		"date":        {429, time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), time.Hour},
+		"unavailable": {503, "120", 2 * time.Minute},
+		"past":        {429, "0", 0},
+		"none":        {429, "", 0},
+		"nonsense":    {429, "soon", 0},
+		"not-found":   {404, "60", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := registrytest.Start(t, registrytest.Options{})
+			r.Misbehave(path, registrytest.Fault{Status: tt.status, Header: http.Header{"Retry-After": {tt.after}}})
+			_, err := dial(t, r, nil).Resolve(t.Context(), tagged(r, "latest"))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			var later interface{ RetryAfter() time.Duration }
+			got := time.Duration(0)
+			if errors.As(err, &later) {
+				got = later.RetryAfter()
+			}
+			if got > tt.want || got < tt.want-time.Minute || got <= 0 && tt.want > 0 {
+				t.Errorf("%v from %v, want %v", got, err, tt.want)
+			}
+		})
+	}
+}

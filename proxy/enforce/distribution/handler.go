@@ -104,6 +104,7 @@ func (h *Handler) manifest(w http.ResponseWriter, r *http.Request, ref trust.Ref
 		h.fail(w, r, ref, err, errcode.ErrorCodeManifestUnknown)
 		return
 	}
+	defer release.Close()
 	ref = ref.WithDigest(release.Descriptor.Digest)
 	contentHeaders(w, release.Descriptor.MediaType, ref, int64(len(release.Content)))
 	if v := release.Verdict; v != nil && v.Action == trust.Warn {

@@ -80,7 +80,7 @@ func problemOf(err error, ref trust.Reference, unknown errcode.ErrorCode) *probl
 	case errors.Is(err, context.DeadlineExceeded):
 		return fail(504, errcode.ErrorCodeUnavailable, "%s did not answer in time", ref.Registry).later(comeBack)
 	case errors.Is(err, trust.ErrUnavailable):
-		return fail(502, errcode.ErrorCodeUnavailable, "%s could not be reached or broke off", ref.Registry).later(comeBack)
+		return fail(502, errcode.ErrorCodeUnavailable, "%s could not be reached or broke off", ref.Registry).later(retryAfter(err))
 	}
 	return fail(500, errcode.ErrorCodeUnknown, "safepull met an error that its log tells")
 }
