@@ -75,8 +75,9 @@ func (a *app) checkFlags(cmd *cobra.Command) error {
 	return stray
 }
 
-// interruptible is parent, cancelled by the first SIGINT or SIGTERM. The second is ignored, since a terminal and a
-// supervisor often send one each; the third ends the process at once, as docker's own third does.
+// interruptible is parent, cancelled by the first SIGINT, SIGTERM or, when a terminal goes away and nohup did not say
+// otherwise, SIGHUP. The second is ignored, since a terminal and a supervisor often send one each; the third ends the
+// process at once, as docker's own third does.
 func interruptible(parent context.Context) (context.Context, func()) {
 	if parent == nil {
 		parent = context.Background()
@@ -84,6 +85,9 @@ func interruptible(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals, done, over := make(chan os.Signal, 2), make(chan struct{}), make(chan struct{})
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
 		defer close(done)
 		for range 2 {
@@ -120,8 +124,10 @@ func (a *app) finish(ctx context.Context, err error) error {
 	case ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled):
 		status, text = exitInterrupted, "interrupted: nothing was handed over"
 		var i interruption
-		if errors.As(context.Cause(ctx), &i) && i.signal == syscall.SIGTERM {
-			status = 128 + int(syscall.SIGTERM)
+		if errors.As(context.Cause(ctx), &i) {
+			if s, ok := i.signal.(syscall.Signal); ok {
+				status = 128 + int(s)
+			}
 		}
 	}
 	if a.opts.format == "json" && !a.answered {

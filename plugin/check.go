@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/docker/cli/cli"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/safepull/safepull/plugin/layout"
 	"github.com/safepull/safepull/plugin/render"
+	"github.com/safepull/safepull/plugin/staging"
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/reference"
 )
@@ -95,7 +95,7 @@ func (a *app) image(ctx context.Context, arg string) (*layout.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	src, err := a.registry(ref)
+	src, err := a.registry(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -111,16 +111,16 @@ func (a *app) engineImage(ctx context.Context, name string) (_ *layout.Image, er
 	if err != nil {
 		return nil, fmt.Errorf("reach the engine: %w", err)
 	}
-	dir, err := os.MkdirTemp("", "safepull-")
+	area, err := staging.New("")
 	if err != nil {
-		return nil, fmt.Errorf("make a temporary folder: %w", err)
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(dir))
+			err = errors.Join(err, area.Close())
 		}
 	}()
-	file := filepath.Join(dir, "image.tar")
+	file := area.File("image.tar")
 	if err := save(ctx, engine, name, file); err != nil {
 		return nil, fmt.Errorf("read %q from the engine: %w", name, err)
 	}
@@ -129,7 +129,7 @@ func (a *app) engineImage(ctx context.Context, name string) (_ *layout.Image, er
 		return nil, fmt.Errorf("image %q of the engine: %w", name, err)
 	}
 	image.Reference = trust.Reference{Repository: fromEngine + name}
-	image.Closer = cleaner{image.Closer, dir}
+	image.Closer = cleaner{image.Closer, area}
 	return image, nil
 }
 
@@ -155,10 +155,10 @@ func copyLimited(w io.Writer, r io.Reader, limit int64) error {
 	return err
 }
 
-// cleaner closes, and removes a folder.
+// cleaner closes an image and then the area that it is in.
 type cleaner struct {
 	io.Closer
-	dir string
+	area *staging.Area
 }
 
-func (c cleaner) Close() error { return errors.Join(c.Closer.Close(), os.RemoveAll(c.dir)) }
+func (c cleaner) Close() error { return errors.Join(c.Closer.Close(), c.area.Close()) }

@@ -20,6 +20,9 @@ import (
 func known1(tag, id string) trust.Verdict {
 	v := verdict(trust.Block, trust.Reference{Registry: "docker.io", Repository: "library/x", Tag: tag, Digest: digest.FromString(tag)})
 	v.ID = id
+	if tag == "2" {
+		v.Reference.Index = digest.FromString("index")
+	}
 	return v
 }
 
@@ -35,6 +38,7 @@ func TestExplain(t *testing.T) {
 		{"x:1", "SP-1111111111", 0},
 		{"x:2", "SP-2222222222", 0},
 		{"x@" + digest.FromString("1").String(), "SP-1111111111", 0},
+		{"x@" + digest.FromString("index").String(), "SP-2222222222", 0},
 		{"x:3", "docker safepull check x:3", 1},
 		{"y", "not found", 1},
 		{"SP-3333333333", "--proxy URL", 1},
@@ -58,6 +62,18 @@ func TestExplainFromProxy(t *testing.T) {
 	t.Parallel()
 	proxy := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
+		case "/safepull/v1/verdicts":
+			if r.URL.Query().Get("reference") == "docker.io/library/x" {
+				fmt.Fprint(rw, `{"schema":1,"verdicts":[`)
+				_ = json.NewEncoder(rw).Encode(known1("2", "SP-2222222222"))
+				fmt.Fprint(rw, ",")
+				_ = json.NewEncoder(rw).Encode(known1("1", "SP-1111111111"))
+				fmt.Fprint(rw, `]}`)
+				return
+			}
+			fmt.Fprint(rw, `{"schema":1,"verdicts":[`) // about something else
+			_ = json.NewEncoder(rw).Encode(known1("latest", "SP-1111111111"))
+			fmt.Fprint(rw, `]}`)
 		case "/safepull/v1/verdicts/SP-1111111111":
 			_ = json.NewEncoder(rw).Encode(known1("1", "SP-1111111111"))
 		case "/safepull/v1/verdicts/SP-other00000":
@@ -86,6 +102,7 @@ func TestExplainFromProxy(t *testing.T) {
 		"flag":   ask(none, "--proxy", proxy.URL, "SP-1111111111"),
 		"env":    ask(func(w *world) { w.env["SAFEPULL_PROXY"] = proxy.URL + "/" }, "SP-1111111111"),
 		"config": ask(func(w *world) { w.config.SetPluginConfig("safepull", "proxy", proxy.URL) }, "SP-1111111111"),
+		"image":  ask(none, "--proxy", proxy.URL, "x:1"),
 	} {
 		if r.status != 0 || !strings.Contains(r.out, "docker.io/library/x:1") {
 			t.Errorf("%s: %+v", name, r)
@@ -99,6 +116,11 @@ func TestExplainFromProxy(t *testing.T) {
 		r := ask(none, "--proxy", secret, id)
 		if r.status != 1 || !strings.Contains(r.err, say) || strings.Contains(r.err, "s3cret") {
 			t.Errorf("%s: %+v", id, r)
+		}
+	}
+	for _, unknown := range []string{"x:3", "y"} {
+		if r := ask(none, "--proxy", proxy.URL, unknown); r.status != 1 || !strings.Contains(r.err, "nor at the proxy") {
+			t.Errorf("%s: %+v", unknown, r)
 		}
 	}
 	for _, bad := range []string{"http://u:s3cret@127.0.0.1:1", "ftp://u:s3cret@x", "http://u:s3cret@%zz", "x"} {

@@ -19,7 +19,7 @@ type Deps struct {
 	// Judge assembles the judgement: rules, policy, trust lists and memory.
 	Judge func(context.Context) (trust.Judge, error)
 	// Source reads the reference's registry with the user's own credentials.
-	Source func(trust.Reference) (trust.Source, error)
+	Source func(context.Context, trust.Reference) (trust.Source, error)
 	// Engine is the engine that the docker CLI's context points at.
 	Engine func(context.Context) (Engine, error)
 	// Verdicts reads what was decided on this machine.

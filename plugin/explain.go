@@ -23,9 +23,9 @@ const longExplain = `Print everything that is known about a verdict: every findi
 excerpt, the trust entries that decided and those that lost, what could not be
 answered and what was not asked.
 
-The verdict is looked for on this machine, and then, by its ID, at the proxy
-that --proxy, SAFEPULL_PROXY or plugins.safepull.proxy in docker's config.json
-names.`
+The verdict is looked for on this machine, and then at the proxy that --proxy,
+SAFEPULL_PROXY or plugins.safepull.proxy in docker's config.json names. For an
+image it is the newest one.`
 
 const (
 	// maxVerdict bounds what a proxy answers.
@@ -89,7 +89,7 @@ func (a *app) remembered(ctx context.Context, id string) (trust.Verdict, bool, e
 	return v, ok, nil
 }
 
-// byName finds the newest verdict on an image, by the digest or tag that was named.
+// byName finds the newest verdict on an image, by the digest or tag that was named: on this machine, else at the proxy.
 func (a *app) byName(ctx context.Context, image string) (trust.Verdict, error) {
 	ref, err := reference.Parse(image)
 	if err != nil {
@@ -103,14 +103,35 @@ func (a *app) byName(ctx context.Context, image string) (trust.Verdict, error) {
 	if err != nil {
 		return trust.Verdict{}, fmt.Errorf("read the memory: %w", err)
 	}
+	if v, ok := newest(verdicts, ref); ok {
+		return v, nil
+	}
+	proxy := a.proxy()
+	if proxy == "" {
+		return trust.Verdict{}, fmt.Errorf("verdict on %q: %w on this machine; \"docker safepull check %s\" makes one",
+			ref, trust.ErrNotFound, reference.Familiar(ref))
+	}
+	if verdicts, err = askProxyAbout(ctx, proxy, ref); err != nil {
+		return trust.Verdict{}, err
+	}
+	if v, ok := newest(verdicts, ref); ok {
+		return v, nil
+	}
+	return trust.Verdict{}, fmt.Errorf("verdict on %q: %w on this machine nor at the proxy", ref, trust.ErrNotFound)
+}
+
+// newest is the first verdict on a reference: by its digest, which may be an index's, else by its tag.
+func newest(verdicts []trust.Verdict, ref trust.Reference) (trust.Verdict, bool) {
 	for _, v := range verdicts {
-		if ref.Digest != "" && (v.Manifest == ref.Digest || v.Reference.Digest == ref.Digest) ||
-			ref.Digest == "" && v.Reference.Tag == ref.Tag {
-			return v, nil
+		if v.Reference.Name() != ref.Name() {
+			continue
+		}
+		if ref.Digest == "" && v.Reference.Tag == ref.Tag ||
+			ref.Digest != "" && (v.Manifest == ref.Digest || v.Reference.Digest == ref.Digest || v.Reference.Index == ref.Digest) {
+			return v, true
 		}
 	}
-	return trust.Verdict{}, fmt.Errorf("verdict on %q: %w on this machine; \"docker safepull check %s\" makes one",
-		ref, trust.ErrNotFound, reference.Familiar(ref))
+	return trust.Verdict{}, false
 }
 
 // proxy is the URL that the user configured, "" when none.
@@ -125,19 +146,44 @@ func (a *app) proxy() string {
 	return p
 }
 
-// askProxy reads one verdict. Errors never show the password of a URL.
+// askProxy reads one verdict.
 func askProxy(ctx context.Context, proxy, id string) (trust.Verdict, error) {
 	var v trust.Verdict
+	err := getVerdicts(ctx, proxy, id, nil, &v)
+	if errors.Is(err, trust.ErrNotFound) {
+		return trust.Verdict{}, fmt.Errorf("verdict %s: %w", id, err)
+	}
+	if err == nil && !strings.EqualFold(v.ID, id) {
+		err = fmt.Errorf("the proxy answered with another verdict: %w", trust.ErrMalformed)
+	}
+	if err != nil {
+		return trust.Verdict{}, err
+	}
+	return v, nil
+}
+
+// askProxyAbout reads the proxy's verdicts on a reference's repository, newest first.
+func askProxyAbout(ctx context.Context, proxy string, ref trust.Reference) ([]trust.Verdict, error) {
+	var list struct {
+		Verdicts []trust.Verdict `json:"verdicts"`
+	}
+	err := getVerdicts(ctx, proxy, "", url.Values{"reference": {ref.Name()}}, &list)
+	return list.Verdicts, err
+}
+
+// getVerdicts asks a proxy below its path of verdicts. Errors never show the password of a URL.
+func getVerdicts(ctx context.Context, proxy, path string, query url.Values, into any) error {
 	base, err := url.Parse(proxy)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return v, errors.New("the proxy is not a URL such as http://127.0.0.1:5000")
+		return errors.New("the proxy is not a URL such as http://127.0.0.1:5000")
 	}
-	at := base.JoinPath("safepull", "v1", "verdicts", id)
+	at := base.JoinPath("safepull", "v1", "verdicts", path)
+	at.RawQuery = query.Encode()
 	ctx, cancel := context.WithTimeout(ctx, proxyPatience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
 	if err != nil {
-		return v, errors.New("the proxy's URL cannot be asked")
+		return errors.New("the proxy's URL cannot be asked")
 	}
 	req.Header.Set("Accept", "application/json")
 	resp, err := http.DefaultClient.Do(req)
@@ -146,27 +192,24 @@ func askProxy(ctx context.Context, proxy, id string) (trust.Verdict, error) {
 		if errors.As(err, &uerr) {
 			err = uerr.Err
 		}
-		return v, fmt.Errorf("ask the proxy at %s: %w", base.Redacted(), err)
+		return fmt.Errorf("ask the proxy at %s: %w", base.Redacted(), err)
 	}
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusNotFound:
-		return v, fmt.Errorf("verdict %s: %w at the proxy %s", id, trust.ErrNotFound, base.Redacted())
+		return fmt.Errorf("%w at the proxy %s", trust.ErrNotFound, base.Redacted())
 	case resp.StatusCode != http.StatusOK:
-		return v, fmt.Errorf("the proxy at %s answered %s", base.Redacted(), trust.Sanitise(resp.Status, 100))
+		return fmt.Errorf("the proxy at %s answered %s", base.Redacted(), trust.Sanitise(resp.Status, 100))
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxVerdict+1))
 	switch {
 	case err != nil:
-		return v, fmt.Errorf("read the proxy's answer: %w", err)
+		return fmt.Errorf("read the proxy's answer: %w", err)
 	case len(body) > maxVerdict:
-		return v, fmt.Errorf("the proxy's answer: %w", trust.ErrLimit)
+		return fmt.Errorf("the proxy's answer: %w", trust.ErrLimit)
 	}
-	if err := json.Unmarshal(body, &v); err != nil {
-		return v, fmt.Errorf("the proxy's answer: %w: %w", trust.ErrMalformed, err)
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("the proxy's answer: %w: %w", trust.ErrMalformed, err)
 	}
-	if !strings.EqualFold(v.ID, id) {
-		return trust.Verdict{}, fmt.Errorf("the proxy answered with another verdict: %w", trust.ErrMalformed)
-	}
-	return v, nil
+	return nil
 }

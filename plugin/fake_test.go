@@ -74,7 +74,7 @@ func (w *world) run(args ...string) result {
 		deps: Deps{
 			Version:  Version{Version: "v1.2.3", Commit: "abc", Built: "today"},
 			Judge:    func(context.Context) (trust.Judge, error) { return w.judge, nil },
-			Source:   func(trust.Reference) (trust.Source, error) { return w.registry, nil },
+			Source:   func(context.Context, trust.Reference) (trust.Source, error) { return w.registry, nil },
 			Engine:   func(context.Context) (Engine, error) { return w.engine, w.engine.unreachable },
 			Verdicts: func(context.Context) (Verdicts, error) { return w.memory, nil },
 			Trust:    func(context.Context) (TrustLists, error) { return w.lists, nil },

@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/reference"
 )
 
 // Media types of Docker's own formats, which mean the same as OCI's.
@@ -56,7 +57,7 @@ func (t target) judged() trust.Reference {
 func resolve(ctx context.Context, ref trust.Reference, src trust.Source, platform ocispec.Platform) (target, error) {
 	top, err := src.Resolve(ctx, ref)
 	if err != nil {
-		return target{}, fmt.Errorf("resolve %q: %w", ref, err)
+		return target{}, unresolved(ref, err)
 	}
 	if ref.Digest != "" && top.Digest != ref.Digest {
 		return target{}, fmt.Errorf("resolve %q: the registry answered with %q: %w", ref, top.Digest, trust.ErrIntegrity)
@@ -73,6 +74,26 @@ func resolve(ctx context.Context, ref trust.Reference, src trust.Source, platfor
 	}
 	t.src = known{Source: src, manifests: map[digest.Digest]ocispec.Descriptor{top.Digest: t.top, t.manifest.Digest: t.manifest}}
 	return t, nil
+}
+
+// unresolved says what a registry's answer means for the person who asked, and then what it was.
+func unresolved(ref trust.Reference, err error) error {
+	name := reference.Familiar(ref)
+	switch {
+	case errors.Is(err, trust.ErrUnauthorized):
+		return fmt.Errorf("pull access denied for %s: it does not exist, or needs another login (\"docker login%s\"): %w", name, loginTo(ref), err)
+	case errors.Is(err, trust.ErrNotFound):
+		return fmt.Errorf("there is no image %s: %w", name, err)
+	}
+	return fmt.Errorf("resolve %s: %w", name, err)
+}
+
+// loginTo is docker login's argument.
+func loginTo(ref trust.Reference) string {
+	if ref.Registry == trust.DockerHub {
+		return ""
+	}
+	return " " + ref.Registry
 }
 
 // child reads an index and chooses.
@@ -182,7 +203,7 @@ func (a *app) platform(ctx context.Context, engine Engine) (ocispec.Platform, er
 	if engine != nil {
 		p, err := engine.Platform(ctx)
 		if err != nil {
-			return p, fmt.Errorf("ask the engine for its platform: %w", err)
+			return p, err
 		}
 		return p, nil
 	}

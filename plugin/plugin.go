@@ -94,6 +94,9 @@ func usage(cmd *cobra.Command) string {
 	return fmt.Sprintf("\n\nUsage:  %s\n\nRun '%s --help' for more information", cmd.UseLine(), cmd.CommandPath())
 }
 
+// count are the numbers of arguments that commands take.
+var count = [...]string{"no argument", "exactly one argument"}
+
 // command makes one command that wants exactly n arguments. The count is checked when it runs, so that its error
 // follows --format like every other.
 func (a *app) command(use, short, long string, n int, run func(context.Context, []string) error) *cobra.Command {
@@ -110,7 +113,7 @@ func (a *app) command(use, short, long string, n int, run func(context.Context, 
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.run(cmd, func(ctx context.Context) error {
 			if len(args) != n {
-				return fmt.Errorf("%q wants %d argument(s) and got %d%s", cmd.CommandPath(), n, len(args), usage(cmd))
+				return fmt.Errorf("%q takes %s and got %d%s", cmd.CommandPath(), count[n], len(args), usage(cmd))
 			}
 			return run(ctx, args)
 		})

@@ -42,7 +42,7 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	registry, err := a.registry(ref)
+	registry, err := a.registry(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -64,11 +64,11 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 }
 
 // registry is the source of a reference.
-func (a *app) registry(ref trust.Reference) (trust.Source, error) {
+func (a *app) registry(ctx context.Context, ref trust.Reference) (trust.Source, error) {
 	if a.deps.Source == nil {
 		return nil, errMissing
 	}
-	src, err := a.deps.Source(ref)
+	src, err := a.deps.Source(ctx, ref)
 	if err != nil {
 		return nil, fmt.Errorf("registry of %q: %w", ref, err)
 	}
@@ -168,6 +168,14 @@ func (a *app) destination(ctx context.Context) (destination, error) {
 	return destination{engine: engine}, nil
 }
 
+// short is a reference as docker pull's status line has it: a digest stands without the tag beside it.
+func short(ref trust.Reference) string {
+	if ref.Digest != "" {
+		ref.Tag = ""
+	}
+	return reference.Familiar(ref)
+}
+
 // deliver puts the judged image where it goes, and says so in docker pull's words.
 func (d destination) deliver(ctx context.Context, t target, show *progress.Display) (string, error) {
 	if d.engine == nil {
@@ -182,11 +190,11 @@ func (d destination) deliver(ctx context.Context, t target, show *progress.Displ
 		return "", fmt.Errorf("ask the engine for %q: %w", t.ref, err)
 	}
 	if has {
-		return "Image is up to date for " + reference.Familiar(t.ref), nil
+		return "Image is up to date for " + short(t.ref), nil
 	}
 	show.Phase("Handing over", "Handed over")
 	if err := d.engine.Handover(ctx, t.ref, t.top, t.manifest, t.src); err != nil {
 		return "", fmt.Errorf("hand %q to the engine: %w", t.ref, err)
 	}
-	return "Downloaded newer image for " + reference.Familiar(t.ref), nil
+	return "Downloaded newer image for " + short(t.ref), nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -60,6 +61,19 @@ func TestPullAllowed(t *testing.T) {
 		t.Errorf("no progress:\n%s", r.err)
 	}
 	clean()
+}
+
+// TestPullByDigest: the last lines are docker pull's, which leaves the tag out of the status when there is a digest.
+func TestPullByDigest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.judge = readAll(trust.Allow)
+	d := w.registry.top.Digest.String()
+	want := "Verdict: allowed (SP-0123456789)\nDigest: " + d + "\nStatus: Downloaded newer image for alpine@" + d +
+		"\ndocker.io/library/alpine:3@" + d + "\n"
+	if r := w.run("--progress", "quiet", "alpine:3@"+d); r != (result{want, "", 0}) {
+		t.Errorf("%+v", r)
+	}
 }
 
 // TestPullSpellings: all ways to say it mean the same, flags on either side included.
@@ -201,7 +215,10 @@ func TestPullErrors(t *testing.T) {
 		"no-image":       {nil, nil, "Usage:"},
 		"two-images":     {nil, []string{"a", "b"}, "got 2"},
 		"unknown-flag":   {nil, []string{"--bogus", "a"}, "Usage:"},
-		"not-found":      {func(w *world) { w.registry.fail = trust.ErrNotFound }, []string{"alpine"}, "resolve"},
+		"not-found":      {func(w *world) { w.registry.fail = trust.ErrNotFound }, []string{"alpine"}, "there is no image alpine:latest"},
+		"no-login":       {func(w *world) { w.registry.fail = trust.ErrUnauthorized }, []string{"alpine"}, `pull access denied for alpine:latest: it does not exist, or needs another login ("docker login")`},
+		"other-login":    {func(w *world) { w.registry.fail = trust.ErrUnauthorized }, []string{"r.test:5/a"}, `("docker login r.test:5")`},
+		"unavailable":    {func(w *world) { w.registry.fail = trust.ErrUnavailable }, []string{"alpine"}, "resolve alpine:latest: "},
 		"no-engine":      {func(w *world) { w.engine.unreachable = errors.New("socket") }, []string{"alpine"}, "reach the engine"},
 		"handover-fails": {func(w *world) { w.engine.fail = errors.New("disk full") }, []string{"alpine"}, "disk full"},
 		"other-digest":   {nil, []string{"alpine@sha256:" + strings.Repeat("0", 64)}, "integrity"},
@@ -254,7 +271,10 @@ func TestPullInterrupted(t *testing.T) {
 
 // TestSignal sends a real one.
 func TestSignal(t *testing.T) {
-	for sig, status := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+	for sig, status := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
+		if signal.Ignored(sig) { // nohup
+			continue
+		}
 		w := newWorld(t)
 		w.judge = func(ctx context.Context, _ trust.Reference, _ trust.Source) (trust.Verdict, error) {
 			for range 2 { // A second one, right away, changes nothing.

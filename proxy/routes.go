@@ -92,6 +92,8 @@ func plain(w http.ResponseWriter, status int, text string) {
 // logged, but for ns: they may hold secrets.
 func (s *Server) around(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		s.handlers.Add(1)
+		defer s.handlers.Done()
 		start := time.Now()
 		w := &recorder{ResponseWriter: rw, control: http.NewResponseController(rw)}
 		w.Header().Set(requestID, newID())

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -35,6 +36,8 @@ const (
 	stallTime = 10 * time.Minute
 	// adminConnections bounds the admin listener.
 	adminConnections = 64
+	// lastWords is what handlers get to end after their connections were closed: they log, and let go of the store.
+	lastWords = 5 * time.Second
 )
 
 // Observer is told of every answer, for metrics.
@@ -67,6 +70,8 @@ type Server struct {
 	main     net.Listener
 	admin    net.Listener
 	stopping atomic.Bool
+	// handlers are those that run. net/http does not wait for the ones that wrote to the connection itself.
+	handlers sync.WaitGroup
 }
 
 // Listen opens the addresses. Serve must follow, or Close.
@@ -163,7 +168,21 @@ func (s *Server) Serve(ctx context.Context) error {
 			err = errors.Join(err, e)
 		}
 	}
+	s.awaitHandlers()
 	return err
+}
+
+func (s *Server) awaitHandlers() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.handlers.Wait()
+	}()
+	select {
+	case <-done:
+	case <-time.After(lastWords):
+		s.options.Log.Warn("handlers are still running")
+	}
 }
 
 func (s *Server) stop(servers map[*http.Server]net.Listener) error {

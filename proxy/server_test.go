@@ -300,6 +300,41 @@ func TestStopCutsAfterGrace(t *testing.T) {
 	}
 }
 
+// TestStopAwaitsWhoTookTheConnection: refusals are written to the connection itself, of which net/http loses sight.
+func TestStopAwaitsWhoTookTheConnection(t *testing.T) {
+	t.Parallel()
+	taken, stopped, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	r := start(t, proxy.Options{Grace: time.Minute, Registry: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+		}
+		_ = conn.Close()
+		close(taken)
+		<-stopped
+		time.Sleep(50 * time.Millisecond) // what Serve must wait for
+		close(ended)
+	})})
+	go func() {
+		if resp, err := r.client.Get("http://" + r.Addr().String() + "/v2/"); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	<-taken
+	r.stop()
+	close(stopped)
+	err := <-r.done
+	close(r.done) // for start's cleanup
+	if err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-ended:
+	default:
+		t.Error("the server stopped before its handler")
+	}
+}
+
 func TestAddressInUse(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

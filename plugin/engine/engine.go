@@ -108,7 +108,7 @@ func (e *Engine) ask(ctx context.Context) (*facts, error) {
 	}
 	version, err := e.api.ServerVersion(ctx, client.ServerVersionOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("ask the engine for its version: %w", err)
+		return nil, fmt.Errorf("reach the engine: %w", err)
 	}
 	result, err := e.api.Info(ctx, client.InfoOptions{})
 	if err != nil {

@@ -112,11 +112,11 @@ func NewDocument(v trust.Verdict, top digest.Digest) Document {
 
 // NewUnanswered describes a judgement that ended with an error instead of a verdict.
 func NewUnanswered(ref trust.Reference, top, manifest digest.Digest, platform string, err error) Document {
-	reason := clean(err.Error())
+	reason := clean(strings.TrimPrefix(err.Error(), "judge "+ref.WithDigest(manifest).String()+": "))
 	return Document{
 		Schema: Schema, Reference: clean(ref.WithDigest("").String()), Digest: cleanDigest(top), ManifestDigest: cleanDigest(manifest),
 		Platform: clean(platform), Action: Unanswered, ExitStatus: ExitStatus(""),
-		Reasons: []string{"the image could not be judged: " + reason}, Findings: []Finding{},
+		Reasons: []string{reason}, Findings: []Finding{},
 		Unanswered: map[string]string{"judgement": reason}, NotAsked: map[string]string{},
 	}
 }

@@ -140,6 +140,9 @@ func TestRefusalFits(t *testing.T) {
 					t.Error(err)
 				}
 			}
+			if (more > 0) != (reasons+findings > evidenceLines) {
+				t.Errorf("%d reasons, %d findings fit or do not\n%s", reasons, findings, out)
+			}
 			if shown+more != reasons+findings {
 				t.Errorf("%d reasons, %d findings: %d shown and %d more\n%s", reasons, findings, shown, more, out)
 			}
@@ -163,6 +166,47 @@ func TestToldOnce(t *testing.T) {
 	}
 	if got := b.String(); strings.Count(got, "opt/0") != 1 || strings.Count(got, "opt/1") != 1 || strings.Contains(got, "(/)") {
 		t.Error(got)
+	}
+}
+
+// TestBecause: the line above the reasons says what kind they are.
+func TestBecause(t *testing.T) {
+	t.Parallel()
+	weak := withAction(trust.Quarantine, 1)
+	weak.Evidence.Findings[0].Strength = trust.Weak
+	told := withAction(trust.Quarantine, 1)
+	f := &told.Evidence.Findings[0]
+	f.Strength = trust.Weak
+	told.Reasons = []string{f.Why + " (" + f.Path + " in layer " + f.Layer.String()[:19] + ")"}
+	known := withAction(trust.Block, 0)
+	known.Evidence.Unanswered = nil
+	for want, v := range map[string]trust.Verdict{
+		"A trust list denies it":                  blocked(),
+		"It shows signs of cryptocurrency mining": withAction(trust.Quarantine, 1),
+		"Parts of it could not be inspected":      weak,
+		"Reasons":                                 known,
+	} {
+		if got := because(NewDocument(v, "")); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := because(NewDocument(told, "")); got != "It shows signs of cryptocurrency mining" {
+		t.Errorf("a weak finding that is a reason: %q", got)
+	}
+}
+
+// TestShortDigests: in a refusal digests are as short as docker shows them, in JSON whole.
+func TestShortDigests(t *testing.T) {
+	t.Parallel()
+	ref := trust.Reference{Registry: "r.test", Repository: "x", Tag: "1"}
+	layer := sum("l").String()
+	d := NewUnanswered(ref, sum("i"), sum("m"), "", fmt.Errorf("judge %s: layer 2 %s: gone", ref.WithDigest(sum("m")), layer))
+	if d.Reasons[0] != "layer 2 "+layer+": gone" {
+		t.Errorf("%q", d.Reasons)
+	}
+	var b bytes.Buffer
+	if err := (Text{}).Verdict(&b, d); err != nil || !strings.Contains(b.String(), "- layer 2 "+layer[:19]+": gone\n") {
+		t.Errorf("%v\n%s", err, &b)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -20,8 +21,8 @@ import (
 // RefusalLines bounds what a refusal prints; with the one line on standard error that every failure has, it is 12.
 const RefusalLines = 11
 
-// The parts of RefusalLines: two for the head, three for what to do next, the rest for what was found.
-const evidenceLines = RefusalLines - 5
+// The parts of RefusalLines: three for the head, three for what to do next, the rest for what was found.
+const evidenceLines = RefusalLines - 6
 
 // Widths of what an image may put into one line of a refusal.
 const (
@@ -30,7 +31,12 @@ const (
 	nameWidth = 160
 	// A reason may name a finding with its layer and path.
 	reasonWidth = whyWidth + pathWidth + 40
+	// An error is one reason alone, and its end may say what to do.
+	errorWidth = 3 * reasonWidth
 )
+
+// longDigest matches digests, which refusals shorten: people compare their beginnings.
+var longDigest = regexp.MustCompile(`\b(sha(?:256|512):[0-9a-f]{12})[0-9a-f]{52,116}\b`)
 
 // Text prints for people. The zero value prints without colour.
 type Text struct {
@@ -82,10 +88,11 @@ func (t Text) Verdict(w io.Writer, d Document) error {
 func (t Text) refusal(out io.Writer, d Document) {
 	fmt.Fprintf(out, "%s: %s\n", t.paint(d.Action, strings.ToUpper(word(d.Action))), t.name(d))
 	fmt.Fprintf(out, "Digest: %s\n", orNone(d.ManifestDigest))
+	fmt.Fprintf(out, "%s:\n", because(d))
 	t.evidence(out, d)
 	fmt.Fprint(out, "What you can do:\n")
 	if d.ID == "" {
-		fmt.Fprint(out, "  Try again later: an image that cannot be judged is not handed over.\n")
+		fmt.Fprint(out, "  Put right what the reason says, or try again later: only what was judged is handed over.\n")
 		return
 	}
 	fmt.Fprintf(out, "  %s explain %s   shows all the evidence\n", t.command(), d.ID)
@@ -94,6 +101,23 @@ func (t Text) refusal(out io.Writer, d Document) {
 	} else {
 		fmt.Fprintf(out, "  Think it is wrong? Ask whoever runs your policy, or report it, naming %s.\n", d.ID)
 	}
+}
+
+// because says in plain words what kind of reasons follow.
+func because(d Document) string {
+	switch {
+	case d.denied:
+		return "A trust list denies it"
+	case d.Action == Unanswered:
+		return "No verdict was reached, because"
+	case slices.ContainsFunc(d.Findings, func(f Finding) bool {
+		return f.Strength >= trust.Strong || f.Strength > trust.Context && told(f, d.Reasons)
+	}):
+		return "It shows signs of cryptocurrency mining"
+	case d.Action == string(trust.Quarantine) && len(d.Unanswered) > 0:
+		return "Parts of it could not be inspected"
+	}
+	return "Reasons"
 }
 
 // name is the image with its platform, as far as it is known.
@@ -107,26 +131,29 @@ func (t Text) name(d Document) string {
 
 // evidence prints the reasons and the weightiest findings on at most evidenceLines lines.
 func (t Text) evidence(out io.Writer, d Document) {
-	var lines []string
+	var lines, findings []string
+	for _, r := range d.Reasons {
+		width := reasonWidth
+		if d.Action == Unanswered {
+			width = errorWidth
+		}
+		lines = append(lines, elide(longDigest.ReplaceAllString(clean(r), "$1"), width))
+	}
 	for _, f := range d.Findings {
 		if !told(f, d.Reasons) {
-			lines = append(lines, findingLine(f))
+			findings = append(findings, findingLine(f))
 		}
 	}
-	reasons := min(len(d.Reasons), max(evidenceLines/2, evidenceLines-1-len(lines)))
-	lines = append(make([]string, reasons), lines...)
-	for i, r := range d.Reasons[:reasons] {
-		lines[i] = elide(r, reasonWidth)
+	all := len(lines) + len(findings)
+	if room := evidenceLines - 1; all > evidenceLines {
+		lines = lines[:min(len(lines), max(room/2, room-len(findings)))]
+		findings = findings[:min(len(findings), room-len(lines))]
 	}
-	left := len(d.Reasons) - reasons
-	if room := evidenceLines - 1; len(lines)+min(left, 1) > evidenceLines {
-		left += len(lines) - room
-		lines = lines[:room]
-	}
+	lines = append(lines, findings...)
 	for _, l := range lines {
 		fmt.Fprintf(out, "  - %s\n", l)
 	}
-	if left > 0 {
+	if left := all - len(lines); left > 0 {
 		fmt.Fprintf(out, "  - and %d more\n", left)
 	}
 }

@@ -17,20 +17,42 @@ import (
 	"github.com/safepull/safepull/trust"
 )
 
+// prefix begins the names of areas.
+const prefix = "safepull-"
+
 // Area is a folder of content by digest. It is safe for concurrent use.
-type Area struct{ dir string }
+type Area struct {
+	dir  string
+	lock io.Closer
+}
 
 // New makes an area in a new folder, readable by this user only, below parent; "" means the system's temporary folder.
+// Areas that processes left there which were killed are removed first.
 func New(parent string) (*Area, error) {
-	dir, err := os.MkdirTemp(parent, "safepull-")
-	if err != nil {
-		return nil, fmt.Errorf("make a temporary folder: %w", err)
+	if parent == "" {
+		parent = os.TempDir()
 	}
-	return &Area{dir: dir}, nil
+	sweep(parent)
+	for {
+		dir, err := os.MkdirTemp(parent, prefix)
+		if err != nil {
+			return nil, fmt.Errorf("make a temporary folder: %w", err)
+		}
+		lock, err := hold(dir)
+		if err == nil {
+			return &Area{dir: dir, lock: lock}, nil
+		}
+		if !errors.Is(err, errTaken) { // Without a lock nobody removes it but this process.
+			return &Area{dir: dir, lock: io.NopCloser(nil)}, nil
+		}
+	}
 }
 
 // Close removes the folder with everything in it.
-func (a *Area) Close() error { return os.RemoveAll(a.dir) }
+func (a *Area) Close() error { return errors.Join(os.RemoveAll(a.dir), a.lock.Close()) }
+
+// File is the path of a file in the area that is the caller's to write. The name must not look like a digest's.
+func (a *Area) File(name string) string { return filepath.Join(a.dir, "file-"+name) }
 
 // Source is next with a memory: content that was read to its end once is read from the area afterwards. Resolve is
 // not remembered. A full disk costs the memory, not the answer.

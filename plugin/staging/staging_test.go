@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -63,13 +64,14 @@ func readAll(ctx context.Context, src trust.Source, d ocispec.Descriptor) (strin
 	return string(b), errors.Join(err, r.Close())
 }
 
+// files is how much content an area has.
 func files(t *testing.T, a *Area) int {
 	t.Helper()
 	entries, err := os.ReadDir(a.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(entries)
+	return len(slices.DeleteFunc(entries, func(e os.DirEntry) bool { return e.Name() == lockName }))
 }
 
 func TestFetchedOnce(t *testing.T) {

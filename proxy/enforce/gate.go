@@ -75,8 +75,8 @@ type Gate struct {
 	// resolved remembers what a digest was described as, so that the request by digest that follows a request by tag
 	// needs no second resolve.
 	resolved *lru.Cache[string, described]
-	// tagged remembers the tag under which a digest passed, where the tag mattered: clients then ask by digest.
-	tagged *lru.Cache[string, trust.Reference]
+	// led remembers the tag and index under which a digest passed, where they mattered.
+	led *lru.Cache[string, trust.Reference]
 	// passed remembers, by repository and blob, the manifest that passed last: its blobs are asked for next.
 	passed *lru.Cache[string, digest.Digest]
 	// large is the room that large documents share.
@@ -110,7 +110,7 @@ func New(judge Judge, records Records, sources map[string]trust.Source, o Option
 	if err != nil {
 		return nil, fmt.Errorf("gate: %w", err)
 	}
-	tagged, err := lru.New[string, trust.Reference](recentEntries)
+	led, err := lru.New[string, trust.Reference](recentEntries)
 	if err != nil {
 		return nil, fmt.Errorf("gate: %w", err)
 	}
@@ -125,7 +125,7 @@ func New(judge Judge, records Records, sources map[string]trust.Source, o Option
 	base, stop := context.WithCancel(context.Background())
 	return &Gate{
 		judge: judge, records: records, sources: sources, cache: o.Cache, observer: o.Observer,
-		hold: positive(o.Hold, 20*time.Second), resolved: resolved, tagged: tagged, passed: passed,
+		hold: positive(o.Hold, 20*time.Second), resolved: resolved, led: led, passed: passed,
 		large: semaphore.NewWeighted(largeDocuments),
 		flights: &flights{
 			judge: judge, observer: o.Observer, deadline: positive(o.Deadline, 30*time.Minute),
@@ -170,8 +170,8 @@ func (g *Gate) decide(ctx context.Context, ref trust.Reference, src trust.Source
 		return g.enforce(ref, v)
 	}
 	key := ref.Name() + "@" + ref.Digest.String()
-	if g.judge.Standing(ref).TagMatters {
-		key = ref.String()
+	if g.depends(ref) {
+		key = ref.String() + " in " + ref.Index.String()
 	}
 	v, err := g.flights.await(ctx, key, ref, src, hold)
 	switch {
@@ -194,14 +194,12 @@ func (g *Gate) unjudged(ctx context.Context, ref trust.Reference, err error) err
 	return &Unjudged{Reference: ref, Err: err}
 }
 
-// remembered looks for a verdict that holds now, also under the tag that ref's digest passed with before.
+// remembered looks for a verdict that holds now, also under what led to ref's digest before.
 func (g *Gate) remembered(ctx context.Context, ref trust.Reference) (trust.Verdict, bool, error) {
-	if ref.Tag == "" {
-		if tagged, ok := g.tagged.Get(ref.String()); ok {
-			v, ok, err := g.judge.Remembered(ctx, tagged)
-			if err != nil || ok && serves(tagged, v) {
-				return v, ok && err == nil, err
-			}
+	if led, ok := g.ledTo(ref); ok {
+		v, ok, err := g.judge.Remembered(ctx, led)
+		if err != nil || ok && serves(led, v) {
+			return v, ok && err == nil, err
 		}
 	}
 	return g.judge.Remembered(ctx, ref)
@@ -213,11 +211,7 @@ func (g *Gate) enforce(ref trust.Reference, v trust.Verdict) (trust.Verdict, err
 	if !serves(ref, v) {
 		return trust.Verdict{}, &Refusal{Verdict: v}
 	}
-	if ref.Tag != "" && g.judge.Standing(ref).TagMatters {
-		untagged := ref
-		untagged.Tag = ""
-		g.tagged.Add(untagged.String(), ref)
-	}
+	g.lead(ref)
 	for _, b := range v.Blobs[:min(len(v.Blobs), recentBlobs/8)] { // one image must not push out all others
 		g.passed.Add(ref.Name()+"@"+b.Digest.String(), v.Manifest)
 	}

@@ -36,9 +36,14 @@ type fakeJudge struct {
 	asked      atomic.Int32
 }
 
+// key has what trust/judge's has: the entry that decided too.
 func (j *fakeJudge) key(ref trust.Reference) string {
-	if !j.Standing(ref).TagMatters {
+	standing := j.Standing(ref)
+	if !standing.TagMatters {
 		ref.Tag = ""
+	}
+	if standing.Decided != nil {
+		return ref.String() + " by " + standing.Decided.Pattern
 	}
 	return ref.String()
 }

@@ -1,6 +1,7 @@
 package enforce_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -197,6 +198,65 @@ func TestLargeDocumentsShareRoom(t *testing.T) {
 	held[0].Close()
 	if _, err := g.Manifest(t.Context(), tagged("large")); err != nil {
 		t.Errorf("after one was closed: %v", err)
+	}
+}
+
+// TestEntriesForAnIndexHoldBelowIt: the lists deny the repository, but allow one tag or one index of it.
+func TestEntriesForAnIndexHoldBelowIt(t *testing.T) {
+	t.Parallel()
+	child := descriptor(ocispec.MediaTypeImageManifest, image)
+	good := index(ocispec.MediaTypeImageIndex, child)
+	all, entry := &trust.Entry{Pattern: "acme/**", Action: "deny"}, &trust.Entry{Pattern: "acme/app", Action: "allow"}
+	for name, allowed := range map[string]func(trust.Reference) trust.Standing{
+		"tag": func(ref trust.Reference) trust.Standing {
+			if ref.Tag == "1" {
+				return trust.Standing{Decided: entry, TagMatters: true}
+			}
+			return trust.Standing{Decided: all, TagMatters: true}
+		},
+		"index": func(ref trust.Reference) trust.Standing {
+			if want := digest.FromBytes(good); ref.Digest == want || ref.Index == want {
+				return trust.Standing{Decided: entry}
+			}
+			return trust.Standing{Decided: all}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			blob := trust.Blob{Digest: digest.FromBytes(layer), Size: int64(len(layer))}
+			judge, src := says(trust.Allow, blob), newSource()
+			judge.standing = allowed
+			answer := judge.verdict
+			judge.verdict = func(ctx context.Context, ref trust.Reference) (trust.Verdict, error) {
+				v, err := answer(ctx, ref)
+				if allowed(ref).Denied() {
+					v.Action, v.Blobs = trust.Block, nil
+				}
+				return v, err
+			}
+			src.add("", ocispec.MediaTypeImageManifest, image)
+			src.add("1", ocispec.MediaTypeImageIndex, good)
+			src.add("2", ocispec.MediaTypeImageIndex, index(ocispec.MediaTypeImageIndex, child, child))
+			src.content[blob.Digest] = layer
+			g := newGate(t, judge, fakeRecords{blob.Digest: {child.Digest}}, src, enforce.Options{})
+			var denied *enforce.Denied
+			var refusal *enforce.Refusal
+			if _, err := g.Manifest(t.Context(), tagged("2")); !errors.As(err, &denied) {
+				t.Errorf("another index: %v", err)
+			}
+			if _, err := g.Manifest(t.Context(), app.WithDigest(child.Digest)); !errors.As(err, &refusal) {
+				t.Errorf("its manifest: %v", err)
+			}
+			if _, err := g.Manifest(t.Context(), tagged("1")); err != nil {
+				t.Errorf("the allowed index: %v", err)
+			}
+			if _, err := g.Manifest(t.Context(), app.WithDigest(child.Digest)); err != nil {
+				t.Errorf("its manifest: %v", err)
+			}
+			if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest)); err != nil {
+				t.Errorf("its blob: %v", err)
+			}
+		})
 	}
 }
 

@@ -63,6 +63,9 @@ func (g *Gate) Manifest(ctx context.Context, ref trust.Reference) (release Relea
 		}
 		return Release{Descriptor: desc, Content: body, leave: leave}, nil
 	}
+	if led, ok := g.ledTo(ref); ok {
+		ref = led
+	}
 	v, err := g.decide(ctx, ref, src, timer.C)
 	if err != nil {
 		return Release{}, err
@@ -88,10 +91,11 @@ func (g *Gate) passIndex(ctx context.Context, ref trust.Reference, src trust.Sou
 		if inner, err := readDocument(child.MediaType, child.Data); err != nil || inner.index {
 			return &Rejected{Reference: ref, Reason: fmt.Sprintf("the index carries %s inline, which is no image manifest", child.Digest)}
 		}
-		if _, err := g.decide(ctx, ref.WithDigest(child.Digest), src, hold); err != nil {
+		if _, err := g.decide(ctx, below(ref, child), src, hold); err != nil {
 			return err
 		}
 	}
+	g.leadChildren(ref, doc.children)
 	return nil
 }
 

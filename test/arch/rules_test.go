@@ -80,6 +80,7 @@ func TestImportRules(t *testing.T) {
 		"cmd_to_test":                 {"cmd/x/a.go", []string{in("test/corpus")}, []string{"may not import test/corpus"}},
 		"code_to_kit":                 {"plugin/a.go", []string{in("test/registrytest")}, []string{"may not import"}},
 		"test_to_kit":                 {"plugin/a_test.go", []string{in("test/registrytest"), in("trust/store/storetest")}, nil},
+		"test_to_latest":              {"trust/a_test.go", []string{in("proxy/latest")}, []string{"rooms stay apart"}},
 		"test_over_the_wall":          {"plugin/a_test.go", []string{in("proxy/upstream")}, []string{"rooms stay apart"}},
 		"proxy_test_over_the_wall":    {"proxy/a_test.go", []string{in("plugin")}, []string{"rooms stay apart"}},
 		"trust_test_to_sibling":       {"trust/scan/a_test.go", []string{in("trust/indicator/stratum"), in("configs")}, nil},

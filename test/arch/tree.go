@@ -129,8 +129,8 @@ func (t *tree) at(n ast.Node) string {
 	return fmt.Sprintf("%s:%d", p.Filename, p.Line)
 }
 
-// isTestKit reports whether a folder holds a suite or a fake that only tests import.
+// isTestKit reports whether a folder holds a suite or a fake that only tests import: everything below test, and the
+// suite beside the implementations of an interface, which is called after their parent (trust/store/storetest).
 func isTestKit(dir string) bool {
-	return dir == "test" || strings.HasPrefix(dir, "test/") ||
-		(strings.HasSuffix(path.Base(dir), "test") && strings.Contains(dir, "/"))
+	return dir == "test" || strings.HasPrefix(dir, "test/") || path.Base(dir) == path.Base(path.Dir(dir))+"test"
 }

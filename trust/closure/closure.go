@@ -3,8 +3,10 @@
 package closure
 
 import (
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/safepull/safepull/trust"
@@ -14,6 +16,9 @@ import (
 // maxWords bounds the words of a configuration that are looked at, so that a huge command costs no more than that. A
 // configuration with more words than that names every file, which is the safe side.
 const maxWords = 4096
+
+// maxText bounds the text in which a name is looked for that is no word, in bytes; a longer one names all such files.
+const maxText = 16 << 10
 
 // defaultPath is what engines search when an image sets no PATH.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -27,26 +32,38 @@ type Closure struct {
 	paths   map[string]bool // relative to the root, clean
 	names   map[string]bool // looked up in dirs
 	dirs    map[string]bool
-	modules map[string]bool // Python modules, run from wherever they are
-	all     bool            // too many words to know
+	modules map[string]bool     // Python modules, run from wherever they are
+	folders map[string]bool     // all of whose files are named: "/opt/conf/*"
+	bases   map[string]bool     // of paths that a variable or a pattern begins, which may lead anywhere
+	links   map[string][]string // paths to targets
+	reached map[string]bool     // where links lead from what is named
+	// text is all that names files, for those whose names are no words.
+	text string
+	all  bool // too many words to know
 }
 
 // Of reads the files that the configuration names.
 func Of(c inspect.Config) Closure {
-	cl := Closure{paths: map[string]bool{}, names: map[string]bool{}, dirs: searchPath(c.Env), modules: map[string]bool{}}
+	cl := Closure{
+		paths: map[string]bool{}, names: map[string]bool{}, dirs: searchPath(c.Env), modules: map[string]bool{},
+		links: map[string][]string{}, reached: map[string]bool{}, folders: map[string]bool{}, bases: map[string]bool{}, text: strings.Join(commandTexts(c), "\n"),
+	}
 	workdir := c.WorkingDir
 	if workdir == "" {
 		workdir = "/"
 	}
+	cl.all = len(cl.dirs) > maxWords
 	words := 0
 	for _, text := range commandTexts(c) {
 		previous := ""
-		for _, word := range wordPattern.FindAllString(text, maxWords-words+1) {
+		for _, at := range wordPattern.FindAllStringIndex(text, maxWords-words+1) {
 			words++
+			word := text[at[0]:at[1]]
 			cl.add(word, previous, workdir)
+			cl.addOpen(word, text[:at[0]], text[at[1]:], workdir)
 			previous = word
 		}
-		cl.all = words > maxWords
+		cl.all = cl.all || words > maxWords
 		if cl.all {
 			break
 		}
@@ -68,9 +85,78 @@ func (cl Closure) add(word, previous, workdir string) {
 	}
 }
 
+// addOpen adds what a shell makes of a word that is only a part of a path: a folder of which it takes the files, or the
+// end of a path that begins with a variable.
+func (cl Closure) addOpen(word, before, after, workdir string) {
+	folder := strings.HasSuffix(word, "/")
+	if after != "" && strings.IndexByte("*?[", after[0]) >= 0 {
+		word, folder = word[:strings.LastIndexByte(word, '/')+1], true
+	}
+	if folder {
+		if !path.IsAbs(word) {
+			word = path.Join(workdir, word)
+		}
+		cl.folders[rel(word)] = true
+	}
+	if before != "" && strings.IndexByte("}$*?])`", before[len(before)-1]) >= 0 && strings.Contains(word, "/") {
+		cl.bases[path.Base(word)] = true
+	}
+}
+
+// What following links may cost: maxHops from one path, as in a kernel, and maxLinks of all layers together. Beyond, every
+// file is named.
+const (
+	maxHops  = 40
+	maxLinks = 1 << 16
+)
+
+// Follow adds the links of a layer, path to target: what a configuration names may lead elsewhere. It is told when links
+// were left out, because then every file may be meant. A closure of nothing stays one.
+func (cl *Closure) Follow(links map[string]string, cut bool) {
+	if cl.links == nil {
+		return
+	}
+	if cl.all = cl.all || cut || len(cl.links)+len(links) > maxLinks; cl.all {
+		return
+	}
+	for from, to := range links {
+		cl.links[from] = append(cl.links[from], to)
+	}
+	for _, step := range []struct{ from, into map[string]bool }{
+		{cl.dirs, cl.dirs}, {cl.folders, cl.folders}, {cl.paths, cl.reached}, {cl.reached, cl.reached},
+	} {
+		for _, p := range slices.Collect(maps.Keys(step.from)) {
+			cl.reach(p, maxHops, step.into)
+		}
+	}
+	for from := range links {
+		if cl.Names(from) {
+			cl.reach(from, maxHops, cl.reached)
+		}
+	}
+}
+
+// reach follows the links on the way to a path: the path itself may be one, and every folder above it.
+func (cl Closure) reach(p string, hops int, into map[string]bool) {
+	if hops == 0 {
+		return
+	}
+	for at, rest := p, ""; at != "."; at, rest = path.Dir(at), "/"+path.Base(at)+rest {
+		for _, to := range cl.links[at] {
+			if target := rel(to + rest); !into[target] {
+				into[target] = true
+				cl.reach(target, hops-1, into)
+			}
+		}
+	}
+}
+
 // Names reports whether the configuration names the file at this path of a layer (no leading slash).
 func (cl Closure) Names(file string) bool {
 	file = rel("/" + file)
+	if cl.reached[file] || cl.folders[path.Dir(file)] || cl.bases[path.Base(file)] || cl.namesOdd(file) {
+		return true
+	}
 	if cl.all || cl.paths[file] || cl.names[path.Base(file)] && cl.dirs[path.Dir(file)] {
 		return true
 	}
@@ -83,6 +169,12 @@ func (cl Closure) Names(file string) bool {
 		}
 	}
 	return false
+}
+
+// namesOdd looks for a name that is more than one word, such as one with a blank or an umlaut in it.
+func (cl Closure) namesOdd(file string) bool {
+	base := path.Base(file)
+	return wordPattern.FindString(base) != base && (len(cl.text) > maxText || strings.Contains(cl.text, base))
 }
 
 // Weigh is the finding with the strength that it has in this image: a file that is named to be run weighs what its

@@ -1,6 +1,7 @@
 package closure_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -25,6 +26,11 @@ func TestNames(t *testing.T) {
 		"health-check":        {inspect.Config{Healthcheck: []string{"CMD-SHELL", "/check || exit 1"}}, []string{"check"}, nil},
 		"environment":         {inspect.Config{Env: []string{"LD_PRELOAD=/usr/lib/x.so"}}, []string{"usr/lib/x.so"}, nil},
 		"dots":                {inspect.Config{WorkingDir: "/a/b", Entrypoint: []string{"../c/./run"}}, []string{"a/c/run"}, nil},
+		"folder":              {inspect.Config{Cmd: []string{"sh", "-c", "for f in /opt/conf/*; do . $f; done"}}, []string{"opt/conf/a"}, []string{"opt/a", "opt/conf/b/a"}},
+		"pattern":             {inspect.Config{WorkingDir: "/opt", Cmd: []string{"sh", "-c", ". conf/x?"}}, []string{"opt/conf/xy"}, []string{"opt/xy"}},
+		"run-parts":           {inspect.Config{Cmd: []string{"run-parts", "/opt/d/"}}, []string{"opt/d/x"}, []string{"opt/x"}},
+		"behind-a-variable":   {inspect.Config{Cmd: []string{"sh", "-c", ". ${HOME}/lib/env"}}, []string{"root/lib/env", "lib/env"}, []string{"root/lib/other"}},
+		"odd-names":           {inspect.Config{Cmd: []string{"sh", "/opt/st\u00e4rt me"}}, []string{"opt/st\u00e4rt me"}, []string{"opt/st\u00e4rt you"}},
 		"nothing":             {inspect.Config{}, nil, []string{"etc/passwd", ".", ""}},
 	}
 	for name, tt := range tests {
@@ -65,6 +71,56 @@ func TestWeigh(t *testing.T) {
 	var none closure.Closure
 	if none.Names("run") {
 		t.Error("the zero closure names a file")
+	}
+}
+
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	config := inspect.Config{Entrypoint: []string{"sh", "/start"}, Cmd: []string{"/app/run", "/conf/"}}
+	many := map[string]string{}
+	for i := range 1<<16 + 1 {
+		many[fmt.Sprint(i)] = "x"
+	}
+	tests := map[string]struct {
+		layers     []map[string]string
+		cut        bool
+		named, not []string
+	}{
+		"link":            {[]map[string]string{{"start": "usr/share/doc/notes.md"}}, false, []string{"usr/share/doc/notes.md", "start"}, []string{"usr/share/doc/other.md"}},
+		"chain":           {[]map[string]string{{"start": "a", "a": "b/c", "b": "d"}}, false, []string{"a", "b/c", "d/c"}, []string{"d/e"}},
+		"across-layers":   {[]map[string]string{{"a": "b"}, {"start": "a"}}, false, []string{"b"}, []string{"c"}},
+		"across-backward": {[]map[string]string{{"start": "a"}, {"a": "b"}}, false, []string{"b"}, []string{"c"}},
+		"folder-above":    {[]map[string]string{{"app": "usr/share/doc/x"}}, false, []string{"usr/share/doc/x/run"}, []string{"usr/share/doc/x/ran"}},
+		"folder-itself":   {[]map[string]string{{"conf": "srv/c"}}, false, []string{"srv/c/any"}, []string{"srv/any"}},
+		"search-path":     {[]map[string]string{{"bin": "opt/tools"}}, false, []string{"opt/tools/sh"}, []string{"opt/sh"}},
+		"loop":            {[]map[string]string{{"start": "a", "a": "start"}}, false, []string{"a"}, []string{"b"}},
+		"not-named":       {[]map[string]string{{"stop": "a"}}, false, nil, []string{"a"}},
+		"cut":             {[]map[string]string{nil}, true, []string{"anything"}, nil},
+		"too-many":        {[]map[string]string{many}, false, []string{"anything"}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := closure.Of(config)
+			for _, links := range tt.layers {
+				c.Follow(links, tt.cut)
+			}
+			for _, p := range tt.named {
+				if !c.Names(p) {
+					t.Errorf("%q is not named", p)
+				}
+			}
+			for _, p := range tt.not {
+				if c.Names(p) {
+					t.Errorf("%q is named", p)
+				}
+			}
+		})
+	}
+	var nothing closure.Closure
+	nothing.Follow(map[string]string{"a": "b"}, true)
+	if nothing.Names("a") || nothing.Names("b") {
+		t.Error("a closure of nothing names a file")
 	}
 }
 

@@ -56,6 +56,14 @@ type ByteWatch interface {
 	Bytes(chunk []byte)
 }
 
+// Bounded is a Watch that stops reading closely where content would cost too much.
+type Bounded interface {
+	Watch
+	// Unread is asked after Close. It says what was left unread, "" if nothing was; the engine leaves the blob
+	// unanswered then, because what is unread is not clean.
+	Unread() string
+}
+
 // Hit is a literal found in a file.
 type Hit struct {
 	// Literal is an index into Literals.

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -114,9 +115,9 @@ func (c Config) Texts() []Text {
 			texts = append(texts, Text{Path: path, Kind: kind, Body: body})
 		}
 	}
-	add("config:command", trust.KindConfig, CommandLine(append(append([]string{}, c.Entrypoint...), c.Cmd...)))
+	add("config:command", trust.KindConfig, c.expanded(CommandLine(append(append([]string{}, c.Entrypoint...), c.Cmd...))))
 	add("config:env", trust.KindConfig, strings.Join(c.Env, "\n"))
-	add("config:healthcheck", trust.KindConfig, healthcheckLine(c.Healthcheck))
+	add("config:healthcheck", trust.KindConfig, c.expanded(healthcheckLine(c.Healthcheck)))
 	add("config:onbuild", trust.KindConfig, strings.Join(c.OnBuild, "\n"))
 	add("config:shell", trust.KindConfig, CommandLine(c.Shell))
 	for i, h := range c.History {
@@ -124,6 +125,38 @@ func (c Config) Texts() []Text {
 	}
 	add("config:labels", trust.KindText, joinMap(c.Labels))
 	return texts
+}
+
+// maxExpanded bounds what a command grows to with its variables, in bytes: a kernel takes no longer command either.
+const maxExpanded = 2 << 20
+
+var variable = regexp.MustCompile(`\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?[-=?+][^}]*)?\})`)
+
+// expanded is a command, followed by the command as a shell would run it with the image's environment where that says
+// more: pool and account may stand in one place and the options in the other.
+func (c Config) expanded(command string) string {
+	if !strings.Contains(command, "$") {
+		return command
+	}
+	values := map[string]string{}
+	for _, e := range c.Env {
+		if name, value, ok := strings.Cut(e, "="); ok && value != "" {
+			values[name] = value
+		}
+	}
+	size := len(command)
+	full := variable.ReplaceAllStringFunc(command, func(use string) string {
+		m := variable.FindStringSubmatch(use)
+		value, ok := values[m[1]+m[2]]
+		if size += len(value); !ok || size > maxExpanded {
+			return use
+		}
+		return value
+	})
+	if full == command {
+		return command
+	}
+	return command + "\n" + full
 }
 
 // CommandLine is an argument vector as one line of text, each argument that has white space or a quote in it quoted

@@ -55,6 +55,8 @@ func TestParseManifest(t *testing.T) {
 		"something-follows":        {body: imageManifest("", "") + "{}", err: trust.ErrMalformed},
 		"same-member-twice":        {body: imageManifest(`,"layers":[]`, ""), err: trust.ErrMalformed},
 		"same-but-for-case":        {body: imageManifest(`,"Layers":[]`, ""), err: trust.ErrMalformed},
+		"same-but-for-long-s":      {body: imageManifest(`,"layer\u017f":[]`, ""), err: trust.ErrMalformed},
+		"same-but-for-kelvin":      {body: strings.Replace(imageManifest("", ""), `"size":3`, `"size":3,"an\u212a":1,"ank":2`, 1), err: trust.ErrMalformed},
 		"annotations-by-case":      {body: imageManifest(`,"annotations":{"a":"1","A":"2"}`, ""), kind: inspect.Image},
 		"too-deep":                 {body: imageManifest(`,"x":`+strings.Repeat("[", 70)+strings.Repeat("]", 70), ""), err: trust.ErrMalformed},
 		"too-large":                {body: strings.Repeat(" ", inspect.MaxManifest+1), err: trust.ErrLimit},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"github.com/safepull/safepull/trust"
 )
@@ -67,7 +68,7 @@ func walkObject(d *json.Decoder, name string, depth int) error {
 		key, _ := token.(string)
 		folded := key
 		if !hasFreeNames(name) {
-			folded = strings.ToLower(key)
+			folded = fold(key)
 		}
 		if seen[folded] {
 			return fmt.Errorf("JSON has the member %q twice: %w", trust.Sanitise(key, 80), trust.ErrMalformed)
@@ -79,6 +80,19 @@ func walkObject(d *json.Decoder, name string, depth int) error {
 	}
 	_, err := d.Token()
 	return err
+}
+
+// fold makes equal what encoding/json takes for equal: letters that differ in case only, in all of Unicode.
+func fold(s string) string {
+	return strings.Map(func(r rune) rune {
+		for { // the smallest rune of the orbit
+			next := unicode.SimpleFold(r)
+			if next <= r {
+				return next
+			}
+			r = next
+		}
+	}, s)
 }
 
 func hasFreeNames(object string) bool {

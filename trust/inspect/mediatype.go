@@ -1,5 +1,7 @@
 package inspect
 
+import "strings"
+
 // Treatment says how the content of a descriptor is inspected.
 type Treatment int
 
@@ -52,6 +54,12 @@ var treatments = map[string]Treatment{
 	"application/vnd.docker.container.image.v1+json":                         Data,
 	"application/vnd.oci.descriptor.v1+json":                                 Data,
 	"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip+encrypted": Encrypted,
+}
+
+// IsEngineLayer reports whether an engine may unpack content of this media type into a root file system.
+func IsEngineLayer(mediaType string) bool {
+	t := plainMediaType(mediaType)
+	return strings.HasPrefix(t, "application/vnd.oci.image.layer.") || strings.HasPrefix(t, "application/vnd.docker.image.rootfs.")
 }
 
 // TreatmentOf looks a media type up; what is not known is Unknown.

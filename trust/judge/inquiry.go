@@ -31,7 +31,9 @@ type inquiry struct {
 	manifest inspect.Manifest
 	config   inspect.Config
 	runs     closure.Closure
-	blobs    []trust.Blob
+	// raw are the findings as they were made; evidence has them with the strength that they have in this image.
+	raw   []trust.Finding
+	blobs []trust.Blob
 	// passing is set when what was found lies in the transport and not in the content.
 	passing bool
 }
@@ -116,8 +118,10 @@ func (c *inquiry) askConfig(ctx context.Context) (bool, error) {
 		if err != nil {
 			return true, c.unanswered(askConfig, err)
 		}
-		c.answered(askConfig)
-		return true, nil
+		if !c.mayRun() {
+			c.answered(askConfig)
+			return true, nil
+		}
 	}
 	body, err := c.read(ctx, c.manifest.Config, inspect.MaxConfig)
 	if err == nil {
@@ -136,11 +140,22 @@ func (c *inquiry) askConfig(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// mayRun: some engines unpack and run whatever has layers of an image and a configuration that fits them, by whatever
+// media type the configuration goes. Such an artifact is judged as the image that it may be.
+func (c *inquiry) mayRun() bool {
+	for _, l := range c.manifest.Layers {
+		if inspect.IsEngineLayer(l.MediaType) {
+			return true
+		}
+	}
+	return false
+}
+
 // countMismatch says when the config names another number of layers than the manifest. Signatures and attestations
 // may do as they like: no engine unpacks them.
 func (c *inquiry) countMismatch() []string {
-	if len(c.config.DiffIDs) == len(c.manifest.Layers) {
-		return nil
+	if len(c.config.DiffIDs) == len(c.manifest.Layers) || c.manifest.Kind != inspect.Image {
+		return nil // no engine unpacks an artifact whose configuration lists no layers, as those of honest ones do
 	}
 	for _, l := range c.manifest.Layers {
 		if inspect.TreatmentOf(l.MediaType) != inspect.Data {
@@ -197,7 +212,19 @@ func (c *inquiry) unanswered(question string, err error) error {
 
 // found adds findings with the strength that they have in this image.
 func (c *inquiry) found(findings []trust.Finding) {
+	c.raw = append(c.raw, findings...)
 	for _, f := range findings {
 		c.evidence.Findings = append(c.evidence.Findings, c.runs.Weigh(f))
+	}
+}
+
+// follow takes the links of a layer into account, for the findings of all layers.
+func (c *inquiry) follow(found trust.Inspection) {
+	if len(found.Links) == 0 && !found.LinksCut {
+		return
+	}
+	c.runs.Follow(found.Links, found.LinksCut)
+	for i, f := range c.raw {
+		c.evidence.Findings[i] = c.runs.Weigh(f)
 	}
 }

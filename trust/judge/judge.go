@@ -123,6 +123,10 @@ func (j *Judge) remembered(ctx context.Context, ref trust.Reference, key digest.
 	return v, true, nil
 }
 
+// version grows whenever the same evidence could be gathered or weighed otherwise by the code of this package,
+// trust/inspect, trust/closure or trust/policy, so that no verdict of an older program is taken for an answer.
+const version = 2
+
 // key names a question: this digest under this name (and tag, where a rule looks at it), ruleset, policy and lists. The
 // entry that decided is part of it, because it may have matched an index that led here.
 func (j *Judge) key(ref trust.Reference, standing trust.Standing) digest.Digest {
@@ -135,7 +139,7 @@ func (j *Judge) key(ref trust.Reference, standing trust.Standing) digest.Digest 
 		decided = fmt.Sprintf("%s %s %t", e.Action, e.Pattern, e.SkipInspection)
 	}
 	return digest.FromString(strings.Join([]string{
-		"verdict 1", ref.Name(), tag, ref.Digest.String(), decided,
+		fmt.Sprintf("verdict %d", version), ref.Name(), tag, ref.Digest.String(), decided,
 		j.Scanner.Key().String(), j.Policy.Digest().String(), j.Lists.Digest().String(),
 	}, "\n"))
 }

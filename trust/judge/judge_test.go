@@ -65,6 +65,9 @@ func (s *source) Fetch(ctx context.Context, _ trust.Reference, desc ocispec.Desc
 		return nil, fmt.Errorf("blob %s: %w", desc.Digest, trust.ErrNotFound)
 	}
 	r := io.Reader(bytes.NewReader(body))
+	if desc.Size != int64(len(body)) {
+		err = fmt.Errorf("%d bytes, not %d: %w", len(body), desc.Size, trust.ErrIntegrity)
+	}
 	if err != nil {
 		r = io.MultiReader(bytes.NewReader(body[:len(body)/2]), failing{err})
 	}
@@ -416,6 +419,20 @@ func TestJudge_remembers(t *testing.T) {
 		if kept := len(m.byID) - before; (i == 1) == (kept > 0) {
 			t.Errorf("step %d: %d new verdicts", i, kept)
 		}
+	}
+}
+
+func TestJudge_sizeThatLiesIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	j, _, _ := newJudge(t, nil)
+	s := newSource()
+	if _, err := j.Judge(t.Context(), s.image(t, nil, "base"), s); err != nil {
+		t.Fatal(err)
+	}
+	lying := s.image(t, func(m *ocispec.Manifest, _ map[string]any) { m.Layers[0].Size++ }, "base")
+	v, err := j.Judge(t.Context(), lying, s)
+	if err != nil || v.Action != trust.Block {
+		t.Errorf("got %s, %v for a layer that is known, with another size; want a block", v.Action, err)
 	}
 }
 

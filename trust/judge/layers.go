@@ -101,11 +101,12 @@ func (c *inquiry) guarded(ctx context.Context, layer ocispec.Descriptor) (a answ
 func (c *inquiry) takeLayer(i int, a answer) error {
 	name, layer := c.layerName(i), c.manifest.Layers[i]
 	c.found(a.found.Findings)
+	c.follow(a.found)
 	if a.err != nil {
 		return c.unanswered(name, a.err)
 	}
-	if c.manifest.Kind == inspect.Image && i < len(c.config.DiffIDs) && inspect.TreatmentOf(layer.MediaType) == inspect.Layer &&
-		a.found.DiffID != c.config.DiffIDs[i] {
+	unpacks := inspect.TreatmentOf(layer.MediaType) == inspect.Layer || a.found.DiffID != ""
+	if c.manifest.Kind == inspect.Image && i < len(c.config.DiffIDs) && unpacks && a.found.DiffID != c.config.DiffIDs[i] {
 		c.evidence.Integrity = append(c.evidence.Integrity,
 			fmt.Sprintf("%s unpacks to %s, but the image config says %s", name, a.found.DiffID, trust.Sanitise(c.config.DiffIDs[i].String(), 80)))
 	}
@@ -136,6 +137,7 @@ func (c *inquiry) waive(ctx context.Context, order []int) (bool, error) {
 		}
 		if ok {
 			c.found(known.Findings)
+			c.follow(known)
 		}
 	}
 	return true, nil
@@ -163,17 +165,19 @@ func (c *inquiry) content(ctx context.Context, desc ocispec.Descriptor) (trust.I
 	}
 	j := c.judge
 	key := j.inspectionKey(treatment)
-	return j.flight.do(ctx, digest.FromString(key.String()+desc.Digest.String()), func() (trust.Inspection, error) {
+	flown := digest.FromString(fmt.Sprintf("%s %s %d", key, desc.Digest, desc.Size))
+	return j.flight.do(ctx, flown, func() (trust.Inspection, error) {
 		found, ok, err := j.Memory.Inspection(ctx, desc.Digest, key)
 		if err != nil {
 			return trust.Inspection{}, fmt.Errorf("read remembered inspection: %w", err)
 		}
-		if ok {
+		if ok && found.Size == desc.Size {
 			return found, nil
 		}
 		if found, err = c.scan(ctx, desc, treatment); err != nil {
 			return found, err
 		}
+		found.Size = desc.Size
 		if err := j.Memory.KeepInspection(ctx, desc.Digest, key, found); err != nil {
 			return trust.Inspection{}, fmt.Errorf("keep inspection: %w", err)
 		}

@@ -34,10 +34,17 @@ type Visitor interface {
 	File(ctx context.Context, e Entry, r io.Reader) error
 }
 
+// DataPath is what WalkData calls a blob that is no archive.
+const DataPath = "data"
+
 // Summary is what a walk found out about the layer itself.
 type Summary struct {
 	// DiffID is the digest of all uncompressed bytes; empty unless the whole stream was read.
 	DiffID digest.Digest
+	// Links are symbolic and hard links, path to target, both clean, from the root and without a leading slash.
+	Links map[string]string
+	// LinksCut is true when there were more than maxLinks, or longer ones than maxLinkBytes: Links has the first of them.
+	LinksCut bool
 	// Files counts the bodies that were shown to the visitor.
 	Files int
 	// Bytes counts uncompressed bytes.
@@ -59,7 +66,8 @@ func Walk(ctx context.Context, r io.Reader, desc ocispec.Descriptor, limits Limi
 }
 
 // WalkData is Walk for a blob that is no layer, such as an attestation: unless it is compressed or a tar archive, it
-// is shown to v as one file, whose path is desc's title annotation if it has one, else "data".
+// is shown to v as one file of the path DataPath. What a descriptor calls the blob has no say: the answer is remembered
+// for the blob, whatever it is called elsewhere.
 func WalkData(ctx context.Context, r io.Reader, desc ocispec.Descriptor, limits Limits, v Visitor) (Summary, error) {
 	return inspect(ctx, r, desc, limits, v, func(h head) bool { return h.compression() != plain || h.isTar() })
 }

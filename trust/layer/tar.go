@@ -27,6 +27,8 @@ type walk struct {
 	archive *archive
 	scratch []byte
 	entries int
+	// linkBytes counts what summary.Links holds.
+	linkBytes int
 	// bodies counts bytes of file bodies, holes included.
 	bodies  int64
 	summary Summary
@@ -96,11 +98,7 @@ func noEOF(err error) error {
 
 // single shows the whole blob as one file.
 func (w *walk) single(desc ocispec.Descriptor) {
-	name := cleanPath(desc.Annotations[ocispec.AnnotationTitle])
-	if name == "." || len(name) > w.limits.PathBytes {
-		name = "data"
-	}
-	w.visit(Entry{Path: name, Size: desc.Size}, w.stream)
+	w.visit(Entry{Path: DataPath, Size: desc.Size}, w.stream)
 }
 
 // walkTar shows every body of the archive and checks that it ends as it should.
@@ -121,6 +119,7 @@ func (w *walk) walkTar() {
 			return
 		}
 		w.note(w.check(hdr))
+		w.link(hdr)
 		if hasBody(hdr) {
 			w.visit(Entry{
 				Path: cleanPath(hdr.Name),
@@ -129,6 +128,38 @@ func (w *walk) walkTar() {
 			}, tr)
 		}
 	}
+}
+
+// What is kept of links, so that what leads to a file can be followed: memory, here and where inspections are kept.
+const (
+	maxLinks     = 8192
+	maxLinkBytes = 1 << 20
+)
+
+// link keeps a link. A target is resolved as far as its text goes; folders that are links themselves are not known here.
+func (w *walk) link(hdr *tar.Header) {
+	from, to := cleanPath(hdr.Name), ""
+	switch hdr.Typeflag {
+	case tar.TypeLink:
+		to = cleanPath(hdr.Linkname)
+	case tar.TypeSymlink:
+		to = hdr.Linkname
+		if !path.IsAbs(to) {
+			to = path.Dir("/"+from) + "/" + to
+		}
+		to = cleanPath(to)
+	default:
+		return
+	}
+	w.linkBytes += len(from) + len(to)
+	if len(w.summary.Links) >= maxLinks || w.linkBytes > maxLinkBytes {
+		w.summary.LinksCut = true
+		return
+	}
+	if w.summary.Links == nil {
+		w.summary.Links = map[string]string{}
+	}
+	w.summary.Links[from] = to
 }
 
 // next reads the next header, and all that describes it, within the limit.

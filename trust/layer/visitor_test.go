@@ -1,6 +1,7 @@
 package layer_test
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
@@ -108,12 +109,51 @@ func TestWalkCancelled(t *testing.T) {
 	}
 }
 
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	link := func(kind byte, name, target string) *tar.Header {
+		return &tar.Header{Typeflag: kind, Name: name, Linkname: target, Mode: 0o777}
+	}
+	pack := func(headers ...*tar.Header) []byte {
+		var b bytes.Buffer
+		w := tar.NewWriter(&b)
+		for _, h := range headers {
+			if err := w.WriteHeader(h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	blob := pack(link(tar.TypeSymlink, "./usr/bin/a", "../lib/b"), link(tar.TypeSymlink, "c", "/opt/d/"), link(tar.TypeLink, "/e", "usr/f"), link(tar.TypeDir, "g/", ""))
+	got, err := layer.Walk(t.Context(), bytes.NewReader(blob), descriptor(blob), layer.Limits{}, &visited{})
+	want := map[string]string{"usr/bin/a": "usr/lib/b", "c": "opt/d", "e": "usr/f"}
+	if diff := cmp.Diff(want, got.Links); diff != "" || err != nil || got.LinksCut {
+		t.Error(err, got.LinksCut, diff)
+	}
+	var many []*tar.Header
+	for i := range 9000 {
+		many = append(many, link(tar.TypeSymlink, fmt.Sprint(i), "x"))
+	}
+	blob = pack(many...)
+	got, err = layer.Walk(t.Context(), bytes.NewReader(blob), descriptor(blob), layer.Limits{}, &visited{})
+	if err != nil || !got.LinksCut || len(got.Links) >= len(many) {
+		t.Error(err, got.LinksCut, len(got.Links))
+	}
+}
+
 func TestWalkData(t *testing.T) {
 	t.Parallel()
 	tarball := archive(t, file("chart/values.yaml", "a: b"))
 	old := bytes.Clone(tarball)
 	clear(old[257:265]) // a tar archive from before ustar has no magic
 	checksum(old)
+	odd := bytes.Clone(tarball) // a checksum that ends at a NUL: readers of tar stop there
+	copy(odd[148:156], "        ")
+	checksum(odd)
+	odd[154], odd[155] = 0, 'A'
 	titled := func(title string) map[string]string { return map[string]string{ocispec.AnnotationTitle: title} }
 	for name, tc := range map[string]struct {
 		blob        []byte
@@ -121,16 +161,16 @@ func TestWalkData(t *testing.T) {
 		paths       []string
 		want        error
 	}{
-		"json":          {[]byte(`{"_type":"https://in-toto.io/Statement/v1"}`), nil, []string{"data"}, nil},
-		"empty":         {nil, nil, []string{"data"}, nil},
-		"titled":        {[]byte("x"), titled("/sbom/spdx.json"), []string{"sbom/spdx.json"}, nil},
-		"title-too-big": {[]byte("x"), titled(strings.Repeat("x", 5000)), []string{"data"}, nil},
-		"long":          {bytes.Repeat([]byte("text"), 99_999), nil, []string{"data"}, nil},
-		"tar":           {tarball, nil, []string{"chart/values.yaml"}, nil},
-		"old-tar":       {old, nil, []string{"chart/values.yaml"}, nil},
-		"gzip":          {gz(t, tarball), nil, []string{"chart/values.yaml"}, nil},
-		"gzip-of-text":  {gz(t, []byte("text")), nil, nil, trust.ErrMalformed},
-		"xz":            {[]byte("\xfd7zXZ\x00"), nil, nil, trust.ErrUnsupported},
+		"json":         {[]byte(`{"_type":"https://in-toto.io/Statement/v1"}`), nil, []string{"data"}, nil},
+		"empty":        {nil, nil, []string{"data"}, nil},
+		"titled":       {[]byte("x"), titled("/sbom/README.md"), []string{"data"}, nil},
+		"odd-checksum": {odd, nil, []string{"chart/values.yaml"}, nil},
+		"long":         {bytes.Repeat([]byte("text"), 99_999), nil, []string{"data"}, nil},
+		"tar":          {tarball, nil, []string{"chart/values.yaml"}, nil},
+		"old-tar":      {old, nil, []string{"chart/values.yaml"}, nil},
+		"gzip":         {gz(t, tarball), nil, []string{"chart/values.yaml"}, nil},
+		"gzip-of-text": {gz(t, []byte("text")), nil, nil, trust.ErrMalformed},
+		"xz":           {[]byte("\xfd7zXZ\x00"), nil, nil, trust.ErrUnsupported},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/safepull/safepull/trust"
@@ -20,7 +21,7 @@ func kindOf(name string, mode fs.FileMode, head []byte) trust.Kind {
 		return trust.KindScript
 	case !isText(head):
 		return trust.KindData
-	case mode&0o111 != 0, runsByName(strings.ToLower(name)):
+	case mode&0o111 != 0, runsByName(strings.ToLower(name)), path.Ext(name) == "" && commands.Match(head):
 		return trust.KindScript
 	}
 	return trust.KindText
@@ -43,18 +44,29 @@ func isExecutable(head []byte) bool {
 	return !isText(head)
 }
 
-// isText reports whether the head has no control characters but white space, backspace and escape. Letters of any
-// single-byte or UTF-8 encoding pass; so does UTF-16 that says so.
+// commands matches what a program that an interpreter reads, most of all a shell's, begins with and prose does not.
+var commands = regexp.MustCompile(`(?m)^\s*(?:export [A-Za-z_]\w*=|set -[a-z]|if \[|exec [./$"]|nohup |source [./$"]|\. [./$"]|import (?:os|sys|subprocess|socket)\b|from \w+ import |(?:/[\w.+-]+){2,} -)|; (?:then|do)\s*$|>\s?/dev/null|2>&1`)
+
+// controlShare is how many characters of a text there are for each control character that it may have: interpreters
+// pass over some in a comment, and one of them must not make data of a program. Compressed data has one in ten.
+const controlShare = 32
+
+// isText reports whether the head has next to no control characters but white space, backspace and escape, and no NUL
+// in its first line. Letters of any single-byte or UTF-8 encoding pass; so does UTF-16 that says so.
 func isText(head []byte) bool {
 	if bytes.HasPrefix(head, []byte{0xff, 0xfe}) || bytes.HasPrefix(head, []byte{0xfe, 0xff}) {
 		return true
 	}
+	if line, _, _ := bytes.Cut(head, []byte("\n")); bytes.IndexByte(line, 0) >= 0 {
+		return false
+	}
+	controls := 0
 	for _, c := range head {
 		if c < ' ' && (c < '\b' || c > '\r') && c != 0x1b || c == 0x7f {
-			return false
+			controls++
 		}
 	}
-	return true
+	return controls*controlShare <= len(head)
 }
 
 // runSuffixes are those of files that an interpreter, an init system, cron or a login shell runs.

@@ -235,6 +235,13 @@ func (w *worker) end() {
 		}
 		var found []trust.Finding
 		w.guard(i, func() { found = seen.Close() })
+		if bounded, ok := seen.(indicator.Bounded); ok {
+			w.guard(i, func() {
+				if unread := bounded.Unread(); unread != "" {
+					w.note(fmt.Errorf("%w: indicator %s: file %q %s", trust.ErrLimit, w.scanner.checks[i].id, trust.Sanitise(w.file.Path, 128), unread))
+				}
+			})
+		}
 		w.watches[i] = watch{}
 		if err := w.keep(i, found); err != nil {
 			w.note(err)

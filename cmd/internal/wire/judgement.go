@@ -4,6 +4,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -39,7 +40,7 @@ func judgement(from sources, memory judge.Memory, lists *namespace.Lists) (*judg
 	}
 	indicators, err := all.New(rules)
 	if err != nil {
-		return nil, fmt.Errorf("indicators: %w", err)
+		return nil, fmt.Errorf("rules %s: %w", cmp.Or(from.rules, "as shipped"), err)
 	}
 	scanner, err := scan.New(indicators, rules.Digest(), from.limits)
 	if err != nil {
@@ -54,7 +55,11 @@ func judgement(from sources, memory judge.Memory, lists *namespace.Lists) (*judg
 
 func loadRules(path string) (*ruleset.Ruleset, error) {
 	if path != "" {
-		return ruleset.Load(os.DirFS(path))
+		rules, err := ruleset.Load(os.DirFS(path))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return rules, nil
 	}
 	shipped, err := configs.Rules()
 	if err != nil {

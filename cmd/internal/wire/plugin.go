@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/docker/cli/cli/command"
 
 	"github.com/safepull/safepull/plugin"
 	"github.com/safepull/safepull/plugin/engine"
+	"github.com/safepull/safepull/plugin/staging"
 	"github.com/safepull/safepull/proxy/upstream"
 	"github.com/safepull/safepull/proxy/upstream/credential"
 	"github.com/safepull/safepull/trust"
@@ -57,6 +60,9 @@ func (p *pluginParts) open() (*sqlite.Store, error) {
 	defer p.mu.Unlock()
 	if p.store == nil {
 		store, err := sqlite.Open(p.file("state.db"))
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+			store, err = p.forgetful(err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -64,6 +70,24 @@ func (p *pluginParts) open() (*sqlite.Store, error) {
 	}
 	return p.store, nil
 }
+
+// forgetful is a store for this run only, where the user's folder cannot be written to, as in many build jobs. Images
+// are then inspected anew each time, and no verdict can be explained later; nothing is judged more mildly.
+func (p *pluginParts) forgetful(reason error) (*sqlite.Store, error) {
+	area, err := staging.New("")
+	if err != nil {
+		return nil, errors.Join(reason, err)
+	}
+	store, err := sqlite.Open(area.File("state.db"))
+	if err != nil {
+		return nil, errors.Join(reason, err, area.Close())
+	}
+	p.closers = append(p.closers, func() { _ = area.Close() })
+	p.note(fmt.Sprintf("nothing is remembered after this run: %v", reason))
+	return store, nil
+}
+
+func (p *pluginParts) note(s string) { _, _ = io.WriteString(p.cli.Err(), "note: "+s+"\n") }
 
 func (p *pluginParts) sources() sources {
 	from := sources{shippedList: true, lists: existing(p.file("trust.yaml"))}
@@ -85,19 +109,32 @@ func (p *pluginParts) judge(context.Context) (trust.Judge, error) {
 	return judgement(p.sources(), store, lists)
 }
 
-// source reads a registry with the login that docker itself would use for it.
-func (p *pluginParts) source(ref trust.Reference) (trust.Source, error) {
-	login := credential.DockerConfig(p.cli.ConfigFile().Filename)
-	registry, err := upstream.ForHost(context.Background(), ref.Registry, upstream.Options{
-		Credential: login, UserAgent: "docker-safepull/" + p.version.Version,
-	})
+// source reads a registry with the login and the certificates that docker itself would use for it.
+func (p *pluginParts) source(ctx context.Context, ref trust.Reference) (trust.Source, error) {
+	options := upstream.Options{
+		Credential: credential.DockerConfig(p.cli.ConfigFile().Filename),
+		UserAgent:  "docker-safepull/" + p.version.Version,
+	}
+	transport, err := certified(engineCerts, ref.Registry)
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	p.closers = append(p.closers, registry.Close)
-	p.mu.Unlock()
+	if transport != nil {
+		options.Transport = transport
+		p.atEnd(transport.CloseIdleConnections)
+	}
+	registry, err := upstream.ForHost(ctx, ref.Registry, options)
+	if err != nil {
+		return nil, err
+	}
+	p.atEnd(registry.Close)
 	return newDescribed(registry)
+}
+
+func (p *pluginParts) atEnd(do func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closers = append(p.closers, do)
 }
 
 func (p *pluginParts) engine(context.Context) (plugin.Engine, error) {
@@ -105,7 +142,7 @@ func (p *pluginParts) engine(context.Context) (plugin.Engine, error) {
 		Auth: func(_ context.Context, ref trust.Reference) (string, error) {
 			return command.RetrieveAuthTokenFromImage(p.cli.ConfigFile(), ref.String())
 		},
-		Note: func(s string) { _, _ = io.WriteString(p.cli.Err(), "note: "+s+"\n") },
+		Note: p.note,
 	}), nil
 }
 
@@ -120,10 +157,15 @@ func (p *pluginParts) trust(context.Context) (plugin.TrustLists, error) {
 func (p *pluginParts) close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	err := p.closeStore()
 	for _, closer := range p.closers {
 		closer()
 	}
 	p.closers = nil
+	return err
+}
+
+func (p *pluginParts) closeStore() error {
 	if p.store == nil {
 		return nil
 	}

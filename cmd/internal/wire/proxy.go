@@ -22,6 +22,7 @@ import (
 	"github.com/safepull/safepull/proxy/enforce/distribution"
 	"github.com/safepull/safepull/proxy/metrics"
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/judge"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/store/sqlite"
 )
@@ -37,6 +38,7 @@ const (
 
 // Proxy serves until ctx ends.
 func Proxy(ctx context.Context, cfg config.Config, log *logrus.Logger) (err error) {
+	defer boundMemory(cfg.Judge.LayersInWork)()
 	lock, err := proxy.Lock(cfg.StateDir)
 	if err != nil {
 		return err
@@ -81,11 +83,11 @@ func newGate(cfg config.Config, store *sqlite.Store, cache *blobcache.Cache, cou
 	if err != nil {
 		return nil, err
 	}
-	judge, err := judgement(from, store, lists)
+	judges, err := judgement(from, store, lists)
 	if err != nil {
 		return nil, err
 	}
-	return enforce.New(judge, store, registries.sources, enforce.Options{
+	return enforce.New(judges, store, registries.sources, enforce.Options{
 		Hold: cfg.Judge.HoldFor, Deadline: cfg.Judge.Deadline, Concurrent: cfg.Judge.Concurrent, Waiting: cfg.Judge.Waiting,
 		Cache: cached{cache, counters}, Observer: counters,
 	})
@@ -98,26 +100,29 @@ func judgedFrom(cfg config.Config) sources {
 	}
 }
 
-// Verify loads every file that a configuration names, as Proxy would.
+// Verify loads every file that a configuration names, and makes of them what Proxy would.
 func Verify(cfg config.Config) error {
 	from := judgedFrom(cfg)
-	if _, err := loadLists(from); err != nil {
+	lists, err := loadLists(from)
+	if err != nil {
 		return err
 	}
-	if _, err := loadPolicy(from.policy); err != nil {
-		return err
-	}
-	if _, err := loadRules(from.rules); err != nil {
+	if _, err := judgement(from, noMemory{}, lists); err != nil {
 		return err
 	}
 	for _, u := range cfg.Upstreams {
-		if _, err := rootCAs(u.CA); err != nil {
-			return err
+		_, transport, err := newUpstream(u)
+		if err != nil {
+			return fmt.Errorf("upstream %s: %w", u.Host, err)
 		}
+		transport.CloseIdleConnections()
 	}
-	_, err := certificate(cfg.TLS)
+	_, err = certificate(cfg.TLS)
 	return err
 }
+
+// noMemory is for a judge that is never asked.
+type noMemory struct{ judge.Memory }
 
 func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sqlite.Store, gate *enforce.Gate, counters *metrics.Metrics, registries *registries) error {
 	registry, err := distribution.New(gate, registries.routes, log)

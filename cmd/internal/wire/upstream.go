@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os/exec"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -80,6 +81,9 @@ func login(c config.Credentials) (auth.CredentialFunc, error) {
 	case config.CredentialsDockerConfig:
 		return credential.DockerConfig(c.Path), nil
 	case config.CredentialsHelper:
+		if _, err := exec.LookPath("docker-credential-" + c.Helper); err != nil {
+			return nil, fmt.Errorf("credentials: the program docker-credential-%s cannot be run: %w", c.Helper, err)
+		}
 		return credential.Helper(c.Helper), nil
 	case config.CredentialsStatic, config.CredentialsFile:
 		return func(context.Context, string) (auth.Credential, error) {

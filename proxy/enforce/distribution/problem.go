@@ -106,11 +106,28 @@ func decision(err error) *problem {
 		return fail(503, errcode.ErrorCodeUnavailable, "safepull: inspection is running for %s; try again in %d s",
 			pending.Reference, seconds(pending.RetryAfter)).later(pending.RetryAfter)
 	case errors.As(err, &unjudged):
-		return fail(503, errcode.ErrorCodeUnavailable, "safepull: %v", unjudged).later(retryAfter(err))
+		return fail(503, errcode.ErrorCodeUnavailable, "safepull: %s could not be judged: %s", unjudged.Reference, whyUnjudged(unjudged)).later(retryAfter(err))
 	case errors.As(err, &notReferenced):
 		return fail(404, errcode.ErrorCodeBlobUnknown, "safepull: %v", notReferenced)
 	}
 	return nil
+}
+
+// whyUnjudged is what a client may know of the cause; the log has all of it.
+func whyUnjudged(e *enforce.Unjudged) string {
+	switch {
+	case errors.Is(e.Err, trust.ErrNotFound):
+		return e.Reference.Registry + " does not have all of it"
+	case errors.Is(e.Err, trust.ErrUnauthorized):
+		return e.Reference.Registry + " gives no access to all of it"
+	case errors.Is(e.Err, trust.ErrRateLimited):
+		return e.Reference.Registry + " limits the rate of pulls"
+	case errors.Is(e.Err, trust.ErrUnavailable):
+		return e.Reference.Registry + " could not be reached or broke off"
+	case errors.Is(e.Err, context.DeadlineExceeded):
+		return "it took too long"
+	}
+	return "safepull's log tells why"
 }
 
 // refusalText is one line: what, where, why, and how to learn more. The id stands where no cut can reach it.

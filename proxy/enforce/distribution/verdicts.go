@@ -68,6 +68,7 @@ func isID(s string) bool {
 }
 
 func (e explainer) one(w http.ResponseWriter, r *http.Request, id string) {
+	id = strings.ToUpper(id) // as people may have typed it
 	v, ok, err := e.verdicts.VerdictByID(r.Context(), id)
 	if err != nil {
 		e.broken(w, r, err)

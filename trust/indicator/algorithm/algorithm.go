@@ -18,7 +18,7 @@ import (
 
 const (
 	name    = "algorithm"
-	version = 1
+	version = 2
 
 	// span is how close together constants must stand, in bytes.
 	span = 4 << 10

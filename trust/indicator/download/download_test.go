@@ -1,6 +1,7 @@
 package download
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/safepull/safepull/trust"
@@ -91,4 +92,23 @@ func FuzzHit(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, in []byte) {
 		indicatortest.Inspect(ind, indicator.File{Path: "x.sh", Kind: trust.KindScript}, in, indicatortest.Drive{})
 	})
+}
+
+func TestUnread(t *testing.T) {
+	t.Parallel()
+	ind, err := New(rules(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		content string
+		want    bool
+	}{
+		"bait": {strings.Repeat("# github.com/xmrig/xmrig\n", 3000), true},
+	} {
+		file := indicator.File{Path: "run.sh", Kind: trust.KindScript}
+		if got := indicatortest.Unread(ind, file, []byte(tc.content), indicatortest.Drive{}); (got != "") != tc.want {
+			t.Errorf("%s: unread: %q", name, got)
+		}
+	}
 }

@@ -26,10 +26,21 @@ type Drive struct {
 
 // Inspect runs an indicator over one file, as an engine would.
 func Inspect(ind indicator.Indicator, file indicator.File, content []byte, d Drive) []trust.Finding {
+	found, _ := drive(ind, file, content, d)
+	return found
+}
+
+// Unread is what the indicator says that it left unread.
+func Unread(ind indicator.Indicator, file indicator.File, content []byte, d Drive) string {
+	_, unread := drive(ind, file, content, d)
+	return unread
+}
+
+func drive(ind indicator.Indicator, file indicator.File, content []byte, d Drive) (found []trust.Finding, unread string) {
 	file.Size = int64(len(content))
 	watch := ind.Watch(file)
 	if watch == nil {
-		return nil
+		return nil, ""
 	}
 	hits := find(ind.Literals(), content)
 	byteWatch, _ := watch.(indicator.ByteWatch)
@@ -58,7 +69,11 @@ func Inspect(ind indicator.Indicator, file indicator.File, content []byte, d Dri
 		}
 	}
 	give(len(content))
-	return watch.Close()
+	found = watch.Close()
+	if bounded, ok := watch.(indicator.Bounded); ok {
+		unread = bounded.Unread()
+	}
+	return found, unread
 }
 
 type hit struct {

@@ -14,7 +14,7 @@ import (
 
 const (
 	name    = "minerbinary"
-	version = 1
+	version = 2
 
 	// minStrong and minProof are how many different texts of one family a file must hold.
 	minStrong, minProof = 3, 6
@@ -140,7 +140,14 @@ func (w *watch) Close() []trust.Finding {
 		now, ifRun := strength, trust.Context
 		switch {
 		case families >= manyFamilies:
+			// Other families' texts are easily put into a miner: a program never goes without a warning.
 			now, ifRun, why = trust.Weak, strength, why+" beside those of other miners, as signature databases do"
+			if w.file.Kind == trust.KindExecutable {
+				now = trust.Strong
+			}
+			if ifRun == now {
+				ifRun = trust.Context
+			}
 		case w.file.Kind != trust.KindExecutable && strength == trust.Proof:
 			now, ifRun = trust.Strong, trust.Proof
 		}

@@ -35,7 +35,8 @@ func TestIndicator(t *testing.T) {
 		{Name: "five", Path: "usr/bin/nginx", Kind: exe, Content: program(0, 5), Want: trust.Strong},
 		{Name: "one-long-constant-section", Path: "x", Kind: exe, Content: "\x7fELF" + strings.Join(r.Families[0].Texts, "\x00"), Want: trust.Proof},
 		{Name: "appended-to-picture", Path: "x.jpg", Kind: data, Content: program(0, 8), Want: trust.Strong, IfRun: trust.Proof},
-		{Name: "signature-database", Path: "x.cvd", Kind: exe, Content: program(0, 6) + program(1, 6) + program(2, 6), Want: trust.Weak, IfRun: trust.Proof},
+		{Name: "signature-database", Path: "x.cvd", Kind: trust.KindData, Content: program(0, 6) + program(1, 6) + program(2, 6), Want: trust.Weak, IfRun: trust.Proof},
+		{Name: "program-with-signatures", Path: "x", Kind: exe, Content: program(0, 6) + program(1, 6) + program(2, 6), Want: trust.Strong, IfRun: trust.Proof},
 	}
 	for i, f := range r.Families {
 		samples = append(samples, indicatortest.Sample{Name: f.Name, Path: "usr/bin/x", Kind: exe, Content: program(i, minProof), Want: trust.Proof})

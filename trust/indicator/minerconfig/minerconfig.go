@@ -18,7 +18,7 @@ import (
 
 const (
 	name    = "minerconfig"
-	version = 1
+	version = 2
 
 	// maxPairs bounds the keys that are read around one hit.
 	maxPairs = 512
@@ -41,6 +41,8 @@ type Family struct {
 	// Distinctive keys stand in no other program's configuration, Support keys beside them.
 	Distinctive []string `yaml:"distinctive"`
 	Support     []string `yaml:"support"`
+	// Together are support keys that are as good as a distinctive one when all of them stand together.
+	Together []string `yaml:"together"`
 	// URL and User are the keys of the pool and the account.
 	URL  []string `yaml:"url"`
 	User []string `yaml:"user"`
@@ -96,12 +98,13 @@ type watch struct {
 	next int64 // hits before this are in a window that was read
 }
 
-// stride is how close to the last window read a hit is passed over: that window reaches far behind it.
-const stride = 256
+// stride is how close to the last window read a hit is passed over: that window reaches far behind it. It is no less
+// than what the budget gives a read for, so that a long file of such keys stays within it.
+const stride = 1 << 10
 
 // Hit implements indicator.Watch.
 func (w *watch) Hit(h indicator.Hit) {
-	if h.Offset < w.next || !w.read.Spend(w.out, h.Offset, trust.Weak) {
+	if h.Offset < w.next || !w.read.Spend(w.out, h.Offset) {
 		return
 	}
 	w.next = h.Offset + stride
@@ -125,6 +128,9 @@ func (w *watch) Hit(h indicator.Hit) {
 
 // Close implements indicator.Watch.
 func (w *watch) Close() []trust.Finding { return w.out.Findings() }
+
+// Unread implements indicator.Bounded.
+func (w *watch) Unread() string { return w.out.Unread() }
 
 // pair matches key and value however they are quoted: JSON, JSON inside a string, Python, YAML, INI.
 var pair = regexp.MustCompile(`([A-Za-z0-9][A-Za-z0-9_-]{2,31})\\?["']?[ \t]*(?::|=>?)[ \t\r\n]*\\?["']?([^"'\\,}\r\n]{0,256})`)
@@ -219,6 +225,9 @@ func (ind *Indicator) isTemplate(lower string) bool {
 // weigh: distinctive keys make it the family's configuration, pool and account make it an active one.
 func (s signs) weigh(f *Family) (trust.Strength, string) {
 	special, all := len(s.distinctive), len(s.distinctive)+len(s.support)
+	if len(f.Together) > 0 && !slices.ContainsFunc(f.Together, func(key string) bool { return !s.support[key] }) {
+		special++
+	}
 	active := s.pool && s.user
 	switch {
 	case active && special >= 1 && all >= 3, active && special >= 3:

@@ -16,7 +16,7 @@ import (
 
 const (
 	name    = "stratum"
-	version = 1
+	version = 2
 
 	// minVerbs is how many different methods one file must name: one alone is a word in a protocol analyser.
 	minVerbs = 3

@@ -15,7 +15,7 @@ import (
 
 const (
 	name    = "wallet"
-	version = 1
+	version = 2
 
 	// around is how much of the surroundings says what an address is for, in bytes to each side.
 	around = 200
@@ -108,10 +108,10 @@ type sums struct {
 }
 
 // maxSums bounds the checksums of one file and network, so that a file made of address beginnings costs no more than
-// its length. A file that exceeds it is reported.
+// its length. A file that exceeds it is not fully read.
 const maxSums = 1 << 16
 
-// maxSeen bounds the different addresses that one file is asked for.
+// maxSeen bounds the addresses that are remembered so as to be weighed once only.
 const maxSeen = 1024
 
 // Hit implements indicator.Watch.
@@ -127,6 +127,9 @@ func (w *watch) Close() []trust.Finding {
 	w.seam.Close(func(p []byte, at int64) { w.piece(p, at, true) })
 	return w.out.Findings()
 }
+
+// Unread implements indicator.Bounded.
+func (w *watch) Unread() string { return w.out.Unread() }
 
 // piece looks for runs of base58 digits. A run of at least shortest digits has one at every shortest-th byte, so that
 // most of a file is skipped.
@@ -186,17 +189,20 @@ func (w *watch) spend(network int, offset int64) bool {
 	s := &w.sums[network]
 	s.count++
 	s.next = offset + 1
-	if s.count == maxSums+1 {
-		w.out.Add(offset, trust.Weak, nil, "holds more beginnings of "+w.ind.networks[network].Name+" addresses than are checked")
+	if s.count <= maxSums {
+		return true
 	}
-	return s.count <= maxSums
+	w.out.GiveUp("holds more beginnings of " + w.ind.networks[network].Name + " addresses than are checked")
+	return false
 }
 
 func (w *watch) found(n Network, surroundings, address []byte, offset int64) {
-	if w.seen[string(address)] || len(w.seen) >= maxSeen {
+	if w.seen[string(address)] {
 		return
 	}
-	w.seen[string(address)] = true
+	if len(w.seen) < maxSeen {
+		w.seen[string(address)] = true
+	}
 	if w.ind.donations[string(address)] {
 		w.out.AddWeighed(offset, trust.Context, trust.Context, address, "holds the public donation address of a project, a "+n.Name+" address")
 		return

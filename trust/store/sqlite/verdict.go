@@ -145,8 +145,9 @@ func keepReferences(ctx context.Context, tx *sql.Tx, name, manifest string, blob
 		args = append(args, b.Digest.String())
 		values[i] = fmt.Sprintf("($1, $%d, $2)", len(args))
 	}
+	//nolint:gosec // what is joined are placeholders that were made here
 	statement := fmt.Sprintf(`INSERT INTO blob_references (name, blob, manifest) VALUES %s ON CONFLICT (name, blob, manifest) DO NOTHING`,
-		strings.Join(values, ", ")) //nolint:gosec // the values are placeholders that were made here
+		strings.Join(values, ", "))
 	_, err := tx.ExecContext(ctx, statement, args...)
 	return err
 }

@@ -1,19 +1,21 @@
 package report
 
-import "github.com/safepull/safepull/trust"
-
-// MaxReads bounds the places of one file that are read closely, so that a file full of bait costs no more than its
-// length. What exceeds it is reported: it is not clean, it is unread.
-const MaxReads = 2048
+const (
+	// MaxReads and one more place for every bytesPerRead bytes are read closely in one file, so that a file full of bait
+	// costs no more than its length. The file is reported as unread beyond that.
+	MaxReads     = 2048
+	bytesPerRead = 1 << 10
+)
 
 // Budget counts the places that were read. Its zero value is ready.
-type Budget struct{ spent int }
+type Budget struct{ spent int64 }
 
-// Spend reports whether one more place may be read, and reports a sign of strength s the first time it may not.
-func (b *Budget) Spend(r *Report, offset int64, s trust.Strength) bool {
+// Spend reports whether the place at offset may be read, and marks the file as not fully read when it may not.
+func (b *Budget) Spend(r *Report, offset int64) bool {
 	b.spent++
-	if b.spent == MaxReads+1 {
-		r.Add(offset, s, nil, "holds more possible signs of mining than are read one by one")
+	if b.spent <= MaxReads+offset/bytesPerRead {
+		return true
 	}
-	return b.spent <= MaxReads
+	r.GiveUp("holds more possible signs of mining than are read one by one")
+	return false
 }

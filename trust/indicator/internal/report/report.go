@@ -13,8 +13,9 @@ const MaxFindings = 16
 
 // Report is the findings of one file. What it keeps does not depend on the order of Add.
 type Report struct {
-	role  Role
-	found []trust.Finding
+	role   Role
+	found  []trust.Finding
+	unread string
 }
 
 // New begins the report of a file.
@@ -46,6 +47,12 @@ func (r *Report) AddWeighed(offset int64, now, ifRun trust.Strength, excerpt []b
 		r.found = r.found[:MaxFindings]
 	}
 }
+
+// GiveUp says that a part of the file was left unread.
+func (r *Report) GiveUp(why string) { r.unread = why }
+
+// Unread is what GiveUp said.
+func (r *Report) Unread() string { return r.unread }
 
 // Findings are what is kept, by offset.
 func (r *Report) Findings() []trust.Finding {

@@ -22,7 +22,10 @@ func TestRoleOf(t *testing.T) {
 		{"usr/bin/x", trust.KindExecutable, Runs},
 		{"usr/share/doc/x/prog", trust.KindExecutable, Runs},
 		{"app/dao.py", trust.KindScript, Runs},
-		{"usr/share/doc/x/examples/run.sh", trust.KindScript, Documents},
+		{"usr/share/doc/x/examples/run.sh", trust.KindScript, Samples},
+		{"app/tests/run.py", trust.KindScript, Samples},
+		{"rules/miners.yar", trust.KindText, Documents},
+		{"app/README.md", trust.KindScript, Documents},
 		{"README.md", trust.KindText, Documents},
 		{"srv/README", trust.KindText, Documents},
 		{"etc/cron.d/update", trust.KindText, Runs},
@@ -51,6 +54,9 @@ func TestWeigh(t *testing.T) {
 		{Settings, trust.Proof, trust.Strong, trust.Proof},
 		{Settings, trust.Weak, trust.Weak, trust.Context},
 		{Other, trust.Strong, trust.Weak, trust.Strong},
+		{Samples, trust.Proof, trust.Strong, trust.Proof},
+		{Samples, trust.Strong, trust.Weak, trust.Strong},
+		{Samples, trust.Context, trust.Context, trust.Context},
 		{Documents, trust.Proof, trust.Context, trust.Proof},
 		{Documents, trust.Context, trust.Context, trust.Context},
 	} {
@@ -101,12 +107,25 @@ func TestBudgetIsNotSilent(t *testing.T) {
 	var b Budget
 	reads := 0
 	for i := range 3 * MaxReads {
-		if b.Spend(r, int64(i), trust.Strong) {
+		if b.Spend(r, int64(i)) {
 			reads++
 		}
 	}
-	got := r.Findings()
-	if reads != MaxReads || len(got) != 1 || got[0].Offset != MaxReads || got[0].Strength != trust.Strong {
-		t.Errorf("%d reads, findings %+v", reads, got)
+	if most := MaxReads + 3*MaxReads/bytesPerRead; reads < MaxReads || reads > most || r.Unread() == "" {
+		t.Errorf("%d reads, want %d to %d; unread %q", reads, MaxReads, most, r.Unread())
+	}
+}
+
+func TestBudgetGrowsWithTheFile(t *testing.T) {
+	t.Parallel()
+	r := New(indicator.File{Path: "feed.csv", Kind: trust.KindText})
+	var b Budget
+	for i := range 3 * MaxReads {
+		if !b.Spend(r, int64(i)*bytesPerRead) {
+			t.Fatalf("place %d of a sparse file was not read", i)
+		}
+	}
+	if r.Unread() != "" {
+		t.Errorf("unread: %q", r.Unread())
 	}
 }

@@ -21,12 +21,14 @@ const (
 	Settings
 	// Other is text or data of unknown use.
 	Other
+	// Samples are scripts among documents: what they show, somebody may run.
+	Samples
 	// Documents explain, test or translate something.
 	Documents
 )
 
-// RoleOf tells the role of a file. A file in a documentation folder is a document even if it is a script: what really
-// runs there is weighed by Finding.IfRun.
+// RoleOf tells the role of a file. A script in a documentation folder weighs less than elsewhere, but not nothing: which
+// scripts another script runs is not known here. What the image itself runs there is weighed by Finding.IfRun.
 func RoleOf(f indicator.File) Role {
 	name := strings.ToLower(path.Base(f.Path))
 	switch f.Kind {
@@ -35,8 +37,11 @@ func RoleOf(f indicator.File) Role {
 	case trust.KindExecutable:
 		return Runs
 	case trust.KindScript:
-		if inDocuments(f.Path) {
-			return Documents
+		switch {
+		case isDocument(name):
+			return Documents // whatever its mode: builds on some systems set the execute bits of all files
+		case inDocuments(f.Path):
+			return Samples
 		}
 		return Runs
 	case trust.KindText:
@@ -63,6 +68,8 @@ func Weigh(r Role, s trust.Strength) (now, ifRun trust.Strength) {
 		return s, trust.Context
 	case Settings:
 		now = min(s, trust.Strong)
+	case Samples:
+		now = max(s-1, trust.Context)
 	case Other:
 		now = min(s, trust.Weak)
 	default:
@@ -88,6 +95,8 @@ func isDocument(name string) bool {
 	switch path.Ext(name) {
 	case ".md", ".markdown", ".rst", ".adoc", ".html", ".htm", ".tex", ".po", ".pot", ".texi", ".rtf", ".svg":
 		return true
+	case ".yar", ".yara", ".rules", ".sigma", ".ndb", ".ldb", ".hdb":
+		return true // rules of security tools, which describe what they look for
 	}
 	for _, prefix := range []string{"readme", "changelog", "changes", "news", "license", "copying", "authors", "history"} {
 		if strings.HasPrefix(name, prefix) {
@@ -129,7 +138,20 @@ func isSettings(name string) bool {
 	return name == ".env" || strings.HasPrefix(name, ".env.")
 }
 
-// IsSource: the file is source code by its name, which nothing reads as settings.
+// maxProgram is more than anybody writes by hand into one file that an interpreter runs, in bytes.
+const maxProgram = 1 << 20
+
+// MayBeText reports whether an interpreter may read the file. A few control characters in a comment make data of a
+// text, but not for a shell.
+func MayBeText(f indicator.File) bool {
+	switch f.Kind {
+	case trust.KindConfig, trust.KindScript, trust.KindText:
+		return true
+	}
+	return f.Kind == trust.KindData && f.Size <= maxProgram
+}
+
+// IsSource reports whether the file is source code by its name, which nothing reads as settings.
 func IsSource(p string) bool {
 	switch strings.ToLower(path.Ext(p)) {
 	case ".go", ".c", ".h", ".cc", ".cpp", ".hpp", ".cxx", ".java", ".rs", ".ts", ".tsx", ".kt", ".cs", ".swift", ".scala", ".m":

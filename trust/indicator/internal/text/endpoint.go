@@ -43,12 +43,12 @@ func ParseEndpoint(s string) (Endpoint, bool) {
 	return e, isHost(e.Host)
 }
 
-// Dotted: the host is an address or a name with a domain, not a bare word.
+// Dotted reports whether the host is an address or a name with a domain, not a bare word.
 func (e Endpoint) Dotted() bool {
 	return strings.ContainsAny(e.Host, ".:")
 }
 
-// Placeholder: the host stands for one that the reader is to fill in.
+// Placeholder reports whether the host stands for one that the reader is to fill in.
 func (e Endpoint) Placeholder() bool {
 	for _, domain := range []string{"example.com", "example.org", "example.net", "example"} {
 		if e.Host == domain || strings.HasSuffix(e.Host, "."+domain) {

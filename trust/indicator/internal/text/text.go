@@ -53,7 +53,8 @@ func Assignments(text []byte) map[string]string {
 	return out
 }
 
-// Resolve replaces a word that is nothing but a variable by its value, when the text gave it one.
+// Resolve replaces a word that is nothing but a variable, and the shell variables inside a word, by their values, where
+// the text gave them some.
 func Resolve(word string, values map[string]string) string {
 	name := strings.Trim(word, "${}()%")
 	name = strings.TrimPrefix(name, "env:")
@@ -66,8 +67,16 @@ func Resolve(word string, values map[string]string) string {
 	if v, ok := values[name]; ok {
 		return v
 	}
-	return word
+	return use.ReplaceAllStringFunc(word, func(u string) string { // $HOST:$PORT
+		if v, ok := values[strings.Trim(u, "${}")]; ok {
+			return v
+		}
+		return u
+	})
 }
+
+// use is a variable inside a word, as shells and Python write it.
+var use = regexp.MustCompile(`\$[A-Za-z_][A-Za-z0-9_]*|\$?\{[A-Za-z_][A-Za-z0-9_]*\}`)
 
 // Base is the last element of a path-like word.
 func Base(word string) string { return word[strings.LastIndexAny(word, "/\\")+1:] }

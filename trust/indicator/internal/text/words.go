@@ -59,6 +59,9 @@ func Commands(text []byte) []Command {
 			end := wordEnd(text, i)
 			at, word := trim(text, i, end)
 			i = end
+			if len(word) == 1 && strings.Contains("fbru", word) && i < len(text) && (text[i] == '"' || text[i] == '\'') {
+				continue // what kind of string begins, in Python
+			}
 			if word == "" || word == "+" || word == "." || word == "-" || word == "\\" {
 				opens = opens || word == "-" || bytes.ContainsAny(text[at:end], "[({")
 				continue
@@ -123,13 +126,16 @@ func wordEnd(text []byte, i int) int {
 			return i
 		}
 		i++
+		if c == '=' && i < len(text) && text[i] == '(' {
+			return i // NAME=(a list of words), in a shell
+		}
 	}
 	return i
 }
 
 // trim takes brackets off both ends, but not those of an IPv6 address.
 func trim(text []byte, i, end int) (int, string) {
-	for i < end && bytes.IndexByte([]byte("[({"), text[i]) >= 0 && !bytes.Contains(text[i:end], []byte("]:")) {
+	for i < end && bytes.IndexByte([]byte("[({"), text[i]) >= 0 && !bytes.Contains(text[i:end], []byte("]:")) && !bytes.Contains(text[i:end], []byte("}:{")) {
 		i++
 	}
 	word := text[i:end]

@@ -1,0 +1,103 @@
+package judge_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"slices"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/judge"
+)
+
+func TestJudge_artifactThatMayRunIsJudgedAsImage(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		layerType string
+		want      bool
+	}{
+		"layers-of-an-image": {ocispec.MediaTypeImageLayer, true},
+		"other-layers":       {"application/spdx+json", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seen := &snippetPaths{}
+			j, _, _ := newJudge(t, func(o *judge.Options) { o.Scanner = seen })
+			src := newSource()
+			manifest, err := json.Marshal(ocispec.Manifest{
+				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+				Config: src.put("application/vnd.cncf.helm.config.v1+json", []byte(`{"config":{"Entrypoint":["/x"]}}`)),
+				Layers: []ocispec.Descriptor{src.put(tc.layerType, []byte("layer"))},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			root := src.put(ocispec.MediaTypeImageManifest, manifest)
+			if _, err := j.Judge(t.Context(), trust.Reference{Registry: "r.test", Repository: "a/b", Digest: root.Digest}, src); err != nil {
+				t.Fatal(err)
+			}
+			if got := slices.Contains(seen.paths, "config:command"); got != tc.want {
+				t.Errorf("command inspected: %t; snippets %v", got, seen.paths)
+			}
+		})
+	}
+}
+
+// snippetPaths finds nothing and notes which strings of a configuration it was shown.
+type snippetPaths struct{ paths []string }
+
+func (*snippetPaths) Key() digest.Digest { return digest.FromString("key") }
+func (*snippetPaths) Layer(context.Context, io.Reader, ocispec.Descriptor) (trust.Inspection, error) {
+	return trust.Inspection{}, nil
+}
+func (*snippetPaths) Data(context.Context, io.Reader, ocispec.Descriptor) (trust.Inspection, error) {
+	return trust.Inspection{}, nil
+}
+func (s *snippetPaths) Snippet(_ digest.Digest, path string, _ trust.Kind, _ []byte) ([]trust.Finding, error) {
+	s.paths = append(s.paths, path)
+	return nil, nil
+}
+
+// linking finds a document in one layer and a link to it in the other.
+type linking struct{ snippetPaths }
+
+func (*linking) Layer(_ context.Context, r io.Reader, _ ocispec.Descriptor) (trust.Inspection, error) {
+	body, err := io.ReadAll(r)
+	if err != nil {
+		return trust.Inspection{}, err
+	}
+	found := trust.Inspection{DiffID: diffID(body)}
+	switch string(body) {
+	case "document":
+		found.Findings = []trust.Finding{{Check: "a@1", Path: "usr/share/doc/notes.md", IfRun: trust.Proof}}
+	case "a link to the document":
+		found.Links = map[string]string{"bin/sh": "usr/share/doc/notes.md"}
+	}
+	return found, nil
+}
+
+func TestJudge_followsLinksAcrossLayers(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		link string
+		want trust.Action
+	}{
+		"linked":     {"a link to the document", trust.Block},
+		"not-linked": {"nothing but other files", trust.Allow},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j, _, _ := newJudge(t, func(o *judge.Options) { o.Scanner = &linking{} })
+			src := newSource()
+			v, err := j.Judge(t.Context(), src.image(t, nil, "document", tc.link), src)
+			if err != nil || v.Action != tc.want {
+				t.Errorf("%s, %v: %+v", v.Action, err, v.Evidence)
+			}
+		})
+	}
+}
