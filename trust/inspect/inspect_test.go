@@ -59,6 +59,7 @@ func TestParseManifest(t *testing.T) {
 		"same-but-for-kelvin":      {body: strings.Replace(imageManifest("", ""), `"size":3`, `"size":3,"an\u212a":1,"ank":2`, 1), err: trust.ErrMalformed},
 		"annotations-by-case":      {body: imageManifest(`,"annotations":{"a":"1","A":"2"}`, ""), kind: inspect.Image},
 		"too-deep":                 {body: imageManifest(`,"x":`+strings.Repeat("[", 70)+strings.Repeat("]", 70), ""), err: trust.ErrMalformed},
+		"too-many-values":          {body: imageManifest(`,"x":[`+strings.Repeat("0,", 200_000)+"0]", ""), err: trust.ErrLimit},
 		"too-large":                {body: strings.Repeat(" ", inspect.MaxManifest+1), err: trust.ErrLimit},
 		"too-many-layers":          {body: strings.Replace(imageManifest("", ""), `"layers":[`, `"layers":[`+many, 1), err: trust.ErrLimit},
 		"too-many-children":        {body: strings.Replace(index, `"manifests":[`, `"manifests":[`+children, 1), err: trust.ErrLimit},

@@ -12,8 +12,12 @@ import (
 	"github.com/safepull/safepull/trust"
 )
 
-// maxDepth bounds the nesting of JSON documents; manifests and configurations need less than ten.
-const maxDepth = 64
+const (
+	// maxDepth bounds the nesting of JSON documents; manifests and configurations need less than ten.
+	maxDepth = 64
+	// maxValues bounds the values of one document, because two bytes of JSON can stand for a hundred in memory.
+	maxValues = 200_000
+)
 
 // strictJSON decodes a document that every client reads alike. Two members of one object whose names differ at most
 // in case are refused, because decoders disagree about which one counts; so is anything after the document. Maps that
@@ -21,8 +25,9 @@ const maxDepth = 64
 func strictJSON(body []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
-	if err := walkValue(d, "", 0); err != nil {
-		if errors.Is(err, trust.ErrMalformed) {
+	w := walker{d, maxValues}
+	if err := w.value("", 0); err != nil {
+		if errors.Is(err, trust.ErrMalformed) || errors.Is(err, trust.ErrLimit) {
 			return err
 		}
 		return fmt.Errorf("not valid JSON (%w): %w", err, trust.ErrMalformed)
@@ -36,32 +41,42 @@ func strictJSON(body []byte, into any) error {
 	return nil
 }
 
-func walkValue(d *json.Decoder, name string, depth int) error {
+// walker reads a document token by token and keeps nothing of it but the names of the objects that it is in.
+type walker struct {
+	d *json.Decoder
+	// left is how many values may follow.
+	left int
+}
+
+func (w *walker) value(name string, depth int) error {
+	if w.left--; w.left < 0 {
+		return fmt.Errorf("JSON has more than %d values: %w", maxValues, trust.ErrLimit)
+	}
 	if depth > maxDepth {
 		return fmt.Errorf("JSON is nested more than %d deep: %w", maxDepth, trust.ErrMalformed)
 	}
-	token, err := d.Token()
+	token, err := w.d.Token()
 	if err != nil {
 		return err
 	}
 	switch token {
 	case json.Delim('{'):
-		return walkObject(d, name, depth)
+		return w.object(name, depth)
 	case json.Delim('['):
-		for d.More() {
-			if err := walkValue(d, name, depth+1); err != nil {
+		for w.d.More() {
+			if err := w.value(name, depth+1); err != nil {
 				return err
 			}
 		}
-		_, err = d.Token()
+		_, err = w.d.Token()
 	}
 	return err
 }
 
-func walkObject(d *json.Decoder, name string, depth int) error {
+func (w *walker) object(name string, depth int) error {
 	seen := map[string]bool{}
-	for d.More() {
-		token, err := d.Token()
+	for w.d.More() {
+		token, err := w.d.Token()
 		if err != nil {
 			return err
 		}
@@ -74,11 +89,11 @@ func walkObject(d *json.Decoder, name string, depth int) error {
 			return fmt.Errorf("JSON has the member %q twice: %w", trust.Sanitise(key, 80), trust.ErrMalformed)
 		}
 		seen[folded] = true
-		if err := walkValue(d, key, depth+1); err != nil {
+		if err := w.value(key, depth+1); err != nil {
 			return err
 		}
 	}
-	_, err := d.Token()
+	_, err := w.d.Token()
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"go.yaml.in/yaml/v3"
@@ -57,7 +58,7 @@ func Load(name string, r io.Reader) (*Policy, error) {
 	decoder.KnownFields(true)
 	var doc document
 	if err := decoder.Decode(&doc); err != nil {
-		return nil, fmt.Errorf("policy %s: %w", name, err)
+		return nil, fmt.Errorf("policy %s: %s", name, oneSentence(err))
 	}
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("policy %s: more than one YAML document: keep the first and remove the rest", name)
@@ -66,6 +67,15 @@ func Load(name string, r io.Reader) (*Policy, error) {
 		return nil, fmt.Errorf("policy %s: %w", name, err)
 	}
 	return &Policy{doc: doc, digest: digest.FromString(fmt.Sprintf("%+v", doc))}, nil
+}
+
+// oneSentence is an error of the YAML library on one line.
+func oneSentence(err error) string {
+	var wrong *yaml.TypeError
+	if errors.As(err, &wrong) {
+		return strings.Join(wrong.Errors, "; ")
+	}
+	return strings.TrimPrefix(err.Error(), "yaml: ")
 }
 
 func (d document) validate() error {

@@ -59,7 +59,7 @@ func Commands(text []byte) []Command {
 			end := wordEnd(text, i)
 			at, word := trim(text, i, end)
 			i = end
-			if len(word) == 1 && strings.Contains("fbru", word) && i < len(text) && (text[i] == '"' || text[i] == '\'') {
+			if len(word) == 1 && strings.Contains("fbru", word) && quotesMore(text, i) {
 				continue // what kind of string begins, in Python
 			}
 			if word == "" || word == "+" || word == "." || word == "-" || word == "\\" {
@@ -81,6 +81,11 @@ func opensString(text []byte, i int) bool {
 	for i--; i >= 0 && (isSpace(text[i]) || text[i] == 'f' || text[i] == 'b' || text[i] == 'r' || text[i] == '\\'); i-- {
 	}
 	return i < 0 || bytes.IndexByte([]byte("[({=:"), text[i]) >= 0
+}
+
+// quotesMore: a quote stands at i and something that it quotes behind it.
+func quotesMore(text []byte, i int) bool {
+	return i+1 < len(text) && (text[i] == '"' || text[i] == '\'') && bytes.IndexByte([]byte(" \t\r\n,;)]}\"'"), text[i+1]) < 0
 }
 
 // isEscape: a backslash before a line end or a quote, which is no part of a word.
