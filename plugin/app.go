@@ -83,6 +83,10 @@ func interruptible(parent context.Context) (context.Context, func()) {
 		parent = context.Background()
 	}
 	ctx, cancel := context.WithCancelCause(parent)
+	// Without a receiver of its own, a reader that went away ("| head") would end the process where it stands, and leave
+	// what is half handed over. With one, writing fails, which results report and progress survives.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
 	signals, done, over := make(chan os.Signal, 2), make(chan struct{}), make(chan struct{})
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -102,6 +106,7 @@ func interruptible(parent context.Context) (context.Context, func()) {
 	return ctx, func() {
 		close(over)
 		<-done
+		signal.Stop(pipes)
 		cancel(nil)
 	}
 }

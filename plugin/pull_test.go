@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -292,6 +293,37 @@ func TestSignal(t *testing.T) {
 		if r := w.run("alpine"); r.status != status {
 			t.Errorf("%s: %+v", sig, r)
 		}
+	}
+}
+
+// TestBrokenPipe: a reader of standard output that goes away does not end the process before it has cleaned up.
+func TestBrokenPipe(t *testing.T) {
+	if marker := os.Getenv("PLUGIN_TEST_MARKER"); marker != "" {
+		_, stop := interruptible(t.Context())
+		if _, err := os.Stdout.WriteString("x"); !errors.Is(err, syscall.EPIPE) {
+			t.Fatal(err)
+		}
+		stop()
+		if err := os.WriteFile(marker, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		os.Exit(0)
+	}
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Close()
+	defer w.Close()
+	marker := filepath.Join(t.TempDir(), "alive")
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBrokenPipe$")
+	child.Env, child.Stdout = append(os.Environ(), "PLUGIN_TEST_MARKER="+marker), w
+	if err := child.Run(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(marker); err != nil {
+		t.Errorf("the process ended at its first write: %v", err)
 	}
 }
 
