@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := ci
 MAKEFLAGS += --no-builtin-rules
+# dockerd, and what dpkg needs, are in folders that are not in the path of somebody who became root by a plain `su`.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 # The version is the tag, else the commit. A source archive without git is "dev". Nothing else about the place or the
 # time of the build goes into a binary: the same commit and the same Go give the same bytes.
@@ -23,6 +25,14 @@ E2E_PACKAGES := docker.io skopeo
 
 .PHONY: ci
 ci: lint test ## lint and test: what CI runs
+
+# Go fetches modules over TLS, and a minimal Debian has no certificate authorities: git only recommends their package.
+# Elsewhere this does nothing. Failing to install them stops nobody, since the modules may be there already.
+.PHONY: certificates
+certificates:
+	@if (( EUID == 0 )) && [[ -e /etc/debian_version && -z "$${SSL_CERT_FILE:-}$${SSL_CERT_DIR:-}" ]]; then \
+		packages=ca-certificates test/demo/install.sh || true; fi
+build tools unit lint $(GOLANGCI): | certificates
 
 .PHONY: build
 build: ## build bin/docker-safepull and bin/safepull-proxy: static, reproducible
@@ -51,7 +61,7 @@ e2e: build tools ## end-to-end stories against a real engine (Debian's), root on
 .PHONY: e2e-engines
 e2e-engines: build tools ## the same against engines built from source; many minutes, not part of CI
 	@packages='$(E2E_PACKAGES)' test/demo/install.sh
-	cd test/e2e && E2E_BIN='$(BIN)' E2E_TOOLS='$(TOOLS)' E2E_ENGINES=1 go test -timeout 60m -count=1 -v ./...
+	cd test/e2e && E2E_BIN='$(BIN)' E2E_TOOLS='$(TOOLS)' E2E_ENGINES=1 go test -p 1 -timeout 60m -count=1 -v ./...
 
 .PHONY: tools
 tools: ## build the registry and the client that tests use, as test/e2e/go.mod pins them
@@ -82,7 +92,7 @@ race: ## unit tests under the race detector (needs a C compiler)
 .PHONY: bench
 bench: build tools ## what safepull costs beside docker pull and a pull-through proxy; minutes, root only
 	@packages='$(DEMO_PACKAGES)' test/demo/install.sh
-	go build -o '$(TOOLS)/bench' ./test/bench
+	go build -buildvcs=false -o '$(TOOLS)/bench' ./test/bench
 	@'$(TOOLS)/bench' -bin '$(BIN)' -tools '$(TOOLS)'
 
 .PHONY: bench-unit

@@ -10,12 +10,13 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/inspect"
 )
 
 // FuzzIndex: whatever an index says, what is chosen from it is a manifest with a digest that can be asked for.
 func FuzzIndex(f *testing.F) {
-	f.Add([]byte(`{"manifests":[{"mediaType":"`+ocispec.MediaTypeImageManifest+`","digest":"`+digest.FromString("").String()+`","platform":{"os":"linux","architecture":"amd64"}}]}`), "amd64", "")
-	f.Add([]byte(`{"manifests":[{"mediaType":"`+ocispec.MediaTypeImageManifest+`","digest":"sha256:x"},{"platform":{"os":"LINUX","architecture":"arm","variant":"v9"}}]}`), "arm", "v7")
+	f.Add([]byte(`{"schemaVersion":2,"manifests":[{"mediaType":"`+ocispec.MediaTypeImageManifest+`","digest":"`+digest.FromString("").String()+`","platform":{"os":"linux","architecture":"amd64"}}]}`), "amd64", "")
+	f.Add([]byte(`{"schemaVersion":2,"manifests":[{"mediaType":"`+ocispec.MediaTypeImageManifest+`","digest":"sha256:x"},{"platform":{"os":"LINUX","architecture":"arm","variant":"v9"}}]}`), "arm", "v7")
 	f.Fuzz(func(t *testing.T, body []byte, arch, variant string) {
 		r := &fakeRegistry{blobs: map[digest.Digest][]byte{}, fetched: map[digest.Digest]int{}}
 		r.top = r.add(ocispec.MediaTypeImageIndex, body)
@@ -31,11 +32,11 @@ func FuzzIndex(f *testing.F) {
 
 func TestIndexLimit(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{maxIndex, maxIndex + 1} {
+	for _, size := range []int{inspect.MaxManifest, inspect.MaxManifest + 1} {
 		r := &fakeRegistry{blobs: map[digest.Digest][]byte{}, fetched: map[digest.Digest]int{}}
 		r.top = r.add(ocispec.MediaTypeImageIndex, bytes.Repeat([]byte(" "), size))
 		want := trust.ErrMalformed
-		if size > maxIndex {
+		if size > inspect.MaxManifest {
 			want = trust.ErrLimit
 		}
 		for _, claimed := range []int64{int64(size), 5} { // A source that does not verify is bounded too.

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,23 +15,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/inspect"
 	"github.com/safepull/safepull/trust/reference"
 )
 
-// Media types of Docker's own formats, which mean the same as OCI's.
-const (
-	dockerManifest     = "application/vnd.docker.distribution.manifest.v2+json"
-	dockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
-)
-
-const (
-	// maxIndex bounds an index: what registries commonly accept as a manifest.
-	maxIndex = 4 << 20
-	// maxChildren bounds the entries of an index that are looked at.
-	maxChildren = 10_000
-	// enginePatience is how long an engine may take to tell its platform where none is needed.
-	enginePatience = 3 * time.Second
-)
+// enginePatience is how long an engine may take to tell its platform where none is needed.
+const enginePatience = 3 * time.Second
 
 // target is one image, resolved.
 type target struct {
@@ -64,8 +52,8 @@ func resolve(ctx context.Context, ref trust.Reference, src trust.Source, platfor
 	}
 	t := target{ref: ref, top: top, manifest: top}
 	switch top.MediaType {
-	case ocispec.MediaTypeImageManifest, dockerManifest:
-	case ocispec.MediaTypeImageIndex, dockerManifestList:
+	case ocispec.MediaTypeImageManifest, inspect.DockerManifest:
+	case ocispec.MediaTypeImageIndex, inspect.DockerIndex:
 		if t.manifest, err = child(ctx, ref.WithDigest(top.Digest), top, src, platform); err != nil {
 			return target{}, fmt.Errorf("resolve %q: %w", ref, err)
 		}
@@ -96,37 +84,69 @@ func loginTo(ref trust.Reference) string {
 	return " " + ref.Registry
 }
 
-// child reads an index and chooses.
+// unlawful is an index that breaks laws of the gate, one sentence each: an engine that got it could use what was not
+// judged.
+type unlawful struct {
+	top     digest.Digest
+	reasons []string
+}
+
+func (u *unlawful) Error() string { return strings.Join(u.reasons, "; ") }
+
+// verdict is what the judge would say, which is never asked about an index.
+func (u *unlawful) verdict(ref trust.Reference) trust.Verdict {
+	return trust.Verdict{
+		Reference: ref, Manifest: u.top, Action: trust.Block, Reasons: u.reasons,
+		Evidence: trust.Evidence{Reference: ref, Manifest: u.top, Integrity: u.reasons},
+	}
+}
+
+// child reads an index as the judge reads manifests, and chooses.
 func child(ctx context.Context, ref trust.Reference, top ocispec.Descriptor, src trust.Source, want ocispec.Platform) (ocispec.Descriptor, error) {
 	var none ocispec.Descriptor
-	if top.Size > maxIndex {
+	if top.Size > inspect.MaxManifest {
 		return none, fmt.Errorf("index of %d bytes: %w", top.Size, trust.ErrLimit)
 	}
 	r, err := src.Fetch(ctx, ref, top)
 	if err != nil {
 		return none, err
 	}
-	body, err := io.ReadAll(io.LimitReader(r, maxIndex+1))
+	body, err := io.ReadAll(io.LimitReader(r, inspect.MaxManifest+1))
 	if err = errors.Join(err, r.Close()); err != nil {
 		return none, fmt.Errorf("read index: %w", err)
 	}
-	if len(body) > maxIndex {
-		return none, fmt.Errorf("index: %w", trust.ErrLimit)
+	index, err := inspect.ParseManifest(body, top.MediaType)
+	if err != nil {
+		return none, fmt.Errorf("index: %w", err)
 	}
-	var index ocispec.Index
-	if err := json.Unmarshal(body, &index); err != nil {
-		return none, fmt.Errorf("index: %w: %w", trust.ErrMalformed, err)
+	if len(index.Refused) > 0 {
+		return none, &unlawful{top.Digest, index.Refused}
 	}
-	return choose(index.Manifests, want)
+	if index.Kind != inspect.Index {
+		return none, fmt.Errorf("the index is an %s: %w", index.Kind, trust.ErrMalformed)
+	}
+	best, err := choose(index.Children, want)
+	if err != nil {
+		return none, err
+	}
+	return best, onlyInline(index.Children, best.Digest, top.Digest)
+}
+
+// onlyInline refuses an index that carries another manifest inline than the one that will be judged: an engine that
+// gets the index could use it without asking anybody.
+func onlyInline(children []ocispec.Descriptor, judged, top digest.Digest) error {
+	for _, d := range children {
+		if d.Data != nil && d.Digest != judged {
+			return &unlawful{top, []string{fmt.Sprintf("the index carries %s inline, which is not the manifest that was judged", d.Digest)}}
+		}
+	}
+	return nil
 }
 
 // choose finds the child that an engine of the wanted platform takes: children of compatible platforms, the closest
-// first, those that name no platform last, in the order of the index otherwise.
+// first, those that name no platform last, in the order of the index otherwise. What it is given are image manifests.
 func choose(children []ocispec.Descriptor, want ocispec.Platform) (ocispec.Descriptor, error) {
 	var none ocispec.Descriptor
-	if len(children) > maxChildren {
-		return none, fmt.Errorf("index of %d manifests: %w", len(children), trust.ErrLimit)
-	}
 	match := platforms.Only(want)
 	fit := slices.DeleteFunc(slices.Clone(children), func(d ocispec.Descriptor) bool {
 		return isArtifact(d) || d.Platform != nil && !match.Match(platforms.Normalize(*d.Platform))
@@ -146,16 +166,7 @@ func choose(children []ocispec.Descriptor, want ocispec.Platform) (ocispec.Descr
 		}
 		return 0
 	})
-	best := fit[0]
-	switch best.MediaType {
-	case ocispec.MediaTypeImageManifest, dockerManifest:
-	default:
-		return none, fmt.Errorf("the index names a %q for this platform: %w", trust.Sanitise(best.MediaType, 100), trust.ErrUnsupported)
-	}
-	if err := best.Digest.Validate(); err != nil || best.Size < 0 {
-		return none, fmt.Errorf("the index names %q of %d bytes: %w", trust.Sanitise(best.Digest.String(), 100), best.Size, trust.ErrMalformed)
-	}
-	return best, nil
+	return fit[0], nil
 }
 
 // isArtifact tells BuildKit's attestations, which no engine runs.

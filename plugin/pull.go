@@ -7,6 +7,7 @@ import (
 
 	"github.com/containerd/platforms"
 	"github.com/docker/cli/cli"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/safepull/safepull/plugin/layout"
@@ -84,6 +85,10 @@ func (a *app) judge(ctx context.Context, ref trust.Reference, src trust.Source, 
 	}
 	show.Phase("Inspecting", "Inspected")
 	t, err := resolve(ctx, ref, show.Source(src), platform)
+	var broken *unlawful
+	if errors.As(err, &broken) {
+		return t, document(broken.verdict(ref), ref, broken.top), nil
+	}
 	if err != nil {
 		return t, render.Document{}, err
 	}
@@ -103,9 +108,14 @@ func (a *app) judge(ctx context.Context, ref trust.Reference, src trust.Source, 
 	if err != nil {
 		return t, render.NewUnanswered(ref, t.top.Digest, t.manifest.Digest, platforms.FormatAll(platform), err), nil
 	}
-	doc := render.NewDocument(v, t.top.Digest)
+	return t, document(v, ref, t.top.Digest), nil
+}
+
+// document describes a verdict under the name that the user asked for.
+func document(v trust.Verdict, ref trust.Reference, top digest.Digest) render.Document {
+	doc := render.NewDocument(v, top)
 	doc.Reference = trust.Sanitise(ref.String(), 1<<10)
-	return t, doc, nil
+	return doc
 }
 
 // wrongPlatform refuses an image without an index that is for another platform than the one the user asked for.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/inspect"
 )
 
 // Judge is what the gate asks. trust/judge implements it.
@@ -98,7 +99,7 @@ const (
 	// the bytes of the others that may be in memory at one time, whoever asks for them; reading takes several times as
 	// much.
 	smallDocument  = 64 << 10
-	largeDocuments = 4 * maxDocument
+	largeDocuments = 4 * inspect.MaxManifest
 )
 
 // New makes a gate before the sources, which are named by registry ("docker.io").

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/inspect"
 )
 
 // maxInlineChildren bounds the judgements that one index can cause by carrying its manifests inline.
@@ -52,12 +53,12 @@ func (g *Gate) Manifest(ctx context.Context, ref trust.Reference) (release Relea
 			leave()
 		}
 	}()
-	doc, err := readDocument(desc.MediaType, body)
+	doc, err := inspect.ParseManifest(body, desc.MediaType)
 	if err != nil {
 		return Release{}, &Rejected{Reference: ref, Reason: err.Error()}
 	}
-	desc = ocispec.Descriptor{MediaType: doc.mediaType, Digest: desc.Digest, Size: int64(len(body))}
-	if doc.index {
+	desc = ocispec.Descriptor{MediaType: doc.MediaType, Digest: desc.Digest, Size: int64(len(body))}
+	if doc.Kind == inspect.Index {
 		if err := g.passIndex(ctx, ref, src, doc, timer.C); err != nil {
 			return Release{}, err
 		}
@@ -67,35 +68,50 @@ func (g *Gate) Manifest(ctx context.Context, ref trust.Reference) (release Relea
 		ref = led
 	}
 	v, err := g.decide(ctx, ref, src, timer.C)
+	if err == nil { // the judge blocks what breaks a law, with a verdict that explains it; this is for one that does not
+		err = lawful(ref, doc)
+	}
 	if err != nil {
 		return Release{}, err
 	}
 	return Release{Descriptor: desc, Content: body, Verdict: &v, leave: leave}, nil
 }
 
-// passIndex lets an index through: its name must not be denied, and manifests that it carries inline, which a client
-// would use without asking for them, must be allowed now.
-func (g *Gate) passIndex(ctx context.Context, ref trust.Reference, src trust.Source, doc document, hold <-chan time.Time) error {
+// lawful returns a *Rejected when a document breaks a law of the gate.
+func lawful(ref trust.Reference, doc inspect.Manifest) error {
+	if len(doc.Refused) == 0 {
+		return nil
+	}
+	return &Rejected{Reference: ref, Reason: doc.Refused[0]}
+}
+
+// passIndex lets an index through: it must break no law, its name must not be denied, and manifests that it carries
+// inline, which a client would use without asking for them, must be allowed now.
+func (g *Gate) passIndex(ctx context.Context, ref trust.Reference, src trust.Source, doc inspect.Manifest, hold <-chan time.Time) error {
+	if err := lawful(ref, doc); err != nil {
+		return err
+	}
 	if err := g.Permit(ref); err != nil {
 		g.observer.Decided(trust.Block)
 		return err
 	}
 	inline := 0
-	for _, child := range doc.children {
+	for _, child := range doc.Children {
 		if child.Data == nil {
 			continue
 		}
 		if inline++; inline > maxInlineChildren {
 			return &Rejected{Reference: ref, Reason: fmt.Sprintf("the index carries more than %d manifests inline", maxInlineChildren)}
 		}
-		if inner, err := readDocument(child.MediaType, child.Data); err != nil || inner.index {
+		inner, err := inspect.ParseManifest(child.Data, child.MediaType)
+		if err != nil || inner.Kind == inspect.Index || len(inner.Refused) > 0 {
 			return &Rejected{Reference: ref, Reason: fmt.Sprintf("the index carries %s inline, which is no image manifest", child.Digest)}
 		}
 		if _, err := g.decide(ctx, below(ref, child), src, hold); err != nil {
 			return err
 		}
 	}
-	g.leadChildren(ref, doc.children)
+	g.leadChildren(ref, doc.Children)
 	return nil
 }
 
@@ -121,7 +137,7 @@ func (g *Gate) read(ctx context.Context, ref trust.Reference, src trust.Source) 
 // fetch is the package's fetch when there is room for the document.
 func (g *Gate) fetch(ctx context.Context, ref trust.Reference, desc ocispec.Descriptor, src trust.Source) (body []byte, leave func(), err error) {
 	leave = func() {}
-	if size := min(desc.Size, maxDocument); size > smallDocument {
+	if size := min(desc.Size, inspect.MaxManifest); size > smallDocument {
 		if g.large.Acquire(ctx, size) != nil {
 			return nil, nil, fmt.Errorf("%w: no room for the manifest of %s", ErrOverloaded, ref)
 		}
@@ -156,8 +172,8 @@ func (g *Gate) resolve(ctx context.Context, ref trust.Reference, src trust.Sourc
 
 // fetch reads one document within the limit and holds it against its digest, whatever the source checked.
 func fetch(ctx context.Context, ref trust.Reference, desc ocispec.Descriptor, src trust.Source) (body []byte, err error) {
-	if desc.Size < 0 || desc.Size > maxDocument {
-		return nil, fmt.Errorf("%w: the manifest of %s has %d bytes, more than %d", trust.ErrLimit, ref, desc.Size, maxDocument)
+	if desc.Size < 0 || desc.Size > inspect.MaxManifest {
+		return nil, fmt.Errorf("%w: the manifest of %s has %d bytes, more than %d", trust.ErrLimit, ref, desc.Size, inspect.MaxManifest)
 	}
 	r, err := src.Fetch(ctx, ref, desc)
 	if err != nil {

@@ -46,8 +46,9 @@ var constitution = []statute{
 	{of: "trust/campaign/**", may: append([]string{"~/**", "^"}, words...)},
 	{of: "trust/**", may: []string{"trust", "trust/reference", "trust/ruleset", "~/**", "^"}},
 
-	{of: "proxy/enforce", may: []string{"trust"}},
-	{of: "proxy/enforce/**", may: []string{"trust", "trust/reference", "proxy/enforce", "~/**", "^"}},
+	// One reader of manifests serves the judge and the door, so that the two cannot disagree about one.
+	{of: "proxy/enforce", may: []string{"trust", "trust/inspect"}},
+	{of: "proxy/enforce/**", may: []string{"trust", "trust/reference", "trust/inspect", "proxy/enforce", "~/**", "^"}},
 	{of: "proxy", may: []string{"trust", "trust/reference", "proxy/**"}, except: []string{"proxy/upstream/**", "proxy/blobcache/**"}},
 	{of: "proxy/**", may: []string{"trust", "trust/reference", "~/**", "^"}},
 

@@ -172,7 +172,7 @@ nothing_of() {
 # -- the story ------------------------------------------------------------------------------------------------------
 
 # Built first, with the person's own settings of Go.
-(cd "$root" && go build -o "$tmp/push" ./test/corpus/push) || fail "the program that makes the samples does not build"
+(cd "$root" && go build -buildvcs=false -o "$tmp/push" ./test/corpus/push) || fail "the program that makes the samples does not build"
 
 # Nothing of this run touches the person's own settings, logins or memory of verdicts.
 export HOME=$tmp/home XDG_DATA_HOME=$tmp/home/data XDG_CONFIG_HOME=$tmp/home/config XDG_CACHE_HOME=$tmp/home/cache

@@ -10,6 +10,7 @@ for package in ${packages:?names the packages}; do
     docker.io) for command in docker dockerd containerd runc; do
         command -v "$command" >/dev/null || { missing+=("$package"); break; }
       done ;;
+    ca-certificates) [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=("$package") ;;
     *) command -v "$package" >/dev/null || missing+=("$package") ;;
   esac
 done
@@ -35,7 +36,17 @@ if [[ ! -e /usr/sbin/policy-rc.d ]]; then
   chmod +x "$policy"
 fi
 export DEBIAN_FRONTEND=noninteractive
-if ! { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+install_missing() {
+  # One source that does not answer is no reason to stop: what is missing then, the installation says.
+  apt-get update || true
+  # From Debian 13 on, docker.io only recommends the package that has the docker command.
+  if [[ " ${missing[*]} " == *" docker.io "* && -n $(apt-cache search --names-only '^docker-cli$') ]]; then
+    missing+=(docker-cli)
+  fi
+  # A machine that has just started may be installing its updates: wait for it.
+  apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${missing[@]}"
+}
+if ! install_missing >"$log" 2>&1 </dev/null; then
   echo "Installing ${missing[*]} failed:" >&2
   tail -n 20 "$log" >&2
   exit 1

@@ -61,7 +61,7 @@ func ParseConfig(body []byte) (Config, error) {
 		return Config{}, fmt.Errorf("image config has %d bytes, more than %d: %w", len(body), MaxConfig, trust.ErrLimit)
 	}
 	var doc configDocument
-	if err := strictJSON(body, &doc); err != nil {
+	if _, err := strictJSON(body, configGrammar, &doc); err != nil {
 		return Config{}, fmt.Errorf("image config: %w", err)
 	}
 	if doc.RootFS.Type != "" && doc.RootFS.Type != "layers" {

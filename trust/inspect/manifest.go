@@ -4,8 +4,8 @@
 package inspect
 
 import (
-	"encoding/json"
 	"fmt"
+	"mime"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -31,6 +31,9 @@ const (
 	DockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 	DockerIndex    = "application/vnd.docker.distribution.manifest.list.v2+json"
 	DockerConfig   = "application/vnd.docker.container.image.v1+json"
+
+	dockerSchema1       = "application/vnd.docker.distribution.manifest.v1+json"
+	dockerSchema1Signed = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 )
 
 // Kind says what a manifest describes.
@@ -64,83 +67,89 @@ type Manifest struct {
 type manifestDocument struct {
 	SchemaVersion int                  `json:"schemaVersion"`
 	MediaType     string               `json:"mediaType"`
-	ArtifactType  string               `json:"artifactType"`
 	Config        *ocispec.Descriptor  `json:"config"`
 	Layers        []ocispec.Descriptor `json:"layers"`
 	Manifests     []ocispec.Descriptor `json:"manifests"`
 	Subject       *ocispec.Descriptor  `json:"subject"`
 	Annotations   map[string]string    `json:"annotations"`
-	FSLayers      json.RawMessage      `json:"fsLayers"`
 }
 
-// ParseManifest reads a manifest or index. The media type is the one that it was announced with (a descriptor's, or a
-// registry's Content-Type); it may be empty when nobody said. Errors wrap trust.ErrMalformed, trust.ErrUnsupported or
-// trust.ErrLimit. Source: image specification 1.1, manifest.md and image-index.md; Docker image manifest v2 schema 2.
+// ParseManifest reads a manifest or index; whoever acts on one reads it here, so that no two of us see two documents
+// in one. The media type is the one that it was announced with (a descriptor's, or a registry's Content-Type); it may
+// be empty when nobody said. Errors wrap trust.ErrMalformed, trust.ErrUnsupported or trust.ErrLimit. A manifest that is
+// returned may be refused nonetheless: see Refused.
+// Source: image specification 1.1, manifest.md and image-index.md; Docker image manifest v2 schema 2.
 func ParseManifest(body []byte, mediaType string) (Manifest, error) {
 	if len(body) > MaxManifest {
 		return Manifest{}, fmt.Errorf("manifest has %d bytes, more than %d: %w", len(body), MaxManifest, trust.ErrLimit)
 	}
 	var doc manifestDocument
-	if err := strictJSON(body, &doc); err != nil {
+	has, err := strictJSON(body, manifestGrammar, &doc)
+	if err != nil {
 		return Manifest{}, fmt.Errorf("manifest: %w", err)
 	}
-	if doc.FSLayers != nil || doc.SchemaVersion == 1 {
-		return Manifest{}, fmt.Errorf("manifest has schema version 1, which engines no longer pull: %w", trust.ErrUnsupported)
+	announced := announcedType(mediaType)
+	if has.has("fsLayers") || doc.SchemaVersion == 1 || isSchema1(doc.MediaType) || isSchema1(announced) {
+		return Manifest{}, fmt.Errorf("manifest is of schema 1, which engines no longer pull: %w", trust.ErrUnsupported)
 	}
 	if doc.SchemaVersion != 2 {
 		return Manifest{}, fmt.Errorf("manifest has schema version %d, expected 2: %w", doc.SchemaVersion, trust.ErrUnsupported)
 	}
 	m := Manifest{MediaType: doc.MediaType, Annotations: doc.Annotations}
-	if m.MediaType == "" {
-		m.MediaType = plainMediaType(mediaType)
+	switch {
+	case m.MediaType != "" && announced != "" && announced != m.MediaType:
+		m.Refused = append(m.Refused, fmt.Sprintf("the manifest calls itself %q but was announced as %q",
+			trust.Sanitise(m.MediaType, 100), trust.Sanitise(announced, 100)))
+	case m.MediaType == "" && announced != "":
+		m.MediaType = announced
+	case m.MediaType == "" && has.has("manifests"):
+		m.MediaType = ocispec.MediaTypeImageIndex
+	case m.MediaType == "":
+		m.MediaType = ocispec.MediaTypeImageManifest
 	}
-	if said := plainMediaType(mediaType); said != "" && said != m.MediaType {
-		m.Refused = append(m.Refused, fmt.Sprintf("the manifest calls itself %q but was announced as %q", m.MediaType, said))
+	if !isIndex(m.MediaType) && !isImageManifest(m.MediaType) {
+		return Manifest{}, fmt.Errorf("manifest type %q is not known: %w", trust.Sanitise(m.MediaType, 100), trust.ErrUnsupported)
 	}
-	return m.fill(doc)
+	return m.fill(doc, has)
 }
 
-// fill decides what the document is and copies what belongs to that.
-func (m Manifest) fill(doc manifestDocument) (Manifest, error) {
-	hasImage := doc.Config != nil || doc.Layers != nil
-	if hasImage && doc.Manifests != nil {
-		return m, fmt.Errorf("manifest is an image and an index at once, so that clients could read it differently: %w", trust.ErrMalformed)
-	}
+// fill holds the content against its type and copies what belongs to that.
+func (m Manifest) fill(doc manifestDocument, has members) (Manifest, error) {
+	image, index := has.has("config") || has.has("layers"), has.has("manifests")
 	switch {
-	case doc.Manifests != nil || isIndex(m.MediaType):
-		if m.MediaType != "" && !isIndex(m.MediaType) {
-			return m, fmt.Errorf("manifest of type %q lists manifests: %w", m.MediaType, trust.ErrMalformed)
+	case image && index:
+		return Manifest{}, fmt.Errorf("manifest is an image and an index at once, so that clients could read it differently: %w", trust.ErrMalformed)
+	case isIndex(m.MediaType) && doc.Manifests == nil, isImageManifest(m.MediaType) && doc.Config == nil:
+		return Manifest{}, fmt.Errorf("manifest is not what its type %q says: %w", m.MediaType, trust.ErrMalformed)
+	case index:
+		if len(doc.Manifests) > MaxChildren {
+			return Manifest{}, fmt.Errorf("index lists %d manifests, more than %d: %w", len(doc.Manifests), MaxChildren, trust.ErrLimit)
 		}
 		m.Kind, m.Children = Index, doc.Manifests
-		if len(m.Children) > MaxChildren {
-			return m, fmt.Errorf("index lists %d manifests, more than %d: %w", len(m.Children), MaxChildren, trust.ErrLimit)
-		}
-		if m.MediaType == "" {
-			m.MediaType = ocispec.MediaTypeImageIndex
-		}
-	case doc.Config != nil:
-		if m.MediaType != "" && m.MediaType != ocispec.MediaTypeImageManifest && m.MediaType != DockerManifest {
-			return m, fmt.Errorf("manifest media type %q is not known here: %w", m.MediaType, trust.ErrUnsupported)
+	default:
+		if len(doc.Layers) > MaxLayers {
+			return Manifest{}, fmt.Errorf("manifest has %d layers, more than %d: %w", len(doc.Layers), MaxLayers, trust.ErrLimit)
 		}
 		m.Kind, m.Config, m.Layers = Artifact, *doc.Config, doc.Layers
 		if IsImageConfig(doc.Config.MediaType) {
 			m.Kind = Image
 		}
-		if len(m.Layers) > MaxLayers {
-			return m, fmt.Errorf("manifest has %d layers, more than %d: %w", len(m.Layers), MaxLayers, trust.ErrLimit)
-		}
-		if m.MediaType == "" {
-			m.MediaType = ocispec.MediaTypeImageManifest
-		}
-	default:
-		return m, fmt.Errorf("manifest has neither a config nor manifests: %w", trust.ErrMalformed)
 	}
-	return m, m.checkDescriptors(doc)
+	if err := m.checkDescriptors(doc); err != nil {
+		return Manifest{}, err
+	}
+	return m, nil
 }
 
 // checkDescriptors applies the laws that hold for every descriptor: a digest that we can verify, a size, no URLs, and
-// inline data that is what the digest says.
+// inline data that is what the digest says. What an index lists are image manifests.
 func (m *Manifest) checkDescriptors(doc manifestDocument) error {
+	for _, d := range m.Children {
+		if !isImageManifest(d.MediaType) {
+			return fmt.Errorf("index lists %q of type %q, which is no image manifest: %w",
+				trust.Sanitise(string(d.Digest), 80), trust.Sanitise(d.MediaType, 100), trust.ErrUnsupported)
+		}
+	}
 	descriptors := append(append([]ocispec.Descriptor{}, m.Layers...), m.Children...)
 	if m.Kind != Index {
 		descriptors = append(descriptors, m.Config)
@@ -149,7 +158,7 @@ func (m *Manifest) checkDescriptors(doc manifestDocument) error {
 		descriptors = append(descriptors, *doc.Subject)
 	}
 	for _, d := range descriptors {
-		if d.Digest.Algorithm() != digest.SHA256 || d.Digest.Validate() != nil {
+		if d.Digest.Validate() != nil || d.Digest.Algorithm() != digest.SHA256 {
 			return fmt.Errorf("descriptor digest %q is not a sha256 digest: %w", trust.Sanitise(string(d.Digest), 80), trust.ErrUnsupported)
 		}
 		if d.Size < 0 {
@@ -158,7 +167,7 @@ func (m *Manifest) checkDescriptors(doc manifestDocument) error {
 		if len(d.URLs) > 0 {
 			m.Refused = append(m.Refused, fmt.Sprintf("the descriptor of %s carries URLs, which clients fetch directly, past every check", d.Digest))
 		}
-		if len(d.Data) > 0 && (int64(len(d.Data)) != d.Size || digest.FromBytes(d.Data) != d.Digest) {
+		if d.Data != nil && (int64(len(d.Data)) != d.Size || digest.FromBytes(d.Data) != d.Digest) {
 			m.Refused = append(m.Refused, fmt.Sprintf("the inline data of %s is not what its digest and size say", d.Digest))
 		}
 	}
@@ -172,6 +181,27 @@ func IsImageConfig(mediaType string) bool {
 
 func isIndex(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageIndex || mediaType == DockerIndex
+}
+
+func isImageManifest(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageManifest || mediaType == DockerManifest
+}
+
+func isSchema1(mediaType string) bool {
+	return mediaType == dockerSchema1 || mediaType == dockerSchema1Signed
+}
+
+// announcedType is a Content-Type without parameters, empty when it only shows that the registry does not know either.
+func announcedType(s string) string {
+	t, _, err := mime.ParseMediaType(s)
+	if err != nil {
+		return strings.TrimSpace(s) // nobody knows it
+	}
+	switch t {
+	case "application/json", "application/octet-stream", "text/plain":
+		return ""
+	}
+	return t
 }
 
 // plainMediaType is a media type without parameters.

@@ -38,7 +38,7 @@ type world struct {
 func newWorld() *world {
 	return &world{
 		blob: bytes.Repeat([]byte("0123456789"), 20_000), action: trust.Allow, began: make(chan struct{}, 1), verdicts: map[digest.Digest]trust.Verdict{},
-		image: []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageManifest + `","config":{},"layers":[]}`),
+		image: []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageManifest + `","config":{"digest":"` + digest.FromString("{}").String() + `","size":2},"layers":[]}`),
 	}
 }
 
