@@ -117,7 +117,7 @@ func (a *app) byName(ctx context.Context, image string) (trust.Verdict, error) {
 	if v, ok := newest(verdicts, ref); ok {
 		return v, nil
 	}
-	return trust.Verdict{}, fmt.Errorf("verdict on %q: %w on this machine nor at the proxy", ref, trust.ErrNotFound)
+	return trust.Verdict{}, fmt.Errorf("verdict on %q: %w, neither on this machine nor at the proxy", ref, trust.ErrNotFound)
 }
 
 // newest is the first verdict on a reference: by its digest, which may be an index's, else by its tag.
@@ -175,7 +175,7 @@ func askProxyAbout(ctx context.Context, proxy string, ref trust.Reference) ([]tr
 func getVerdicts(ctx context.Context, proxy, path string, query url.Values, into any) error {
 	base, err := url.Parse(proxy)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return errors.New("the proxy is not a URL such as http://127.0.0.1:5000")
+		return errors.New("the proxy (--proxy, SAFEPULL_PROXY or plugins.safepull.proxy) must be a URL such as http://127.0.0.1:5000")
 	}
 	at := base.JoinPath("safepull", "v1", "verdicts", path)
 	at.RawQuery = query.Encode()

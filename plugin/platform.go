@@ -207,7 +207,7 @@ func (a *app) platform(ctx context.Context, engine Engine) (ocispec.Platform, er
 	if a.opts.platform != "" {
 		p, err := platforms.Parse(a.opts.platform)
 		if err != nil {
-			return p, fmt.Errorf("platform %q: %w", a.opts.platform, err)
+			return p, fmt.Errorf("--platform: write for example linux/arm64: %w", err)
 		}
 		return p, nil
 	}

@@ -19,8 +19,8 @@ const longTrust = `Show and edit the trust lists. Edits go to your own file; its
 
 A pattern is registry/namespace/repository with * and ** as wildcards, optionally
 with :tag or @digest. The most specific pattern decides; when two are equally
-specific, deny beats allow. An allow entry waives questions of reputation: the
-image is inspected all the same, unless --skip-inspection says otherwise.`
+specific, deny beats allow. An allowed image is inspected all the same, unless
+--skip-inspection says otherwise; a denied one is blocked.`
 
 func (a *app) trustCommand() *cobra.Command {
 	group := &cobra.Command{
@@ -109,7 +109,7 @@ func (a *app) remove(ctx context.Context, args []string) error {
 		return fmt.Errorf("remove from %q: %w", lists.File(), err)
 	}
 	if n == 0 {
-		return fmt.Errorf("no entry %q in %q: %w", args[0], lists.File(), trust.ErrNotFound)
+		return fmt.Errorf("no entry has the pattern %q in %q (see \"docker safepull trust ls\"): %w", args[0], lists.File(), trust.ErrNotFound)
 	}
 	answer := struct {
 		Schema  int    `json:"schema"`

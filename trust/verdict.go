@@ -91,7 +91,7 @@ type Evidence struct {
 	Findings  []Finding     `json:"findings"`
 	// Integrity are contradictions of the content with itself or its digest, one sentence each.
 	Integrity []string `json:"integrity,omitempty"`
-	// Answered are names of questions: "trust-list", "config", "layer sha256:…".
+	// Answered are names of questions: "trust lists", "manifest", "config", "layer 1 sha256:…".
 	Answered []string `json:"answered"`
 	// Unanswered are questions that failed, timed out or met a limit, with the reason.
 	Unanswered map[string]string `json:"unanswered"`

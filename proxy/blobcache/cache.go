@@ -2,7 +2,7 @@
 //
 // Content is written beside the entries and becomes one by a single move, after size and digest held; so a program
 // killed at any moment leaves no bad entry. The cache knows nothing of rights: who may read what is its caller's
-// business, who must ask before he comes here. A driver's folder belongs to one process at a time.
+// business, which must ask before it comes here. A driver's folder belongs to one process at a time.
 package blobcache
 
 import (
@@ -254,7 +254,7 @@ type victim struct {
 }
 
 // makeRoom takes the least recently used entries out until need more bytes fit, and reports whether they do. The
-// caller holds mu, and calls remove when he does not.
+// caller holds mu, and calls remove when it no longer does.
 func (c *Cache) makeRoom(need int64) (victims []victim, fits bool) {
 	for n := c.order.Len(); n > 0 && c.stats.Bytes > c.maxBytes-need; n-- {
 		d, e, _ := c.order.GetOldest()

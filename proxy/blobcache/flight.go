@@ -11,7 +11,7 @@ import (
 )
 
 // flight is the right to change the entry of one digest: to fetch it, or to delete its file. Others wait for its end,
-// which also comes when its owner's context ends, or when he lies idle while somebody waits.
+// which also comes when its owner's context ends, or when its owner is idle while somebody waits.
 type flight struct {
 	cache  *Cache
 	digest digest.Digest

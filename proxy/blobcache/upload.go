@@ -14,7 +14,7 @@ import (
 // which is called once.
 type upload struct {
 	cache  *Cache
-	ctx    context.Context // outlives the caller's, so that the last byte's commit is not lost to his leaving
+	ctx    context.Context // outlives the caller's, so that the last byte's commit is not lost when the caller leaves
 	desc   ocispec.Descriptor
 	path   string
 	writer storagedriver.FileWriter

@@ -90,6 +90,10 @@ type described struct {
 }
 
 const (
+	// minRetryAfter and maxRetryAfter bound what a client that was held in vain is told, whatever the hold: it is
+	// neither to hammer nor to sleep long after the verdict is there. Asking again holds it again.
+	minRetryAfter = time.Second
+	maxRetryAfter = 30 * time.Second
 	// resolvedFor bounds how long a digest is described without asking upstream whether it is still there.
 	resolvedFor = 5 * time.Minute
 	// recentEntries bounds the gate's memories of manifests, recentBlobs that of blobs: some 10 MB in all.
@@ -177,7 +181,7 @@ func (g *Gate) decide(ctx context.Context, ref trust.Reference, src trust.Source
 	v, err := g.flights.await(ctx, key, ref, src, hold)
 	switch {
 	case errors.Is(err, errHeld):
-		return trust.Verdict{}, &Pending{Reference: ref, RetryAfter: g.hold / 2}
+		return trust.Verdict{}, &Pending{Reference: ref, RetryAfter: min(max(g.hold/2, minRetryAfter), maxRetryAfter)}
 	case errors.Is(err, ErrOverloaded):
 		return trust.Verdict{}, err
 	case err != nil:

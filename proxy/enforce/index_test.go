@@ -234,6 +234,17 @@ func TestEntriesForAnIndexHoldBelowIt(t *testing.T) {
 			if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest)); err != nil {
 				t.Errorf("its blob: %v", err)
 			}
+
+			g = newGate(t, judge, fakeRecords{blob.Digest: {child.Digest}}, src, enforce.Options{}) // a restart
+			if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest)); !errors.As(err, &refusal) {
+				t.Errorf("its blob after a restart: %v", err)
+			}
+			if _, err := g.Manifest(t.Context(), tagged("1")); err != nil {
+				t.Errorf("a client that pulls again: %v", err)
+			}
+			if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest)); err != nil {
+				t.Errorf("its blob for a client that pulls again: %v", err)
+			}
 		})
 	}
 }

@@ -7,7 +7,8 @@ import (
 )
 
 // Clients resolve a tag, and pick a manifest out of an index, and then ask by digest alone. Where a trust entry looked
-// at the tag or at the index, what led to the digest is remembered for them, once it passed.
+// at the tag or at the index, what led to the digest is remembered for them, once it passed. The memory ends with the
+// process: until the tag is asked for again, which every client does first when it pulls again, its blobs are refused.
 
 // bare is the reference as such a client asks for it.
 func bare(ref trust.Reference) trust.Reference {

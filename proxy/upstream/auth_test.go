@@ -42,6 +42,7 @@ func TestLogin(t *testing.T) {
 		"bearer-anonymous":    {options: registrytest.Options{Auth: "bearer", User: "u", Password: "hush"}, wantErr: trust.ErrUnauthorized},
 		"bearer-wrong":        {options: registrytest.Options{Auth: "bearer", User: "u", Password: "else"}, login: staticLogin, wantErr: trust.ErrUnauthorized},
 		"bearer-identity":     {options: registrytest.Options{Auth: "bearer", IdentityToken: "id"}, login: token},
+		"basic-identity":      {options: registrytest.Options{Auth: "basic", User: "u", Password: "hush"}, login: token, wantErr: trust.ErrUnauthorized, wantText: "it wants a user name and a password"},
 		"login-not-found-out": {options: registrytest.Options{Auth: "bearer"}, login: failing, wantErr: trust.ErrUnauthorized, wantText: "the vault is closed"},
 	}
 	for name, tt := range tests {

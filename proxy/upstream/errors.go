@@ -28,6 +28,12 @@ const (
 // errStalled is the cause of a read that brought no byte for too long.
 var errStalled = errors.New("no bytes came for too long")
 
+// errSlow is the error of a body that falls short of Timeouts.MinRate.
+var errSlow = errors.New("the bytes come too slowly")
+
+// noBasicLogin is how auth.Client says, with no error to tell it by, that a login has no password to send.
+const noBasicLogin = "missing username or password for basic auth"
+
 // secretParts matches what URLs in foreign error texts may hold: logins and signed queries.
 var secretParts = regexp.MustCompile(`://[^/\s"@]*@|\?[^\s"]*`)
 
@@ -77,6 +83,8 @@ func (r *Registry) requestError(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
 		return r.fail(trust.ErrUnauthorized, "it wants a login, and none is configured")
+	case strings.Contains(err.Error(), noBasicLogin):
+		return r.fail(trust.ErrUnauthorized, "it wants a user name and a password, and the configured login is an identity token or lacks one of them")
 	case errors.As(err, &missing):
 		return r.fail(trust.ErrUnauthorized, "finding the login: %v", missing.error)
 	case errors.As(err, &token):

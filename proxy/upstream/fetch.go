@@ -131,6 +131,9 @@ func (c *content) broken(err error) error {
 	if errors.Is(err, io.EOF) && c.whole {
 		return c.lie("it has only %d of its %d bytes", c.offset, c.desc.Size)
 	}
+	if errors.Is(err, errSlow) {
+		return c.registry.fail(trust.ErrUnavailable, "%s, %d of %d bytes: %v", c.desc.Digest, c.offset, c.desc.Size, err)
+	}
 	if c.resumes >= c.registry.resumes {
 		return c.registry.fail(trust.ErrUnavailable, "%s broke off at %d of %d bytes, %d times: %v",
 			c.desc.Digest, c.offset, c.desc.Size, c.resumes+1, err)

@@ -24,6 +24,7 @@ func TestFetchBlob(t *testing.T) {
 	content := pattern(size)
 	tests := map[string]struct {
 		faults  []registrytest.Fault // armed in this order: the last is met first
+		rate    int64
 		change  func(*ocispec.Descriptor)
 		wantErr error
 		wantAll bool // every byte must have come although there is an error
@@ -58,6 +59,8 @@ func TestFetchBlob(t *testing.T) {
 		"stall-after-last":   {faults: []registrytest.Fault{{StallAfter: size, Endless: true}}, wantGets: 1},
 		"stall-for-ever":     {faults: []registrytest.Fault{{StallAfter: -1}}, wantErr: trust.ErrUnavailable},
 		"slow-but-alive":     {faults: []registrytest.Fault{{BodyDelay: 20 * time.Millisecond}}, wantGets: 1},
+		"too-slow":           {faults: []registrytest.Fault{{BodyDelay: 20 * time.Millisecond}}, rate: 1 << 40, wantErr: trust.ErrUnavailable, wantGets: 1},
+		"slow-enough":        {faults: []registrytest.Fault{{BodyDelay: 20 * time.Millisecond}}, rate: 1, wantGets: 1},
 		"slow-header":        {faults: []registrytest.Fault{{HeaderDelay: time.Minute}}, wantErr: trust.ErrUnavailable, wantGets: 1},
 		"gzip-unasked":       {faults: []registrytest.Fault{header("Content-Encoding", "gzip")}, wantErr: trust.ErrUnavailable},
 		"partial-unasked":    {faults: []registrytest.Fault{{Status: 206}}, wantErr: trust.ErrUnavailable},
@@ -79,6 +82,9 @@ func TestFetchBlob(t *testing.T) {
 			}
 			u := dial(t, r, func(o *upstream.Options) {
 				o.Timeouts = upstream.Timeouts{Header: 300 * time.Millisecond, Stall: 200 * time.Millisecond}
+				if tt.rate > 0 {
+					o.Timeouts.MinRate, o.Timeouts.RateWindow = tt.rate, 1
+				}
 				if name == "stall-for-ever" {
 					o.Resumes = 1
 				}

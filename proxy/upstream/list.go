@@ -40,12 +40,13 @@ func (r *Registry) Tags(ctx context.Context, ref trust.Reference, n int, last st
 	if last != "" {
 		query.Set("last", last)
 	}
-	header, body, err := r.read(ctx, request{
+	header, body, leave, err := r.read(ctx, request{
 		method: http.MethodGet, repository: ref.Repository, path: "tags/list", query: query.Encode(), accept: "application/json",
 	})
 	if err != nil {
 		return nil, false, err
 	}
+	defer leave()
 	var page struct {
 		Tags []string `json:"tags"`
 	}
@@ -80,10 +81,13 @@ func (r *Registry) Referrers(ctx context.Context, ref trust.Reference, artifactT
 		q.query = url.Values{"artifactType": {artifactType}}.Encode()
 	}
 	for page, total := 0, 0; ; page++ {
-		header, body, err := r.read(ctx, q)
+		header, body, leave, err := r.read(ctx, q)
 		if page == 0 && (errors.Is(err, trust.ErrNotFound) || (err == nil && mediaTypeOf(header) != ocispec.MediaTypeImageIndex)) {
+			if err == nil {
+				leave()
+			}
 			q.path, q.query = "manifests/"+strings.Replace(ref.Digest.String(), ":", "-", 1), ""
-			header, body, err = r.read(ctx, q)
+			header, body, leave, err = r.read(ctx, q)
 			if errors.Is(err, trust.ErrNotFound) {
 				return index, nil
 			}
@@ -94,7 +98,9 @@ func (r *Registry) Referrers(ctx context.Context, ref trust.Reference, artifactT
 		var found struct {
 			Manifests descriptors `json:"manifests"`
 		}
-		if err := json.Unmarshal(body, &found); err != nil {
+		err = json.Unmarshal(body, &found)
+		leave()
+		if err != nil {
 			return index, r.fail(trust.ErrMalformed, "list of referrers: %v", err)
 		}
 		index.Manifests = append(index.Manifests, slices.DeleteFunc([]ocispec.Descriptor(found.Manifests), func(d ocispec.Descriptor) bool {

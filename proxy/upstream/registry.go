@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/retry"
 
@@ -53,10 +54,12 @@ type Registry struct {
 	name      string
 	base      *url.URL
 	client    *auth.Client
-	transport *http.Transport // nil when the caller brought his own
+	transport *http.Transport // nil when the caller brought one
 	timeouts  Timeouts
 	resumes   int
 	retryWait time.Duration
+	// large is the room that large answers share.
+	large *semaphore.Weighted
 }
 
 var _ trust.Source = (*Registry)(nil)
@@ -73,6 +76,7 @@ func New(o Options) (*Registry, error) {
 		timeouts:  o.Timeouts.withDefaults(),
 		resumes:   orDefault(o.Resumes, 8),
 		retryWait: o.RetryWait,
+		large:     semaphore.NewWeighted(largeAnswers),
 	}
 	if r.name == "" {
 		r.name = base.Host

@@ -74,7 +74,7 @@ func (r *Registry) do(parent context.Context, q request) (*http.Response, error)
 		cancel(nil)
 		return nil, r.requestError(parent, err)
 	}
-	resp.Body = newBody(ctx, cancel, resp.Body, r.timeouts.Stall)
+	resp.Body = newBody(ctx, cancel, resp.Body, r.timeouts)
 	if e := resp.Header.Get("Content-Encoding"); e != "" && e != "identity" && resp.StatusCode < 300 {
 		_ = resp.Body.Close()
 		return nil, r.fail(trust.ErrUnavailable, "it sent content encoded as %q, which was not asked for", e)
@@ -82,37 +82,61 @@ func (r *Registry) do(parent context.Context, q request) (*http.Response, error)
 	return resp, nil
 }
 
-// body is an answer's body that breaks off with errStalled when a read brings nothing for too long.
+// body is an answer's body that breaks off with errStalled when a read brings nothing for too long, and with errSlow
+// when reads bring too little.
 type body struct {
 	io.ReadCloser
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	watch  *time.Timer
-	stall  time.Duration
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	watch    *time.Timer
+	timeouts Timeouts
+	// waited and came are what the current window of the rate took and brought.
+	waited time.Duration
+	came   int64
+	slow   bool
 }
 
-func newBody(ctx context.Context, cancel context.CancelCauseFunc, rc io.ReadCloser, stall time.Duration) *body {
-	b := &body{ReadCloser: rc, ctx: ctx, cancel: cancel, stall: stall}
-	b.watch = time.AfterFunc(stall, func() { cancel(errStalled) })
+func newBody(ctx context.Context, cancel context.CancelCauseFunc, rc io.ReadCloser, t Timeouts) *body {
+	b := &body{ReadCloser: rc, ctx: ctx, cancel: cancel, timeouts: t}
+	b.watch = time.AfterFunc(t.Stall, func() { cancel(errStalled) })
 	b.watch.Stop() // it runs while somebody waits for bytes, so that a slow reader is no stall
 	return b
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
-	b.watch.Reset(b.stall)
+	if b.slow {
+		return 0, errSlow
+	}
+	start := time.Now()
+	b.watch.Reset(b.timeouts.Stall)
 	n, err := b.ReadCloser.Read(p)
 	b.watch.Stop()
-	if err != nil && !errors.Is(err, io.EOF) && errors.Is(context.Cause(b.ctx), errStalled) {
+	switch {
+	case err == nil:
+		b.slow = b.tooSlow(time.Since(start), n)
+	case !errors.Is(err, io.EOF) && errors.Is(context.Cause(b.ctx), errStalled):
 		err = errStalled
 	}
 	return n, err
 }
 
+// tooSlow counts what one read took and brought, and reports whether that ends a window that brought too little.
+func (b *body) tooSlow(took time.Duration, n int) bool {
+	b.waited += took
+	b.came += int64(n)
+	if b.waited < b.timeouts.RateWindow {
+		return false
+	}
+	slow := float64(b.came) < float64(b.timeouts.MinRate)*b.waited.Seconds()
+	b.waited, b.came = 0, 0
+	return slow
+}
+
 // Close implements io.Closer. It reads a short rest, so that the connection can be used again.
 func (b *body) Close() error {
 	if b.ctx.Err() == nil {
-		b.watch.Reset(min(b.stall, time.Second))
+		b.watch.Reset(min(b.timeouts.Stall, time.Second))
 		_, _ = io.CopyN(io.Discard, b.ReadCloser, maxDrain)
 		b.watch.Stop()
 	}

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -20,6 +21,14 @@ import (
 // MaxManifest bounds manifests, pages of tags and lists of referrers, in bytes: what the distribution specification
 // has registries take.
 const MaxManifest = 4 << 20
+
+const (
+	// smallAnswer is the size of an answer that needs no room: nearly all are smaller.
+	smallAnswer = 64 << 10
+	// largeAnswers bounds the bytes of other answers that one Registry has in memory at one time, however many clients
+	// ask: each counts as MaxManifest.
+	largeAnswers = 4 * MaxManifest
+)
 
 // Media types of Docker's image format that image-spec has no names for.
 const (
@@ -99,10 +108,11 @@ func (r *Registry) describe(resp *http.Response, ref trust.Reference) (desc ocis
 
 // resolveByGet reads the manifest and describes it by what it is.
 func (r *Registry) resolveByGet(ctx context.Context, q request, ref trust.Reference) (ocispec.Descriptor, error) {
-	header, body, err := r.read(ctx, q)
+	header, body, leave, err := r.read(ctx, q)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
+	defer leave()
 	mediaType, err := manifestType(mediaTypeOf(header), body)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("registry %s: %w", r.name, err)
@@ -120,24 +130,40 @@ func (r *Registry) resolveByGet(ctx context.Context, q request, ref trust.Refere
 	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(body))}, nil
 }
 
-// read gets a small answer of status 200 whole.
-func (r *Registry) read(ctx context.Context, q request) (http.Header, []byte, error) {
+// read gets an answer of status 200 whole. The caller calls leave when the body is no longer needed: large ones share
+// largeAnswers bytes of room, and wait for it.
+func (r *Registry) read(ctx context.Context, q request) (_ http.Header, _ []byte, leave func(), err error) {
 	resp, err := r.do(ctx, q)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, nil, r.answerError(resp)
+		return nil, nil, nil, r.answerError(resp)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxManifest+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, smallAnswer+1))
 	if err != nil {
-		return nil, nil, r.requestError(ctx, err)
+		return nil, nil, nil, r.requestError(ctx, err)
 	}
-	if len(body) > MaxManifest {
-		return nil, nil, r.fail(trust.ErrLimit, "answer of more than %d bytes", MaxManifest)
+	if len(body) <= smallAnswer {
+		return resp.Header, body, func() {}, nil
 	}
-	return resp.Header, body, nil
+	if err := r.large.Acquire(ctx, MaxManifest); err != nil {
+		return nil, nil, nil, r.requestError(ctx, err)
+	}
+	defer func() {
+		if err != nil {
+			r.large.Release(MaxManifest)
+		}
+	}()
+	into := bytes.NewBuffer(body)
+	if _, err := into.ReadFrom(io.LimitReader(resp.Body, MaxManifest-smallAnswer)); err != nil {
+		return nil, nil, nil, r.requestError(ctx, err)
+	}
+	if into.Len() > MaxManifest {
+		return nil, nil, nil, r.fail(trust.ErrLimit, "answer of more than %d bytes", MaxManifest)
+	}
+	return resp.Header, into.Bytes(), func() { r.large.Release(MaxManifest) }, nil
 }
 
 func mediaTypeOf(header http.Header) string {

@@ -29,7 +29,8 @@ const (
 	maxDrain = 4 << 10
 )
 
-// Timeouts bound waiting for a registry. Zero fields mean: dial and TLS 10 s, header 30 s, stall 60 s.
+// Timeouts bound waiting for a registry. Zero fields mean: dial and TLS 10 s, header 30 s, stall 60 s, 1 KiB a second
+// over 60 s.
 type Timeouts struct {
 	Dial time.Duration
 	TLS  time.Duration
@@ -37,16 +38,30 @@ type Timeouts struct {
 	Header time.Duration
 	// Stall is how long a body may bring no byte while somebody waits for one.
 	Stall time.Duration
+	// MinRate is how many bytes a second a body must bring over every RateWindow that was spent waiting for it; the
+	// time that its reader takes does not count. It protects those who wait for the same content from a registry that
+	// sends just enough never to stall. A body that is too slow is not continued.
+	MinRate    int64
+	RateWindow time.Duration
 }
 
 func (t Timeouts) withDefaults() Timeouts {
 	for _, f := range []struct {
 		field *time.Duration
 		def   time.Duration
-	}{{&t.Dial, 10 * time.Second}, {&t.TLS, 10 * time.Second}, {&t.Header, 30 * time.Second}, {&t.Stall, time.Minute}} {
+	}{
+		{&t.Dial, 10 * time.Second},
+		{&t.TLS, 10 * time.Second},
+		{&t.Header, 30 * time.Second},
+		{&t.Stall, time.Minute},
+		{&t.RateWindow, time.Minute},
+	} {
 		if *f.field <= 0 {
 			*f.field = f.def
 		}
+	}
+	if t.MinRate <= 0 {
+		t.MinRate = 1 << 10
 	}
 	return t
 }

@@ -37,9 +37,12 @@ type Closure struct {
 	bases   map[string]bool     // of paths that a variable or a pattern begins, which may lead anywhere
 	links   map[string][]string // paths to targets
 	reached map[string]bool     // where links lead from what is named
+	kept    int                 // how many targets links has
+	steps   int                 // taken along links
+	held    int                 // bytes of paths that links led to
 	// text is all that names files, for those whose names are no words.
 	text string
-	all  bool // too many words to know
+	all  bool // too much to know
 }
 
 // Of reads the files that the configuration names.
@@ -52,7 +55,9 @@ func Of(c inspect.Config) Closure {
 	if workdir == "" {
 		workdir = "/"
 	}
-	cl.all = len(cl.dirs) > maxWords
+	if cl.all = len(cl.dirs) > maxWords || len(workdir) > maxPath; cl.all {
+		return cl
+	}
 	words := 0
 	for _, text := range commandTexts(c) {
 		previous := ""
@@ -71,7 +76,7 @@ func Of(c inspect.Config) Closure {
 	return cl
 }
 
-func (cl Closure) add(word, previous, workdir string) {
+func (cl *Closure) add(word, previous, workdir string) {
 	switch {
 	case previous == "-m":
 		cl.modules[strings.ReplaceAll(word, ".", "/")] = true
@@ -87,7 +92,7 @@ func (cl Closure) add(word, previous, workdir string) {
 
 // addOpen adds what a shell makes of a word that is only a part of a path: a folder of which it takes the files, or the
 // end of a path that begins with a variable.
-func (cl Closure) addOpen(word, before, after, workdir string) {
+func (cl *Closure) addOpen(word, before, after, workdir string) {
 	folder := strings.HasSuffix(word, "/")
 	if after != "" && strings.IndexByte("*?[", after[0]) >= 0 {
 		word, folder = word[:strings.LastIndexByte(word, '/')+1], true
@@ -103,11 +108,15 @@ func (cl Closure) addOpen(word, before, after, workdir string) {
 	}
 }
 
-// What following links may cost: maxHops from one path, as in a kernel, and maxLinks of all layers together. Beyond, every
-// file is named.
+// What following links may cost: maxHops from one path, as in a kernel; maxLinks of all layers together; paths of at most
+// maxPath bytes, which is what a kernel takes; maxSteps looks at a path or a folder above it, and maxHeld bytes of paths
+// that were reached, since links that lead below themselves double the paths with every hop. Beyond, every file is named.
 const (
 	maxHops  = 40
 	maxLinks = 1 << 16
+	maxPath  = 4096
+	maxSteps = 1 << 22
+	maxHeld  = 16 << 20
 )
 
 // Follow adds the links of a layer, path to target: what a configuration names may lead elsewhere. It is told when links
@@ -116,54 +125,95 @@ func (cl *Closure) Follow(links map[string]string, cut bool) {
 	if cl.links == nil {
 		return
 	}
-	if cl.all = cl.all || cut || len(cl.links)+len(links) > maxLinks; cl.all {
-		return
-	}
 	for from, to := range links {
-		cl.links[from] = append(cl.links[from], to)
+		if !slices.Contains(cl.links[from], to) && cl.kept <= maxLinks {
+			cl.links[from] = append(cl.links[from], to)
+			cl.kept++
+		}
+	}
+	if cl.all = cl.all || cut || cl.kept > maxLinks; cl.all {
+		return
 	}
 	for _, step := range []struct{ from, into map[string]bool }{
 		{cl.dirs, cl.dirs}, {cl.folders, cl.folders}, {cl.paths, cl.reached}, {cl.reached, cl.reached},
 	} {
-		for _, p := range slices.Collect(maps.Keys(step.from)) {
-			cl.reach(p, maxHops, step.into)
+		cl.reach(slices.Collect(maps.Keys(step.from)), step.into)
+	}
+	// A link of an earlier layer may stand in a folder that only this one leads to.
+	var named []string
+	for from := range cl.links {
+		if cl.Names(from) {
+			named = append(named, from)
 		}
 	}
-	for from := range links {
-		if cl.Names(from) {
-			cl.reach(from, maxHops, cl.reached)
+	cl.reach(named, cl.reached)
+}
+
+// reach follows the links on the way to each path: the path itself may be one, and every folder above it. What is fewer
+// hops away comes first, so that no path is given up that another way leads to.
+func (cl *Closure) reach(from []string, into map[string]bool) {
+	for hops := 0; hops < maxHops && len(from) > 0 && !cl.all; hops++ {
+		var next []string
+		for _, p := range from {
+			next = append(next, cl.hop(p, into)...)
 		}
+		from = next
 	}
 }
 
-// reach follows the links on the way to a path: the path itself may be one, and every folder above it.
-func (cl Closure) reach(p string, hops int, into map[string]bool) {
-	if hops == 0 {
-		return
+// hop adds where one link leads from a path, and returns what is new.
+func (cl *Closure) hop(p string, into map[string]bool) (next []string) {
+	if len(p) > 2*maxPath {
+		return nil // a word that is no path: what a kernel may be asked for is a path below a working directory
 	}
-	for at, rest := p, ""; at != "."; at, rest = path.Dir(at), "/"+path.Base(at)+rest {
-		for _, to := range cl.links[at] {
-			if target := rel(to + rest); !into[target] {
+	for end := len(p); end > 0; end = strings.LastIndexByte(p[:end], '/') {
+		targets := cl.links[p[:end]]
+		cl.steps += 1 + len(targets)
+		for _, to := range targets {
+			target := rel(to + p[end:])
+			if !into[target] {
 				into[target] = true
-				cl.reach(target, hops-1, into)
+				cl.held += len(target)
+				next = append(next, target)
+			}
+			if cl.all = cl.all || len(target) > maxPath || cl.steps > maxSteps || cl.held > maxHeld; cl.all {
+				return nil
 			}
 		}
 	}
+	return next
 }
 
-// Names reports whether the configuration names the file at this path of a layer (no leading slash).
-func (cl Closure) Names(file string) bool {
+// Names reports whether the configuration names the file at this path of a layer (no leading slash). An engine unpacks a
+// file to where the links above it lead, so that it may be named by any path on the way.
+func (cl *Closure) Names(file string) bool {
 	file = rel("/" + file)
+	cl.steps++
+	if cl.all || cl.steps > maxSteps && len(cl.links) > 0 || cl.named(file) {
+		return true
+	}
+	if len(cl.links) == 0 {
+		return false
+	}
+	held := cl.held
+	leads := map[string]bool{}
+	cl.reach([]string{file}, leads)
+	cl.held = held // what is not kept costs no memory
+	return cl.all || slices.ContainsFunc(slices.Collect(maps.Keys(leads)), cl.named)
+}
+
+// named is Names for where a file is in the end.
+func (cl *Closure) named(file string) bool {
 	if cl.reached[file] || cl.folders[path.Dir(file)] || cl.bases[path.Base(file)] || cl.namesOdd(file) {
 		return true
 	}
-	if cl.all || cl.paths[file] || cl.names[path.Base(file)] && cl.dirs[path.Dir(file)] {
+	if cl.paths[file] || cl.names[path.Base(file)] && cl.dirs[path.Dir(file)] {
 		return true
 	}
 	if module, ok := strings.CutSuffix(file, ".py"); ok {
 		module = strings.TrimSuffix(module, "/__main__")
-		for m := range cl.modules {
-			if module == m || strings.HasSuffix(module, "/"+m) {
+		for more := true; more; _, module, more = strings.Cut(module, "/") {
+			if cl.modules[module] {
 				return true
 			}
 		}
@@ -172,14 +222,14 @@ func (cl Closure) Names(file string) bool {
 }
 
 // namesOdd looks for a name that is more than one word, such as one with a blank or an umlaut in it.
-func (cl Closure) namesOdd(file string) bool {
+func (cl *Closure) namesOdd(file string) bool {
 	base := path.Base(file)
 	return wordPattern.FindString(base) != base && (len(cl.text) > maxText || strings.Contains(cl.text, base))
 }
 
 // Weigh is the finding with the strength that it has in this image: a file that is named to be run weighs what its
 // indicator says that it weighs when run.
-func (cl Closure) Weigh(f trust.Finding) trust.Finding {
+func (cl *Closure) Weigh(f trust.Finding) trust.Finding {
 	if f.IfRun > f.Strength && cl.Names(f.Path) {
 		f.Strength = f.IfRun
 	}

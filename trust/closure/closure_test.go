@@ -93,6 +93,14 @@ func TestFollow(t *testing.T) {
 		"folder-above":    {[]map[string]string{{"app": "usr/share/doc/x"}}, false, []string{"usr/share/doc/x/run"}, []string{"usr/share/doc/x/ran"}},
 		"folder-itself":   {[]map[string]string{{"conf": "srv/c"}}, false, []string{"srv/c/any"}, []string{"srv/any"}},
 		"search-path":     {[]map[string]string{{"bin": "opt/tools"}}, false, []string{"opt/tools/sh"}, []string{"opt/sh"}},
+		"earlier-folder":  {[]map[string]string{{"srv/c/x": "doc/x"}, {"conf": "srv/c"}}, false, []string{"doc/x"}, []string{"doc/y"}},
+		"earlier-search":  {[]map[string]string{{"opt/tools/sh": "doc/x"}, {"bin": "opt/tools"}}, false, []string{"doc/x"}, []string{"doc/y"}},
+		"unpacked-there":  {[]map[string]string{{"d": "app"}}, false, []string{"d/run"}, []string{"d/ran"}},
+		"unpacked-far":    {[]map[string]string{{"d": "e/f"}, {"e": "srv", "srv/f": "app"}}, false, []string{"d/run"}, []string{"d/ran"}},
+		"below-itself":    {[]map[string]string{{"app": "app/x"}}, false, []string{"app/x/run", "app/x/x/run"}, []string{"app/x/ran"}},
+		"doubling":        {[]map[string]string{{"app": "app/x"}, {"app": "app/y"}}, false, []string{"anything"}, nil},
+		"doubling-alone":  {[]map[string]string{{"app": "app/run", "app/run": "app/run/b"}}, false, []string{"anything"}, nil},
+		"too-long":        {[]map[string]string{{"app": "app/" + strings.Repeat("x/", 2048)}}, false, []string{"anything"}, nil},
 		"loop":            {[]map[string]string{{"start": "a", "a": "start"}}, false, []string{"a"}, []string{"b"}},
 		"not-named":       {[]map[string]string{{"stop": "a"}}, false, nil, []string{"a"}},
 		"cut":             {[]map[string]string{nil}, true, []string{"anything"}, nil},
@@ -135,9 +143,28 @@ func TestOf_isBounded(t *testing.T) {
 	}
 }
 
+func TestOf_workingDirectoryIsBounded(t *testing.T) {
+	t.Parallel()
+	if c := closure.Of(inspect.Config{WorkingDir: strings.Repeat("/w", 1<<20), Cmd: []string{"x"}}); !c.Names("any/other") {
+		t.Error("a working directory that is too long to read must name every file")
+	}
+}
+
+func TestFollow_deepPaths(t *testing.T) {
+	t.Parallel()
+	c := closure.Of(inspect.Config{Cmd: []string{strings.Repeat("/w", 1<<20)}})
+	c.Follow(map[string]string{"w": "v"}, false)
+	if c.Names("any/other") {
+		t.Error("a word that is longer than every path names every file")
+	}
+}
+
 func FuzzOf(f *testing.F) {
-	f.Add("python3 /x.py", "/app", "PATH=/a:b")
-	f.Fuzz(func(_ *testing.T, cmd, dir, env string) {
-		closure.Of(inspect.Config{Cmd: []string{cmd}, WorkingDir: dir, Env: []string{env}}).Names(cmd)
+	f.Add("python3 /x.py", "/app", "PATH=/a:b", "app", "app/x")
+	f.Fuzz(func(_ *testing.T, cmd, dir, env, from, to string) {
+		c := closure.Of(inspect.Config{Cmd: []string{cmd}, WorkingDir: dir, Env: []string{env}})
+		c.Follow(map[string]string{from: to}, false)
+		c.Follow(map[string]string{from: from + to}, false)
+		c.Names(cmd)
 	})
 }

@@ -32,8 +32,10 @@ type inquiry struct {
 	config   inspect.Config
 	runs     closure.Closure
 	// raw are the findings as they were made; evidence has them with the strength that they have in this image.
-	raw   []trust.Finding
-	blobs []trust.Blob
+	raw []trust.Finding
+	// strongest is what the weightiest of raw weighs by itself, for each check.
+	strongest map[string]trust.Strength
+	blobs     []trust.Blob
 	// passing is set when what was found lies in the transport and not in the content.
 	passing bool
 }
@@ -97,7 +99,7 @@ func (c *inquiry) askManifest(ctx context.Context) (bool, error) {
 func (c *inquiry) snippets(question string, blob digest.Digest, texts ...inspect.Text) error {
 	for _, text := range texts {
 		found, err := c.judge.Scanner.Snippet(blob, text.Path, text.Kind, []byte(text.Body))
-		c.found(found)
+		c.found(question, found)
 		if err != nil {
 			if err := c.unanswered(question, fmt.Errorf("%s: %w", text.Path, err)); err != nil {
 				return err
@@ -114,7 +116,7 @@ func blob(d ocispec.Descriptor) trust.Blob {
 func (c *inquiry) askConfig(ctx context.Context) (bool, error) {
 	if c.manifest.Kind == inspect.Artifact {
 		found, err := c.content(ctx, c.manifest.Config)
-		c.found(found.Findings)
+		c.found(askConfig, found.Findings)
 		if err != nil {
 			return true, c.unanswered(askConfig, err)
 		}
@@ -182,8 +184,9 @@ func (c *inquiry) read(ctx context.Context, desc ocispec.Descriptor, limit int64
 		return nil, fmt.Errorf("read %s: %w", desc.Digest, err)
 	}
 	// Sources promise this; the judgement rests on it, so it is not taken on trust.
-	if int64(len(body)) > limit || digest.FromBytes(body) != desc.Digest {
-		return nil, fmt.Errorf("%s: the bytes have the digest %s: %w", desc.Digest, digest.FromBytes(body), trust.ErrIntegrity)
+	if int64(len(body)) != desc.Size || digest.FromBytes(body) != desc.Digest {
+		return nil, fmt.Errorf("%s of %d bytes: there are %d or more, of the digest %s: %w",
+			desc.Digest, desc.Size, len(body), digest.FromBytes(body), trust.ErrIntegrity)
 	}
 	return body, nil
 }
@@ -210,10 +213,28 @@ func (c *inquiry) unanswered(question string, err error) error {
 	return nil
 }
 
-// found adds findings with the strength that they have in this image.
-func (c *inquiry) found(findings []trust.Finding) {
-	c.raw = append(c.raw, findings...)
+// maxFindings bounds the findings of one image, which each take some kilobytes here and in its verdict. What could not
+// change the answer is left out beyond weighedFindings; what only could if run leaves the question unanswered beyond
+// maxFindings. What weighs more than all before it is always kept.
+const (
+	weighedFindings = 4096
+	maxFindings     = 4 * weighedFindings
+)
+
+// found adds the findings of a question with the strength that they have in this image. A finding may be left out when
+// one of the same check stays that weighs as much as it could at the most.
+func (c *inquiry) found(question string, findings []trust.Finding) {
 	for _, f := range findings {
+		strongest, known := c.strongest[f.Check]
+		switch {
+		case len(c.raw) >= weighedFindings && known && max(f.Strength, f.IfRun) <= strongest:
+			continue
+		case len(c.raw) >= maxFindings && known && f.Strength <= strongest:
+			c.evidence.Unanswered[question] = fmt.Sprintf("the image has more than the %d signs of mining that are kept", maxFindings)
+			continue
+		}
+		c.strongest[f.Check] = max(f.Strength, strongest)
+		c.raw = append(c.raw, f)
 		c.evidence.Findings = append(c.evidence.Findings, c.runs.Weigh(f))
 	}
 }

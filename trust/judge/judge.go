@@ -125,7 +125,7 @@ func (j *Judge) remembered(ctx context.Context, ref trust.Reference, key digest.
 
 // version grows whenever the same evidence could be gathered or weighed otherwise by the code of this package,
 // trust/inspect, trust/closure or trust/policy, so that no verdict of an older program is taken for an answer.
-const version = 3
+const version = 4
 
 // key names a question: this digest under this name (and tag, where a rule looks at it), ruleset, policy and lists. The
 // entry that decided is part of it, because it may have matched an index that led here.
@@ -156,7 +156,7 @@ func (j *Judge) Judge(ctx context.Context, ref trust.Reference, src trust.Source
 	if v, ok, err := j.remembered(ctx, ref, key); ok || err != nil {
 		return v, err
 	}
-	c := &inquiry{judge: j, ref: ref, src: src, evidence: newEvidence(ref, standing)}
+	c := &inquiry{judge: j, ref: ref, src: src, evidence: newEvidence(ref, standing), strongest: map[string]trust.Strength{}}
 	if err := c.run(ctx); err != nil {
 		return trust.Verdict{}, err
 	}

@@ -100,7 +100,7 @@ func (c *inquiry) guarded(ctx context.Context, layer ocispec.Descriptor) (a answ
 
 func (c *inquiry) takeLayer(i int, a answer) error {
 	name, layer := c.layerName(i), c.manifest.Layers[i]
-	c.found(a.found.Findings)
+	c.found(name, a.found.Findings)
 	c.follow(a.found)
 	if a.err != nil {
 		return c.unanswered(name, a.err)
@@ -136,7 +136,7 @@ func (c *inquiry) waive(ctx context.Context, order []int) (bool, error) {
 			return false, fmt.Errorf("read remembered inspection: %w", err)
 		}
 		if ok {
-			c.found(known.Findings)
+			c.found(c.layerName(i), known.Findings)
 			c.follow(known)
 		}
 	}

@@ -46,9 +46,9 @@ func (x *index) candidates(name string, f func(i int32)) {
 }
 
 // Match tells how the lists stand to a reference at a time. An entry with a tag matches only a reference with a tag,
-// an entry with a digest only a reference with that digest, or one that was reached through the index with it. Standing.TagMatters is also true when an entry looked at
-// the tag and did not match: with another tag it might have decided. Standing.Lost holds the most specific of the
-// overruled entries.
+// an entry with a digest only a reference with that digest, or one that was reached through the index with it.
+// Standing.TagMatters is also true when an entry looked at the tag and did not match: with another tag it might have
+// decided. Standing.Lost holds the most specific of the overruled entries.
 func (l *Lists) Match(ref trust.Reference, now time.Time) trust.Standing {
 	var standing trust.Standing
 	var matched []*rule

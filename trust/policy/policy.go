@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -58,7 +59,7 @@ func Load(name string, r io.Reader) (*Policy, error) {
 	decoder.KnownFields(true)
 	var doc document
 	if err := decoder.Decode(&doc); err != nil {
-		return nil, fmt.Errorf("policy %s: %s", name, oneSentence(err))
+		return nil, fmt.Errorf("policy %s", explain(name, err))
 	}
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("policy %s: more than one YAML document: keep the first and remove the rest", name)
@@ -69,13 +70,26 @@ func Load(name string, r io.Reader) (*Policy, error) {
 	return &Policy{doc: doc, digest: digest.FromString(fmt.Sprintf("%+v", doc))}, nil
 }
 
-// oneSentence is an error of the YAML library on one line.
-func oneSentence(err error) string {
-	var wrong *yaml.TypeError
-	if errors.As(err, &wrong) {
-		return strings.Join(wrong.Errors, "; ")
+// unknownKey is how the YAML library says that a key has no field.
+var unknownKey = regexp.MustCompile(`^line (\d+): field (\S+) not found in type .*`)
+
+// explain is an error of the YAML library as one sentence that begins with its place.
+func explain(name string, err error) string {
+	if errors.Is(err, io.EOF) {
+		return name + ": the file is empty: begin with \"version: 1\""
 	}
-	return strings.TrimPrefix(err.Error(), "yaml: ")
+	first := strings.TrimPrefix(err.Error(), "yaml: ")
+	var wrong *yaml.TypeError
+	if errors.As(err, &wrong) && len(wrong.Errors) > 0 {
+		first = wrong.Errors[0]
+	}
+	if m := unknownKey.FindStringSubmatch(first); m != nil {
+		return fmt.Sprintf("%s:%s: unknown key %q: remove it, or see the shipped policy for the keys", name, m[1], m[2])
+	}
+	if line, rest, ok := strings.Cut(strings.TrimPrefix(first, "line "), ": "); ok && line != first {
+		return fmt.Sprintf("%s:%s: %s", name, line, rest)
+	}
+	return name + ": " + first
 }
 
 func (d document) validate() error {

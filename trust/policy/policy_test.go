@@ -97,7 +97,7 @@ func TestLoad_refuses(t *testing.T) {
 	t.Parallel()
 	good := string(configs.DefaultPolicy())
 	tests := map[string]struct{ from, to, says string }{
-		"unknown-key":          {"weakTogether", "weekTogether", "weekTogether"},
+		"unknown-key":          {"weakTogether", "weekTogether", `my.yaml:16: unknown key "weekTogether"`},
 		"other-version":        {"version: 1", "version: 2", "reads version 1"},
 		"proof-does-not-block": {"proof: 90", "proof: 80", "proof must block"},
 		"falling-points":       {"weak: 15", "weak: 50", "points must rise"},
@@ -106,8 +106,9 @@ func TestLoad_refuses(t *testing.T) {
 		"unanswered-allowed":   {"\nunanswered: quarantine", "\nunanswered: allow", "unknown is not clean"},
 		"unanswered-missing":   {"\nunanswered: quarantine", "", "unknown is not clean"},
 		"weak-cap":             {"weakTogether: 30", "weakTogether: 10", "less than one weak"},
-		"not-a-number":         {"warn: 30", "warn: many", "line"},
+		"not-a-number":         {"warn: 30", "warn: many", "my.yaml:20: cannot unmarshal"},
 		"two-documents":        {"version: 1", "version: 1\n---\nversion: 1", ""},
+		"empty":                {good, "", "my.yaml: the file is empty"},
 		"too-large":            {"version: 1", "version: 1 #" + strings.Repeat("x", 300<<10), "more than"},
 	}
 	for name, tt := range tests {

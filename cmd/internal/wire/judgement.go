@@ -10,6 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/safepull/safepull/configs"
 	"github.com/safepull/safepull/trust/indicator/all"
@@ -32,25 +34,51 @@ type sources struct {
 	layers      int
 }
 
-// judgement assembles a judge over a memory.
-func judgement(from sources, memory judge.Memory, lists *namespace.Lists) (*judge.Judge, error) {
-	rules, err := loadRules(from.rules)
+// inForce is what the files of sources hold.
+type inForce struct {
+	from   sources
+	rules  *ruleset.Ruleset
+	policy *policy.Policy
+	lists  *namespace.Lists
+}
+
+func loadFiles(from sources) (l inForce, err error) {
+	l.from = from
+	if l.lists, err = loadLists(from); err != nil {
+		return l, err
+	}
+	if l.rules, err = loadRules(from.rules); err != nil {
+		return l, err
+	}
+	l.policy, err = loadPolicy(from.policy)
+	return l, err
+}
+
+// judge assembles a judge over a memory.
+func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
+	indicators, err := all.New(l.rules)
+	if err != nil {
+		return nil, fmt.Errorf("rules %s: %w", cmp.Or(l.from.rules, "as shipped"), err)
+	}
+	scanner, err := scan.New(indicators, l.rules.Digest(), l.from.limits)
 	if err != nil {
 		return nil, err
 	}
-	indicators, err := all.New(rules)
-	if err != nil {
-		return nil, fmt.Errorf("rules %s: %w", cmp.Or(from.rules, "as shipped"), err)
+	return judge.New(judge.Options{Scanner: scanner, Policy: l.policy, Lists: l.lists, Memory: memory, LayersInWork: l.from.layers})
+}
+
+// fields name the files and the digests of what they hold, for a log: files that change later count at the next start.
+func (l inForce) fields() map[string]any {
+	lists := slices.Clone(l.from.lists)
+	if l.from.shippedList {
+		lists = append(lists, "as shipped")
 	}
-	scanner, err := scan.New(indicators, rules.Digest(), from.limits)
-	if err != nil {
-		return nil, err
+	return map[string]any{
+		"policy": cmp.Or(l.from.policy, "as shipped"), "policyDigest": l.policy.Digest().String(),
+		"rules": cmp.Or(l.from.rules, "as shipped"), "rulesDigest": l.rules.Digest().String(),
+		"trustLists": strings.Join(lists, ", "), "trustListsDigest": l.lists.Digest().String(),
+		"trustEntries": len(l.lists.Entries()),
 	}
-	decide, err := loadPolicy(from.policy)
-	if err != nil {
-		return nil, err
-	}
-	return judge.New(judge.Options{Scanner: scanner, Policy: decide, Lists: lists, Memory: memory, LayersInWork: from.layers})
 }
 
 func loadRules(path string) (*ruleset.Ruleset, error) {

@@ -27,8 +27,8 @@ import (
 const pluginKeeps = 90 * 24 * time.Hour
 
 // Plugin is what the commands of docker-safepull are given. Nothing is opened before a command asks for it. Everything
-// of the user's is in the folder "safepull" beside docker's own configuration: the store, trust.yaml, and, if he wants
-// another than the shipped one, policy.yaml.
+// of the user's is in the folder "safepull" beside docker's own configuration: the store, trust.yaml, and, where another
+// than the shipped one is wanted, policy.yaml.
 func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 	p := &pluginParts{cli: cli, version: version}
 	return plugin.Deps{
@@ -102,11 +102,11 @@ func (p *pluginParts) judge(context.Context) (trust.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	lists, err := loadLists(p.sources())
+	loaded, err := loadFiles(p.sources())
 	if err != nil {
 		return nil, err
 	}
-	return judgement(p.sources(), store, lists)
+	return loaded.judge(store)
 }
 
 // source reads a registry with the login and the certificates that docker itself would use for it.

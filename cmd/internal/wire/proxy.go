@@ -59,7 +59,12 @@ func Proxy(ctx context.Context, cfg config.Config, log *logrus.Logger) (err erro
 		return err
 	}
 	defer registries.close()
-	gate, err := newGate(cfg, store, cache, counters, registries)
+	loaded, err := loadFiles(judgedFrom(cfg))
+	if err != nil {
+		return err
+	}
+	log.WithFields(loaded.fields()).Info("judging by")
+	gate, err := newGate(cfg, loaded, store, cache, counters, registries)
 	if err != nil {
 		return err
 	}
@@ -77,13 +82,8 @@ func openCache(ctx context.Context, cfg config.Config) (*blobcache.Cache, error)
 	return blobcache.Open(ctx, driver, blobcache.Options{MaxBytes: int64(cfg.Cache.MaxBytes)})
 }
 
-func newGate(cfg config.Config, store *sqlite.Store, cache *blobcache.Cache, counters *metrics.Metrics, registries *registries) (*enforce.Gate, error) {
-	from := judgedFrom(cfg)
-	lists, err := loadLists(from)
-	if err != nil {
-		return nil, err
-	}
-	judges, err := judgement(from, store, lists)
+func newGate(cfg config.Config, loaded inForce, store *sqlite.Store, cache *blobcache.Cache, counters *metrics.Metrics, registries *registries) (*enforce.Gate, error) {
+	judges, err := loaded.judge(store)
 	if err != nil {
 		return nil, err
 	}
@@ -102,12 +102,11 @@ func judgedFrom(cfg config.Config) sources {
 
 // Verify loads every file that a configuration names, and makes of them what Proxy would.
 func Verify(cfg config.Config) error {
-	from := judgedFrom(cfg)
-	lists, err := loadLists(from)
+	loaded, err := loadFiles(judgedFrom(cfg))
 	if err != nil {
 		return err
 	}
-	if _, err := judgement(from, noMemory{}, lists); err != nil {
+	if _, err := loaded.judge(noMemory{}); err != nil {
 		return err
 	}
 	for _, u := range cfg.Upstreams {
@@ -133,12 +132,13 @@ func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sq
 	if err != nil {
 		return err
 	}
+	state := writable{dir: cfg.StateDir}
 	server, err := proxy.Listen(proxy.Options{
 		Listen: cfg.Listen, Admin: cfg.Admin.Listen, TLS: certificates, Registry: registry,
 		Verdicts: distribution.Explain(store, nil, log), Metrics: counters.Handler(),
 		Ready: func(ctx context.Context) error {
 			_, _, err := store.VerdictByID(ctx, "SP-0000000000")
-			return err
+			return errors.Join(err, state.check(ctx))
 		},
 		Observer: counters, Log: log, MaxConnections: cfg.MaxConnections, Grace: cfg.StopGrace,
 	})

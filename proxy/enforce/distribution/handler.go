@@ -108,7 +108,7 @@ func (h *Handler) manifest(w http.ResponseWriter, r *http.Request, ref trust.Ref
 	ref = ref.WithDigest(release.Descriptor.Digest)
 	contentHeaders(w, release.Descriptor.MediaType, ref, int64(len(release.Content)))
 	if v := release.Verdict; v != nil && v.Action == trust.Warn {
-		w.Header().Set("Warning", fmt.Sprintf("299 - %q", reasonPhrase(warningText(*v))))
+		w.Header().Set("Warning", fmt.Sprintf("299 - %q", warningText(r, *v)))
 	}
 	if notModified(r, ref) {
 		w.Header().Del("Content-Length")
@@ -121,17 +121,18 @@ func (h *Handler) manifest(w http.ResponseWriter, r *http.Request, ref trust.Ref
 	}
 }
 
-func warningText(v trust.Verdict) string {
+func warningText(r *http.Request, v trust.Verdict) string {
 	why := ""
 	if len(v.Reasons) > 0 {
 		why = ": " + v.Reasons[0]
 	}
-	return "safepull warns" + strings.NewReplacer(`"`, "'", `\`, "/").Replace(why) + "; see: docker safepull explain " + v.ID
+	next := seeEvidence(r, v.ID)
+	return reasonPhrase("safepull warns"+strings.NewReplacer(`"`, "'", `\`, "/").Replace(why)+next, next)
 }
 
 // fail answers with what err means and tells the log what the client need not know.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, ref trust.Reference, err error, unknown errcode.ErrorCode) {
-	p := problemOf(err, ref, unknown)
+	p := problemOf(r, err, ref, unknown)
 	entry := h.log(w).WithFields(logrus.Fields{"reference": ref.String(), "status": p.status})
 	var refusal *enforce.Refusal
 	if errors.As(err, &refusal) {

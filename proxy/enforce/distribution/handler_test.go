@@ -207,7 +207,7 @@ func TestErrors(t *testing.T) {
 		retry  string
 	}{
 		"block":            {refusal(trust.Block), 403, "DENIED", "safepull blocked docker.io/acme/app:1", ""},
-		"quarantine":       {refusal(trust.Quarantine), 403, "DENIED", "docker safepull explain SP-0123456789", ""},
+		"quarantine":       {refusal(trust.Quarantine), 403, "DENIED", "docker safepull explain --proxy http://127.0.0.1:", ""},
 		"no_action":        {refusal(""), 403, "DENIED", "refused", ""},
 		"rejected":         {&enforce.Rejected{Reference: ref, Reason: "it has urls"}, 403, "DENIED", "it has urls", ""},
 		"denied_name":      {&enforce.Denied{Reference: ref, Entry: trust.Entry{Pattern: "docker.io/acme/**"}}, 403, "DENIED", "docker.io/acme/**", ""},

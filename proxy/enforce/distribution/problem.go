@@ -35,6 +35,8 @@ type problem struct {
 	retryAfter time.Duration
 	// inStatusLine repeats the message in the HTTP/1.1 reason phrase: many clients show nothing else.
 	inStatusLine bool
+	// next is how the message ends when it ends with what to do; the reason phrase keeps it.
+	next string
 }
 
 func fail(status int, code errcode.ErrorCode, format string, args ...any) *problem {
@@ -54,16 +56,21 @@ func denied(format string, args ...any) *problem {
 	return p
 }
 
-// problemOf translates what the gate and its sources answer; unknown is the code for what upstream does not have.
-func problemOf(err error, ref trust.Reference, unknown errcode.ErrorCode) *problem {
-	if p := decision(err); p != nil {
+// notAnUpstream is for a registry that the proxy must not read, whoever asks.
+func notAnUpstream(registry string) *problem {
+	return denied("safepull serves no images of %q: it is not configured as an upstream; whoever runs the proxy can add it", registry)
+}
+
+// problemOf translates what the gate and its sources answer to r; unknown is the code for what upstream does not have.
+func problemOf(r *http.Request, err error, ref trust.Reference, unknown errcode.ErrorCode) *problem {
+	if p := decision(r, err); p != nil {
 		return p
 	}
 	switch {
 	case errors.Is(err, enforce.ErrOverloaded):
 		return fail(503, errcode.ErrorCodeUnavailable, "safepull: %v; try again", enforce.ErrOverloaded).later(comeBack)
 	case errors.Is(err, enforce.ErrNotConfigured):
-		return denied("safepull serves no images of %s: it is not configured as an upstream", ref.Registry)
+		return notAnUpstream(ref.Registry)
 	case errors.Is(err, context.Canceled):
 		return fail(statusClientGone, errcode.ErrorCodeUnknown, "the client went away")
 	case errors.Is(err, trust.ErrIntegrity):
@@ -78,15 +85,15 @@ func problemOf(err error, ref trust.Reference, unknown errcode.ErrorCode) *probl
 	case errors.Is(err, trust.ErrRateLimited):
 		return fail(429, errcode.ErrorCodeTooManyRequests, "%s limits the rate of pulls; try again later", ref.Registry).later(retryAfter(err))
 	case errors.Is(err, context.DeadlineExceeded):
-		return fail(504, errcode.ErrorCodeUnavailable, "%s did not answer in time", ref.Registry).later(comeBack)
+		return fail(504, errcode.ErrorCodeUnavailable, "%s did not answer in time; try again later", ref.Registry).later(comeBack)
 	case errors.Is(err, trust.ErrUnavailable):
-		return fail(502, errcode.ErrorCodeUnavailable, "%s could not be reached or broke off", ref.Registry).later(retryAfter(err))
+		return fail(502, errcode.ErrorCodeUnavailable, "%s could not be reached or broke off; try again later", ref.Registry).later(retryAfter(err))
 	}
-	return fail(500, errcode.ErrorCodeUnknown, "safepull met an error that its log tells")
+	return fail(500, errcode.ErrorCodeUnknown, "safepull failed; its log tells why")
 }
 
 // decision translates the gate's own answers, which may wrap anything and therefore come first.
-func decision(err error) *problem {
+func decision(r *http.Request, err error) *problem {
 	var (
 		refusal       *enforce.Refusal
 		deniedName    *enforce.Denied
@@ -97,16 +104,19 @@ func decision(err error) *problem {
 	)
 	switch {
 	case errors.As(err, &refusal):
-		return denied("%s", refusalText(refusal.Verdict))
+		next := seeEvidence(r, refusal.Verdict.ID)
+		p := denied("%s%s", refusalText(refusal.Verdict), next)
+		p.next = next
+		return p
 	case errors.As(err, &deniedName):
-		return denied("safepull blocked %v", deniedName)
+		return denied("safepull: %v", deniedName)
 	case errors.As(err, &rejected):
 		return denied("safepull refused %v", rejected)
 	case errors.As(err, &pending):
 		return fail(503, errcode.ErrorCodeUnavailable, "safepull: inspection is running for %s; try again in %d s",
 			pending.Reference, seconds(pending.RetryAfter)).later(pending.RetryAfter)
 	case errors.As(err, &unjudged):
-		return fail(503, errcode.ErrorCodeUnavailable, "safepull: %s could not be judged: %s", unjudged.Reference, whyUnjudged(unjudged)).later(retryAfter(err))
+		return fail(503, errcode.ErrorCodeUnavailable, "safepull: %s could not be judged: %s; try again later", unjudged.Reference, whyUnjudged(unjudged)).later(retryAfter(err))
 	case errors.As(err, &notReferenced):
 		return fail(404, errcode.ErrorCodeBlobUnknown, "safepull: %v", notReferenced)
 	}
@@ -130,7 +140,7 @@ func whyUnjudged(e *enforce.Unjudged) string {
 	return "safepull's log tells why"
 }
 
-// refusalText is one line: what, where, why, and how to learn more. The id stands where no cut can reach it.
+// refusalText is what was refused, by which verdict, and why. With what seeEvidence adds it stays below maxMessage.
 func refusalText(v trust.Verdict) string {
 	did := map[trust.Action]string{trust.Block: "blocked", trust.Quarantine: "quarantined"}[v.Action]
 	if did == "" {
@@ -147,7 +157,7 @@ func refusalText(v trust.Verdict) string {
 	if d := v.Manifest; d.Validate() == nil {
 		what += " (" + d.Algorithm().String() + ":" + d.Encoded()[:12] + ")"
 	}
-	return fmt.Sprintf("safepull %s %s [%s]: %s; see: docker safepull explain %s", did, trust.Sanitise(what, 300), v.ID, why, v.ID)
+	return fmt.Sprintf("safepull %s %s [%s]: %s", did, trust.Sanitise(what, 300), v.ID, why)
 }
 
 // retryAfter finds the delay that upstream asked for, if the error carries it.
@@ -207,7 +217,7 @@ func (p *problem) writeRaw(w http.ResponseWriter, r *http.Request, body []byte) 
 	h := w.Header().Clone()
 	h.Set("Connection", "close")
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	_, _ = fmt.Fprintf(out, "HTTP/1.1 %d %s\r\n", p.status, reasonPhrase(p.err.Message))
+	_, _ = fmt.Fprintf(out, "HTTP/1.1 %d %s\r\n", p.status, reasonPhrase(p.err.Message, p.next))
 	_ = h.Write(out)
 	_, _ = out.WriteString("\r\n")
 	_, _ = out.Write(body)
@@ -219,13 +229,21 @@ func (p *problem) writeRaw(w http.ResponseWriter, r *http.Request, body []byte) 
 	return true
 }
 
-// reasonPhrase is message as the status line may hold it: printable ASCII, bounded.
-func reasonPhrase(message string) string {
+// reasonPhrase is message as the status line may hold it: printable ASCII, bounded. A message that ends with next is
+// cut before it: a command that lost its end does something else.
+func reasonPhrase(message, next string) string {
 	ascii := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
 	}, message)
-	return ascii[:min(len(ascii), maxReason)]
+	if len(ascii) <= maxReason {
+		return ascii
+	}
+	const cut = "..."
+	if text, ok := strings.CutSuffix(ascii, next); ok && next != "" && len(cut)+len(next) < maxReason {
+		return text[:maxReason-len(cut)-len(next)] + cut + next
+	}
+	return ascii[:maxReason]
 }

@@ -99,9 +99,9 @@ func (rt *router) choose(name string, query url.Values) (u *Upstream, repository
 	case aliased != nil:
 		return aliased, rest, nil
 	case strings.ContainsAny(first, ".:") && rest != "":
-		return nil, "", denied("safepull serves no images of %q: it is not configured as an upstream", first)
+		return nil, "", notAnUpstream(first)
 	case rt.def == nil:
-		return nil, "", denied("safepull has no default upstream: name one, as in /v2/<registry>/<repository>")
+		return nil, "", denied("safepull has no default upstream: name the registry before the repository, as in <proxy>/<registry>/<repository>")
 	}
 	return rt.def, name, nil
 }
@@ -114,5 +114,5 @@ func (rt *router) byNamespace(values []string) (*Upstream, *problem) {
 	if u := rt.byHost[host]; err == nil && u != nil {
 		return u, nil
 	}
-	return nil, denied("safepull serves no images of %q: it is not configured as an upstream", values[0])
+	return nil, notAnUpstream(values[0])
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/distribution/distribution/v3/registry/api/errcode"
@@ -18,6 +19,26 @@ const VerdictsPath = "/safepull/v1/verdicts"
 
 // maxVerdicts bounds one answer about a name.
 const maxVerdicts = 20
+
+// maxHost bounds the host that a message repeats, so that a message ends before its own limit.
+const maxHost = 128
+
+// plainHost is a name or an IPv4 address, and perhaps a port: what can stand in a command in any shell.
+var plainHost = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?$`)
+
+// seeEvidence ends a message about a verdict with the command that shows its evidence. The command names this proxy as
+// the client did, where it did so plainly.
+func seeEvidence(r *http.Request, id string) string {
+	const command = "; see: docker safepull explain "
+	if len(r.Host) > maxHost || !plainHost.MatchString(r.Host) {
+		return command + id
+	}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	return command + "--proxy " + scheme + "://" + r.Host + " " + id
+}
 
 // Verdicts are what was decided. trust/store implements it.
 type Verdicts interface {

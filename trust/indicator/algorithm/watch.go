@@ -81,7 +81,8 @@ type byteWatch struct {
 	tail []byte // the last three bytes seen
 	seen int64
 
-	near     []sight     // constants within span, oldest first
+	near     []sight // constants within span, oldest first, from near[gone] on
+	gone     int
 	counts   map[int]int // constant → how often it is in near
 	words    int         // different words in near
 	wide     int         // different wide constants in near
@@ -161,11 +162,12 @@ func (w *byteWatch) follows(at int64, m mark) bool {
 }
 
 func (w *byteWatch) count(s sight) {
-	drop := 0
-	for ; drop < len(w.near) && w.near[drop].at <= s.at-span; drop++ {
-		w.change(w.near[drop], -1)
+	for ; w.gone < len(w.near) && w.near[w.gone].at <= s.at-span; w.gone++ {
+		w.change(w.near[w.gone], -1)
 	}
-	w.near = append(w.near[:0], w.near[drop:]...)
+	if w.gone > len(w.near)/2 { // seldom, so that a file full of constants costs no more than its length
+		w.near, w.gone = append(w.near[:0], w.near[w.gone:]...), 0
+	}
 	w.near = append(w.near, s)
 	w.change(s, 1)
 	strength := trust.Context
@@ -176,7 +178,7 @@ func (w *byteWatch) count(s sight) {
 		strength = trust.Strong
 	}
 	if strength > w.best {
-		w.best, w.bestAt, w.bestWords, w.bestWide = strength, w.near[0].at, w.words, w.wide
+		w.best, w.bestAt, w.bestWords, w.bestWide = strength, w.near[w.gone].at, w.words, w.wide
 	}
 }
 

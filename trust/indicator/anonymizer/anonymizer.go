@@ -93,7 +93,10 @@ func (w *watch) Hit(h indicator.Hit) {
 	}
 	for _, c := range calls(window, at) {
 		for i := range c {
-			if rest, ok := w.ind.wrapped(c, i); ok && c[i].At <= at && at < c[i].At+len(c[i].Text) {
+			if at < c[i].At || at >= c[i].At+len(c[i].Text) {
+				continue
+			}
+			if rest, ok := w.ind.wrapped(c, i); ok {
 				w.weigh(c, i, rest, window, h.Offset+int64(c[i].At-at))
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/safepull/safepull/trust"
@@ -16,7 +17,7 @@ import (
 
 const (
 	name    = "stratum"
-	version = 2
+	version = 3
 
 	// minVerbs is how many different methods one file must name: one alone is a word in a protocol analyser.
 	minVerbs = 3
@@ -187,6 +188,11 @@ func (w *watch) pool(window []byte, at int, h indicator.Hit) {
 func (w *watch) hold(h host) {
 	if len(w.hosts) < maxHosts {
 		w.hosts = append(w.hosts, h)
+		return
+	}
+	// Mentions must not crowd out what weighs more.
+	if i := slices.IndexFunc(w.hosts, func(o host) bool { return o.strength < h.strength }); i >= 0 {
+		w.hosts[i] = h
 	}
 }
 

@@ -38,6 +38,7 @@ func TestIndicator(t *testing.T) {
 		{Name: "pool-host", Path: "run.sh", Kind: script, Content: "H=xmr-eu1.nanopool.org:10343\n", Want: trust.Strong},
 		{Name: "pool-host-call", Path: "m.py", Kind: script, Content: `s.connect(("pool.supportxmr.com", 3333))`, Want: trust.Strong},
 		{Name: "pool-host-env", Path: "config:env", Kind: config, Content: "POOL_HOST=pool.hashvault.pro", Want: trust.Weak},
+		{Name: "pool-host-late", Path: "config:env", Kind: config, Content: strings.Repeat("A=pool.hashvault.pro\n", 65) + "B=pool.hashvault.pro:443", Want: trust.Strong},
 		{Name: "verbs-script", Path: "m.js", Kind: script, Content: subscribe + `{"method":"mining.submit"}`, Want: trust.Strong},
 		{Name: "verbs-program", Path: "m", Kind: exe, Content: "\x7fELF\x00mining.subscribe\x00mining.notify\x00mining.set_target\x00", Want: trust.Strong},
 		{Name: "login-python", Path: "m.py", Kind: script, Content: "m = {'method': 'login', 'params': {'login': w,\n 'pass': 'x', 'agent': 'a/1'}}", Want: trust.Strong},

@@ -43,10 +43,16 @@ func Commands(text []byte) []Command {
 				i++
 			}
 		case c == '\n':
-			if !continues(text, i) {
+			if endsOpen(text[:i]) {
+				i++
+				break
+			}
+			// All blank lines at once: one by one they would each cost a look at the rest.
+			rest := bytes.TrimLeft(text[i:], " \t\r\n")
+			if !goesOn(rest) {
 				flush()
 			}
-			i++
+			i = len(text) - len(rest)
 		case c == '"' || c == '\'' || c == '`':
 			opens = opens || opensString(text, i)
 			i++
@@ -95,17 +101,18 @@ func isEscape(text []byte, i int) bool {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == 0 }
 
-// continues: the command goes on after the line end at i.
-func continues(text []byte, i int) bool {
-	before := bytes.TrimRight(text[:i], " \t\r")
-	if n := len(before); n > 0 && bytes.IndexByte([]byte(`\,[(`), before[n-1]) >= 0 {
-		return true
-	}
-	after := bytes.TrimLeft(text[i:], " \t\r\n")
-	if len(after) == 0 {
+// endsOpen: a line after which its command goes on.
+func endsOpen(line []byte) bool {
+	line = bytes.TrimRight(line, " \t\r")
+	return len(line) > 0 && bytes.IndexByte([]byte(`\,[(`), line[len(line)-1]) >= 0
+}
+
+// goesOn: a line that goes on with the command before it.
+func goesOn(line []byte) bool {
+	if len(line) == 0 {
 		return false
 	}
-	return after[0] == ']' || after[0] == ')' || len(after) > 2 && after[0] == '-' && after[1] == ' '
+	return line[0] == ']' || line[0] == ')' || len(line) > 2 && line[0] == '-' && line[1] == ' '
 }
 
 // isSeparator: a shell operator that is not part of a word.
@@ -140,8 +147,10 @@ func wordEnd(text []byte, i int) int {
 
 // trim takes brackets off both ends, but not those of an IPv6 address.
 func trim(text []byte, i, end int) (int, string) {
-	for i < end && bytes.IndexByte([]byte("[({"), text[i]) >= 0 && !bytes.Contains(text[i:end], []byte("]:")) && !bytes.Contains(text[i:end], []byte("}:{")) {
-		i++
+	if !bytes.Contains(text[i:end], []byte("]:")) && !bytes.Contains(text[i:end], []byte("}:{")) {
+		for i < end && bytes.IndexByte([]byte("[({"), text[i]) >= 0 {
+			i++
+		}
 	}
 	word := text[i:end]
 	for len(word) > 0 && bytes.IndexByte([]byte("])}(["), word[len(word)-1]) >= 0 {
