@@ -102,7 +102,8 @@ bench-unit: ## benchmarks of packages
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (20s) each
 	@for pkg in $$(go list ./...); do \
-		for target in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
+		listed=$$(go test -list '^Fuzz' "$$pkg"); \
+		for target in $$(sed -n '/^Fuzz/p' <<<"$$listed"); do \
 			echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' "$$pkg"; \
 		done; \
 	done

@@ -124,8 +124,11 @@ func (a *app) wrongPlatform(v trust.Verdict, want ocispec.Platform) error {
 		return nil
 	}
 	is, err := platforms.Parse(v.Evidence.Platform)
-	if err != nil || platforms.Only(want).Match(is) {
-		return nil //nolint:nilerr // a platform that cannot be parsed is the judge's finding, not ours
+	if err != nil {
+		return fmt.Errorf("the image says that it is for %q, which is no platform: %w", trust.Sanitise(v.Evidence.Platform, 100), trust.ErrMalformed)
+	}
+	if platforms.Only(want).Match(is) {
+		return nil
 	}
 	return fmt.Errorf("the image is for %s, not for %s: %w", platforms.FormatAll(is), platforms.FormatAll(want), trust.ErrNotFound)
 }

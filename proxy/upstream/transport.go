@@ -103,18 +103,21 @@ func redirectPolicy(base *url.URL, blocked []netip.Prefix) func(*http.Request, [
 		if req.URL.Hostname() == base.Hostname() {
 			return nil
 		}
+		if proxy, err := http.ProxyFromEnvironment(req); err == nil && proxy != nil && net.ParseIP(req.URL.Hostname()) == nil {
+			return nil // the HTTP proxy looks the name up and dials; we may not even be able to
+		}
 		return checkAddress(req.Context(), req.URL.Hostname(), blocked)
 	}
 }
 
-// checkAddress refuses a host that is, or has, a blocked address. A name that cannot be looked up passes: behind an
-// HTTP proxy only the proxy may be able to, and otherwise the dial fails by itself.
+// checkAddress refuses a host that is, or has, a blocked address, and one whose addresses cannot be found out: it might
+// have one by the time it is dialled.
 func checkAddress(ctx context.Context, host string, blocked []netip.Prefix) error {
 	var addrs []netip.Addr
 	if addr, err := netip.ParseAddr(host); err == nil {
 		addrs = append(addrs, addr)
 	} else if addrs, err = net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
-		return nil //nolint:nilerr // see above
+		return fmt.Errorf("redirect to %s refused: its address cannot be found out: %w", host, err)
 	}
 	for _, addr := range addrs {
 		addr = addr.Unmap().WithZone("")
