@@ -63,6 +63,34 @@ const (
 	KindData Kind = "data"
 )
 
+// Reach says whether an image runs the content that a finding was made in. It is a fact about an image, not about a
+// blob: whoever inspects one blob leaves it empty.
+type Reach string
+
+// How far content is reached, from most to least.
+const (
+	// ReachRuns is what starting the image leads to: its configuration, and every file that the entrypoint closure names.
+	ReachRuns Reach = "runs"
+	// ReachPresent is a file of the merged file system that nothing known runs.
+	ReachPresent Reach = "present"
+	// ReachHidden is a file that a later layer replaces or removes. It still arrives on the host.
+	ReachHidden Reach = "hidden"
+)
+
+// Class marks findings that a policy weighs as a group of their own.
+type Class string
+
+// The classes; most findings have none.
+const (
+	// ClassNode is the algorithm of a coin in software that verifies blocks, such as a node or a wallet.
+	ClassNode Class = "node"
+	// ClassOpaque is content that hides what it holds and could not be unpacked: encrypted, mangled or unknown packing.
+	ClassOpaque Class = "opaque"
+)
+
+// Nested separates, in Finding.Path, a file from the path of what was found wrapped in it: "app.tar.gz!/bin/x".
+const Nested = "!/"
+
 // ExcerptLimit bounds Finding.Excerpt, in bytes, so that hostile content cannot grow the memory of verdicts.
 const ExcerptLimit = 256
 
@@ -76,9 +104,14 @@ type Finding struct {
 	IfRun Strength `json:"ifRun,omitempty"`
 	// Kind is the sort of content.
 	Kind Kind `json:"kind,omitempty"`
+	// Class is empty for most findings.
+	Class Class `json:"class,omitempty"`
+	// Reach is filled in by the judge, for the image that it judges.
+	Reach Reach `json:"reach,omitempty"`
 	// Layer is the digest of the blob: a layer as the manifest names it, or the config.
 	Layer digest.Digest `json:"layer,omitempty"`
-	// Path is the file's path in the layer without a leading slash, or "config:entrypoint" and the like.
+	// Path is the file's path in the layer without a leading slash, with what Nested separates, or "config:entrypoint"
+	// and the like.
 	Path string `json:"path"`
 	// Offset is in bytes from the start of the file.
 	Offset int64 `json:"offset"`

@@ -39,7 +39,12 @@ var constitution = []statute{
 	{of: "trust/publisher/**", may: []string{"trust", "trust/reference", "trust/publisher", "~/**", "^"}},
 
 	{of: "trust/judge", may: []string{"trust", "trust/**"}, except: []string{"trust/indicator/**", "trust/store/**", "trust/publisher/**"}},
-	{of: "trust/scan/**", may: append([]string{"trust/indicator", "~/**", "^"}, words...)},
+	{of: "trust/unwrap/all", may: []string{"trust", "trust/unwrap", "trust/unwrap/*"}},
+	{of: "trust/unwrap/unwraptest", may: []string{"trust", "trust/unwrap", "test/**"}},
+	{of: "trust/unwrap", may: []string{"trust"}},
+	// Decompressors are read in one place: what a layer may be packed with, a file in it may be too.
+	{of: "trust/unwrap/**", may: []string{"trust", "trust/unwrap", "trust/unwrap/internal/**", "trust/layer/**", "~/**", "^"}},
+	{of: "trust/scan/**", may: append([]string{"trust/indicator", "trust/unwrap", "~/**", "^"}, words...)},
 	{of: "trust/rootfs/**", may: append([]string{"trust/indicator", "~/**", "^"}, words...)},
 	{of: "trust/closure/**", may: append([]string{"trust/indicator", "trust/rootfs", "~/**", "^"}, words...)},
 	{of: "trust/signature/**", may: append([]string{"~/**", "^"}, words...)},

@@ -1,0 +1,141 @@
+// Package unwraptest is the suite that every wrapper passes, and a small engine to run one on bytes in memory.
+package unwraptest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/unwrap"
+)
+
+// Sample is content and what a wrapper shows of it.
+type Sample struct {
+	Name    string
+	Content []byte
+	// Path and Kind are those of the content; the zero kind is trust.KindData.
+	Path      string
+	Kind      trust.Kind
+	Passwords []string
+	// Want are the pieces, by name. Pieces of one name are joined in order.
+	Want map[string]string
+	// Err is what the error wraps; nil means none.
+	Err error
+}
+
+// Run checks that w takes every sample for its own and shows what the sample wants, however the bytes come and whether
+// or not they are spooled; that it takes none of the twins; and that it passes on errors of those whom it calls.
+func Run(t *testing.T, w unwrap.Wrapper, samples, twins []Sample) {
+	t.Helper()
+	for _, s := range samples {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			if !w.Wraps(s.content()) {
+				t.Fatal("not taken for its own")
+			}
+			for _, chunk := range []func(io.Reader) io.Reader{whole, iotest.OneByteReader, iotest.HalfReader} {
+				got, err := Unwrap(t.Context(), w, s, chunk)
+				if !errors.Is(err, s.Err) {
+					t.Fatalf("error %v, want %v", err, s.Err)
+				}
+				if diff := cmp.Diff(s.Want, got); diff != "" && (len(got) > 0 || len(s.Want) > 0) {
+					t.Fatal(diff)
+				}
+			}
+			passesOn(t, w, s)
+		})
+	}
+	for _, s := range twins {
+		t.Run("twin-"+s.Name, func(t *testing.T) {
+			t.Parallel()
+			if w.Wraps(s.content()) {
+				t.Error("taken for its own")
+			}
+		})
+	}
+}
+
+func passesOn(t *testing.T, w unwrap.Wrapper, s Sample) {
+	t.Helper()
+	broke := errors.New("broke")
+	in := &input{content: s.content(), r: iotest.ErrReader(broke), spoolErr: broke}
+	if err := w.Unwrap(t.Context(), in, discard); !errors.Is(err, broke) {
+		t.Errorf("an error of the input became %v", err)
+	}
+	if len(s.Want) == 0 {
+		return
+	}
+	in = newInput(s, whole)
+	if err := w.Unwrap(t.Context(), in, func(unwrap.Piece, io.Reader) error { return broke }); !errors.Is(err, broke) {
+		t.Errorf("an error of show became %v", err)
+	}
+}
+
+func whole(r io.Reader) io.Reader { return r }
+
+func discard(_ unwrap.Piece, r io.Reader) error {
+	_, err := io.Copy(io.Discard, r)
+	if err != nil {
+		return fmt.Errorf("piece: %w", err)
+	}
+	return nil
+}
+
+// Unwrap runs w on a sample and returns the pieces by name. Errors of the pieces' readers are ignored, as the engine
+// does, unless Unwrap returns them too.
+func Unwrap(ctx context.Context, w unwrap.Wrapper, s Sample, chunk func(io.Reader) io.Reader) (map[string]string, error) {
+	got := map[string]string{}
+	err := w.Unwrap(ctx, newInput(s, chunk), func(p unwrap.Piece, r io.Reader) error {
+		body, _ := io.ReadAll(io.LimitReader(r, 64<<20))
+		got[p.Name] += string(body)
+		return nil
+	})
+	return got, err
+}
+
+func (s Sample) content() unwrap.Content {
+	kind := s.Kind
+	if kind == "" {
+		kind = trust.KindData
+	}
+	return unwrap.Content{
+		Path: s.Path, Kind: kind, Size: int64(len(s.Content)), Head: s.Content[:min(len(s.Content), unwrap.HeadBytes)], Passwords: s.Passwords,
+	}
+}
+
+type input struct {
+	content  unwrap.Content
+	r        io.Reader
+	body     []byte
+	spoolErr error
+	steps    int64
+}
+
+// maxSteps is more than any honest sample needs.
+const maxSteps = 1 << 30
+
+func newInput(s Sample, chunk func(io.Reader) io.Reader) *input {
+	return &input{content: s.content(), r: chunk(bytes.NewReader(s.Content)), body: s.Content}
+}
+
+func (in *input) Read(p []byte) (int, error) { return in.r.Read(p) }
+
+func (in *input) Content() unwrap.Content { return in.content }
+
+func (in *input) Spool() (io.ReaderAt, int64, error) {
+	return bytes.NewReader(in.body), int64(len(in.body)), in.spoolErr
+}
+
+func (in *input) Spend(n int64) error {
+	if in.steps += n; in.steps > maxSteps {
+		return fmt.Errorf("%w: decoder steps", trust.ErrLimit)
+	}
+	return nil
+}
