@@ -24,7 +24,6 @@ import (
 	"github.com/safepull/safepull/configs"
 	"github.com/safepull/safepull/trust/indicator"
 	"github.com/safepull/safepull/trust/indicator/all"
-	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/ruleset"
 	"github.com/safepull/safepull/trust/scan"
 )
@@ -103,7 +102,7 @@ func TestContentIsClean(t *testing.T) {
 	t.Parallel()
 	blob, l := packed(t, 1, 4<<20)
 	shipped, rules := indicators(t)
-	scanner, err := scan.New(shipped, rules, layer.Limits{})
+	scanner, err := scan.New(shipped, nil, rules, scan.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

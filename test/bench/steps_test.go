@@ -75,7 +75,7 @@ func scanners(tb testing.TB) map[string]*scan.Scanner {
 	}
 	all := map[string]*scan.Scanner{}
 	for name, set := range sets {
-		s, err := scan.New(set, rules, layer.Limits{})
+		s, err := scan.New(set, nil, rules, scan.Limits{})
 		if err != nil {
 			tb.Fatal(err)
 		}

@@ -30,13 +30,13 @@ func (w *worker) keep(i int, found []trust.Finding) error {
 		if f.Strength < trust.Context || f.Strength > trust.Proof || f.IfRun < trust.Context || f.IfRun > trust.Proof {
 			return fmt.Errorf("%w: indicator %s reports a strength that does not exist", trust.ErrUnsupported, w.scanner.checks[i].id)
 		}
-		f.Check, f.Kind, f.Layer, f.Path = w.scanner.checks[i].id, w.file.Kind, w.blob, path
+		f.Check, f.Kind, f.Layer, f.Path = w.scanner.checks[i].id, w.file.Kind, w.blob.digest, path
 		f.Excerpt, f.Why = trust.Sanitise(f.Excerpt, trust.ExcerptLimit), trust.Sanitise(f.Why, whyLimit)
 		if done = append(done, f); len(done) > 2*findingsPerFile {
 			done = heaviest(done)
 		}
 	}
-	w.kept.add(heaviest(done))
+	w.blob.kept.add(heaviest(done))
 	return nil
 }
 

@@ -4,6 +4,7 @@
 package scan
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -20,10 +21,11 @@ import (
 	"github.com/safepull/safepull/trust/indicator"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/match"
+	"github.com/safepull/safepull/trust/unwrap"
 )
 
 // version grows whenever the same indicators could find something else, or be asked differently, in the same content.
-const version = 3
+const version = 4
 
 // Check is the name under which the scanner itself reports.
 const Check = "scan@1"
@@ -33,11 +35,12 @@ type Scanner struct {
 	checks []check
 	set    *match.Set
 	// wakes[p] are the literals that pattern p of set stands for, lengths[p] is its length.
-	wakes   [][]wake
-	lengths []int
-	limits  layer.Limits
-	key     digest.Digest
-	workers sync.Pool
+	wakes    [][]wake
+	lengths  []int
+	wrappers []unwrap.Wrapper
+	limits   Limits
+	key      digest.Digest
+	workers  sync.Pool
 }
 
 type check struct {
@@ -48,9 +51,10 @@ type check struct {
 // wake is one literal of one indicator.
 type wake struct{ check, literal int }
 
-// New makes a Scanner. Indicators need distinct names; ruleset is the digest of all their rules.
-func New(indicators []indicator.Indicator, ruleset digest.Digest, limits layer.Limits) (*Scanner, error) {
-	s := &Scanner{limits: limits.WithDefaults()}
+// New makes a Scanner. Indicators need distinct names; ruleset is the digest of all their rules. Content that wrappers
+// take for their own is inspected as it stands and unwrapped.
+func New(indicators []indicator.Indicator, wrappers []unwrap.Wrapper, ruleset digest.Digest, limits Limits) (*Scanner, error) {
+	s := &Scanner{wrappers: wrappers, limits: limits.WithDefaults()}
 	for _, in := range indicators {
 		s.checks = append(s.checks, check{Indicator: in, id: fmt.Sprintf("%s@%d", in.Name(), in.Version())})
 	}
@@ -64,13 +68,19 @@ func New(indicators []indicator.Indicator, ruleset digest.Digest, limits layer.L
 	if err := s.merge(); err != nil {
 		return nil, err
 	}
+	var names []string
+	for _, u := range wrappers {
+		names = append(names, u.Name())
+	}
 	key, err := json.Marshal(struct {
-		Version int
-		Checks  []string
-		Ruleset digest.Digest
-		Limits  layer.Limits
-		Bounds  []int
-	}{version, s.Checks(), ruleset, s.limits, []int{findingsPerFile, findingsPerBlob, hitsPerFile, hitsPerBlob, bytesPerHit}})
+		Version  int
+		Checks   []string
+		Wrappers []string
+		Unwraps  int
+		Ruleset  digest.Digest
+		Limits   Limits
+		Bounds   []int
+	}{version, s.Checks(), names, unwrap.Version, ruleset, s.limits, []int{findingsPerFile, findingsPerBlob, hitsPerFile, hitsPerBlob, bytesPerHit}})
 	if err != nil {
 		return nil, fmt.Errorf("scan: %w", err)
 	}
@@ -138,11 +148,11 @@ type walker func(context.Context, io.Reader, ocispec.Descriptor, layer.Limits, l
 func (s *Scanner) blob(ctx context.Context, r io.Reader, desc ocispec.Descriptor, walk walker) (trust.Inspection, error) {
 	w := s.worker(desc.Digest)
 	defer s.release(w)
-	summary, err := walk(ctx, r, desc, s.limits, w)
-	if err == nil && w.fault != nil {
-		err = fmt.Errorf("blob %s: %w", desc.Digest, w.fault)
+	summary, err := walk(ctx, r, desc, s.limits.Layer, w)
+	if err == nil && w.blob.fault != nil {
+		err = fmt.Errorf("blob %s: %w", desc.Digest, w.blob.fault)
 	}
-	found, overflow := w.kept.result()
+	found, overflow := w.blob.kept.result()
 	if err == nil && overflow != nil {
 		err = fmt.Errorf("blob %s: %w", desc.Digest, overflow)
 	}
@@ -173,31 +183,37 @@ func (s *Scanner) Text(blob digest.Digest, path string, kind trust.Kind, body []
 
 // Snippet is Text with an error, which wraps trust.ErrUnsupported or trust.ErrLimit: what was found is returned too.
 func (s *Scanner) Snippet(blob digest.Digest, path string, kind trust.Kind, body []byte) ([]trust.Finding, error) {
+	return s.one(context.Background(), blob, subject{path: path, name: path, kind: kind, size: int64(len(body))}, bytes.NewReader(body), nil)
+}
+
+// File inspects one file of a layer again, with passwords for archives in it that were found elsewhere in the image.
+// Errors are those of Snippet, and those of ctx and r, with which there is no answer.
+func (s *Scanner) File(ctx context.Context, blob digest.Digest, e layer.Entry, r io.Reader, passwords []string) ([]trust.Finding, error) {
+	return s.one(ctx, blob, subject{path: e.Path, name: e.Path, mode: e.Mode, size: e.Size}, r, passwords)
+}
+
+func (s *Scanner) one(ctx context.Context, blob digest.Digest, what subject, r io.Reader, passwords []string) ([]trust.Finding, error) {
 	w := s.worker(blob)
 	defer s.release(w)
-	w.reset()
-	w.begin(indicator.File{Path: path, Kind: kind, Size: int64(len(body))})
-	for len(body) > 0 {
-		n := copy(w.buf[w.n:], body)
-		w.n += n
-		body = body[n:]
-		w.advance(len(body) == 0)
+	w.blob.nested.passwords = passwords
+	w.blob.nested.beginFile()
+	if err := w.follow(ctx, what, r); err != nil {
+		return nil, err
 	}
-	w.end()
-	found, overflow := w.kept.result()
-	return found, cmp.Or(w.fault, overflow)
+	found, overflow := w.blob.kept.result()
+	return found, cmp.Or(w.blob.fault, overflow)
 }
 
 // worker is ready for one blob, and nobody else's until it is released.
-func (s *Scanner) worker(blob digest.Digest) *worker {
+func (s *Scanner) worker(digest digest.Digest) *worker {
 	w := s.workers.Get().(*worker)
-	w.blob, w.fault, w.kept = blob, nil, keeper{}
-	w.blobHits, w.blobBytes = 0, 0
+	w.blob, w.depth, w.peels = &blob{digest: digest, nested: nested{limits: s.limits}}, 0, 0
 	return w
 }
 
 func (s *Scanner) release(w *worker) {
-	w.kept, w.file = keeper{}, indicator.File{}
+	w.blob, w.file = nil, indicator.File{}
 	clear(w.watches)
+	w.n, w.base, w.fresh, w.hits, w.pending = 0, 0, 0, 0, w.pending[:0]
 	s.workers.Put(w)
 }

@@ -327,7 +327,7 @@ func TestKey(t *testing.T) {
 	t.Parallel()
 	a, b := &toy{name: "a", version: 1}, &toy{name: "b", version: 1}
 	key := func(rules digest.Digest, limits layer.Limits, indicators ...indicator.Indicator) digest.Digest {
-		s, err := scan.New(indicators, rules, limits)
+		s, err := scan.New(indicators, nil, rules, scan.Limits{Layer: limits})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -362,7 +362,7 @@ func TestNewRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := scan.New(indicators, rules, layer.Limits{}); err == nil {
+			if _, err := scan.New(indicators, nil, rules, scan.Limits{}); err == nil {
 				t.Error("no error")
 			}
 		})

@@ -17,7 +17,6 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/indicator"
-	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/scan"
 )
 
@@ -122,7 +121,7 @@ const rules = digest.Digest("sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b
 
 func newScanner(t testing.TB, indicators ...indicator.Indicator) *scan.Scanner {
 	t.Helper()
-	s, err := scan.New(indicators, rules, layer.Limits{})
+	s, err := scan.New(indicators, nil, rules, scan.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/indicator"
-	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/scan"
 )
 
@@ -29,7 +28,7 @@ func (w *lazyWatch) Unread() string         { return w.unread }
 
 func TestUnreadIsUnanswered(t *testing.T) {
 	t.Parallel()
-	s, err := scan.New([]indicator.Indicator{lazy{}}, digest.FromString("rules"), layer.Limits{})
+	s, err := scan.New([]indicator.Indicator{lazy{}}, nil, digest.FromString("rules"), scan.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

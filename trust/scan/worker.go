@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -26,13 +27,14 @@ const (
 	bytesPerHit = 512
 )
 
-// worker follows one file after another of one blob. All its memory is used again; it belongs to one goroutine.
+// worker follows one file after another of one blob, at one depth of nesting. All its memory is used again; it belongs to
+// one goroutine.
 type worker struct {
 	scanner *Scanner
-	blob    digest.Digest
-	kept    keeper
-	// fault is the first failure of an indicator or of the scanner's own limits.
-	fault error
+	// blob is shared with the workers of what is nested in the file.
+	blob *blob
+	// depth and peels count the containers and the encodings that the content stands in.
+	depth, peels int
 
 	file    indicator.File
 	watches []watch
@@ -47,8 +49,19 @@ type worker struct {
 	// pending are hits whose window is not complete, in the order of their offsets.
 	pending []pendingHit
 	hits    int64
-	// blobHits and blobBytes count all files before this one.
-	blobHits, blobBytes int64
+	// spool is memory for the content of one file at a time.
+	spool []byte
+}
+
+// blob is what all workers of one blob write to.
+type blob struct {
+	digest digest.Digest
+	kept   keeper
+	// fault is the first failure of an indicator, a wrapper or of the scanner's own limits.
+	fault error
+	// hits and bytes count all files before the current ones.
+	hits, bytes int64
+	nested      nested
 }
 
 // watch is one indicator's view of the file; a nil Watch asks for nothing.
@@ -68,26 +81,51 @@ func (s *Scanner) newWorker() *worker {
 	return &worker{scanner: s, watches: make([]watch, len(s.checks)), buf: make([]byte, carried+chunkBytes)}
 }
 
-// File implements layer.Visitor. Failures of indicators are kept in fault, so that the rest of the blob is still
-// looked at; only errors of r end the walk.
-func (w *worker) File(_ context.Context, e layer.Entry, r io.Reader) error {
+// File implements layer.Visitor. Failures of indicators are kept in the blob's fault, so that the rest of the blob is
+// still looked at; only errors of r end the walk.
+func (w *worker) File(ctx context.Context, e layer.Entry, r io.Reader) error {
+	w.blob.nested.beginFile()
+	clock := &clock{r: r, nested: &w.blob.nested}
+	return w.follow(ctx, subject{path: e.Path, name: e.Path, mode: e.Mode, size: e.Size}, clock)
+}
+
+// subject is a file before its kind is known.
+type subject struct {
+	// path is the whole one, name the part that tells the kind.
+	path, name string
+	mode       fs.FileMode
+	size       int64
+	// kind is empty unless it is known.
+	kind trust.Kind
+	// within is the kind of the text that the content stood encoded in, else empty.
+	within trust.Kind
+}
+
+// follow shows a file to the indicators and what is nested in it too.
+func (w *worker) follow(ctx context.Context, s subject, r io.Reader) error {
 	w.reset()
 	more, err := w.fill(r)
-	head := w.buf[:min(w.n, headBytes)]
-	w.begin(indicator.File{Path: e.Path, Kind: kindOf(e.Path, e.Mode, head), Size: e.Size})
-	w.advance(!more)
-	for more && err == nil && w.awake > 0 {
-		more, err = w.fill(r)
-		w.advance(!more)
+	kind := s.kind
+	if kind == "" {
+		kind = kindOf(s.name, s.mode, w.buf[:min(w.n, headBytes)])
 	}
+	if s.within != "" && (kind == trust.KindText || kind == trust.KindData) {
+		kind = s.within // text that stands encoded in a program is a part of the program
+	}
+	w.begin(indicator.File{Path: s.path, Kind: kind, Size: s.size})
+	in := &input{ctx: ctx, w: w, r: r, more: more, err: err}
+	if err == nil {
+		w.unwrap(in)
+	}
+	in.drain()
 	w.end() // also after an error: what was seen counts
-	return err
+	return in.err
 }
 
 // reset forgets the file before.
 func (w *worker) reset() {
-	w.blobHits += w.hits
-	w.blobBytes += w.base + int64(w.n)
+	w.blob.hits += w.hits
+	w.blob.bytes += w.base + int64(w.n)
 	w.n, w.base, w.fresh, w.hits = 0, 0, 0, 0
 	w.pending = w.pending[:0]
 }
@@ -168,7 +206,7 @@ func (w *worker) search() {
 		return
 	}
 	seen := w.base + int64(w.n)
-	budget := min(hitsPerFile+seen/bytesPerHit, hitsPerBlob+(w.blobBytes+seen)/bytesPerHit-w.blobHits)
+	budget := min(hitsPerFile+seen/bytesPerHit, hitsPerBlob+(w.blob.bytes+seen)/bytesPerHit-w.blob.hits)
 	from := max(w.fresh-set.MaxLen()+1, 0)
 	set.Scan(w.buf[from:w.n], func(pattern, start int) {
 		length := w.scanner.lengths[pattern]
@@ -266,7 +304,7 @@ func (w *worker) guard(i int, f func()) {
 }
 
 func (w *worker) note(err error) {
-	if w.fault == nil {
-		w.fault = err
+	if w.blob.fault == nil {
+		w.blob.fault = err
 	}
 }

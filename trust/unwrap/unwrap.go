@@ -15,6 +15,9 @@ import (
 	"github.com/safepull/safepull/trust"
 )
 
+// Version grows whenever a wrapper could show something else of the same content, so that answers of before are not used.
+const Version = 1
+
 // HeadBytes is how much of a file's beginning Wraps is shown, unless the file is shorter.
 const HeadBytes = 4 << 10
 

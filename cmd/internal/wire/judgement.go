@@ -21,6 +21,7 @@ import (
 	"github.com/safepull/safepull/trust/policy"
 	"github.com/safepull/safepull/trust/ruleset"
 	"github.com/safepull/safepull/trust/scan"
+	wrappers "github.com/safepull/safepull/trust/unwrap/all"
 )
 
 // sources say where a judgement's data come from; an empty path means what is shipped.
@@ -60,7 +61,7 @@ func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rules %s: %w", cmp.Or(l.from.rules, "as shipped"), err)
 	}
-	scanner, err := scan.New(indicators, l.rules.Digest(), l.from.limits)
+	scanner, err := scan.New(indicators, wrappers.New(), l.rules.Digest(), scan.Limits{Layer: l.from.limits})
 	if err != nil {
 		return nil, err
 	}
