@@ -67,25 +67,29 @@ func foldedIndex(b byte) byte { return b&0x1f | b>>1&0x60 }
 // build fills the bitmap and the buckets.
 func (s *Set) build(entries []entry) {
 	n := bits.Len(uint(len(entries)))
-	bitmapBits := min(max(n+bits.Len(gramSparsity-1), minBits), maxBits)
-	s.bitmap = make([]uint64, 1<<bitmapBits/64)
-	s.shift = uint32(32 - bitmapBits)
+	s.bitmap = new([1 << bitmapBits / 64]uint64)
 	bucketBits := max(n+1, 8)
 	s.bucketShift = uint32(32 - bucketBits)
 	s.index = make([]uint32, 1<<bucketBits+1)
 
-	for _, e := range entries {
-		h := hash(e.gram) >> s.shift
+	slices.SortFunc(entries, func(a, b entry) int {
+		return cmp.Or(
+			cmp.Compare(bucketHash(a.gram)>>s.bucketShift, bucketHash(b.gram)>>s.bucketShift),
+			cmp.Compare(a.gram, b.gram), cmp.Compare(a.offset, b.offset), cmp.Compare(a.length, b.length),
+			cmp.Compare(a.ends, b.ends), cmp.Compare(a.pattern, b.pattern))
+	})
+	for i, e := range entries {
+		s.ends, s.owners = append(s.ends, e.ends), append(s.owners, e.pattern)
+		if last := len(s.groups) - 1; last >= 0 && s.groups[last].gram == e.gram && s.groups[last].offset == e.offset && s.groups[last].length == e.length {
+			s.groups[last].past++
+			continue
+		}
+		s.groups = append(s.groups, group{gram: e.gram, offset: e.offset, length: e.length, first: uint32(i), past: uint32(i) + 1})
+		h := hash(e.gram) >> bitmapShift
 		s.bitmap[h/64] |= 1 << (h % 64)
 		s.index[bucketHash(e.gram)>>s.bucketShift+1]++
 	}
 	for b := 1; b < len(s.index); b++ {
 		s.index[b] += s.index[b-1]
 	}
-	slices.SortFunc(entries, func(a, b entry) int {
-		return cmp.Or(
-			cmp.Compare(bucketHash(a.gram)>>s.bucketShift, bucketHash(b.gram)>>s.bucketShift),
-			cmp.Compare(a.gram, b.gram), cmp.Compare(a.pattern, b.pattern), cmp.Compare(a.offset, b.offset))
-	})
-	s.entries = entries
 }
