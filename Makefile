@@ -95,6 +95,13 @@ bench: build tools ## what safepull costs beside docker pull and a pull-through 
 	go build -buildvcs=false -o '$(TOOLS)/bench' ./test/bench
 	@'$(TOOLS)/bench' -bin '$(BIN)' -tools '$(TOOLS)'
 
+.PHONY: bench-inspect
+bench-inspect: build ## how fast layers are inspected, beside gzip, zstd and yara; half an hour, Debian only
+	@packages='zstd yara' test/demo/install.sh
+	@mkdir -p '$(TOOLS)'
+	go build -buildvcs=false -o '$(TOOLS)/bench-inspect' ./test/bench/inspect
+	@'$(TOOLS)/bench-inspect' -bin '$(BIN)' -cache '$(TOOLS)/bench-layers' $(BENCHFLAGS)
+
 .PHONY: bench-unit
 bench-unit: ## benchmarks of packages
 	go test -run '^$$' -bench . -benchmem ./...

@@ -26,6 +26,13 @@ type Indicator interface {
 	Watch(File) Watch
 }
 
+// Idler is an Indicator that most files are no concern of: for a file that it calls idle, Watch would do nothing before
+// the first hit, and would not ask for every byte. The engine begins the watch with that hit, or never.
+type Idler interface {
+	Indicator
+	Idle(File) bool
+}
+
 // Literal is a byte string of at least 6 bytes that the engine finds at line speed.
 type Literal struct {
 	Text string

@@ -45,7 +45,8 @@ type Scanner struct {
 
 type check struct {
 	indicator.Indicator
-	id string
+	idler indicator.Idler // nil unless it is one
+	id    string
 }
 
 // wake is one literal of one indicator.
@@ -56,7 +57,8 @@ type wake struct{ check, literal int }
 func New(indicators []indicator.Indicator, wrappers []unwrap.Wrapper, ruleset digest.Digest, limits Limits) (*Scanner, error) {
 	s := &Scanner{wrappers: wrappers, limits: limits.WithDefaults()}
 	for _, in := range indicators {
-		s.checks = append(s.checks, check{Indicator: in, id: fmt.Sprintf("%s@%d", in.Name(), in.Version())})
+		idler, _ := in.(indicator.Idler)
+		s.checks = append(s.checks, check{Indicator: in, idler: idler, id: fmt.Sprintf("%s@%d", in.Name(), in.Version())})
 	}
 	// The order in which they were named has no say in anything.
 	slices.SortStableFunc(s.checks, func(a, b check) int { return cmp.Compare(a.Name(), b.Name()) })

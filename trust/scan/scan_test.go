@@ -172,6 +172,29 @@ func TestWatchesEveryFile(t *testing.T) {
 	}
 }
 
+// A watch of an idle file begins with its first hit.
+func TestIdleFiles(t *testing.T) {
+	t.Parallel()
+	r := &recorder{}
+	fails := &toy{name: "fails", literals: literals("stratum"), on: func(what string, _ indicator.File, _ indicator.Hit, _ []byte) {
+		if what == "watch" {
+			panic("watch")
+		}
+	}}
+	nobody := &toy{name: "nobody", literals: literals("stratum"), ignore: func(indicator.File) bool { return true }}
+	blob := layerOf(t, entry{name: "empty"}, entry{name: "none", body: "nothing"}, entry{name: "one", body: "stratum stratum"})
+	got, err := inspect(t, newScanner(t, idleToy{&toy{name: "a", literals: literals("stratum"), on: r.on}}, idleToy{nobody}), blob)
+	if diff := cmp.Diff([]string{"a@0 weak text one:0", "a@0 weak text one:8"}, describe(got.Findings)); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+	if diff := cmp.Diff([]string{"watch", "hit", "close"}, r.events); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := inspect(t, newScanner(t, idleToy{fails}), blob); !errors.Is(err, trust.ErrUnsupported) {
+		t.Errorf("an indicator that fails: %v", err)
+	}
+}
+
 // A match must not be made of two files.
 func TestHitsDoNotCrossFiles(t *testing.T) {
 	t.Parallel()

@@ -53,6 +53,11 @@ func (t *toy) Watch(f indicator.File) indicator.Watch {
 	return w
 }
 
+// idleToy calls every file idle.
+type idleToy struct{ *toy }
+
+func (idleToy) Idle(indicator.File) bool { return true }
+
 func (t *toy) call(what string, f indicator.File, h indicator.Hit, chunk []byte) {
 	if t.on != nil {
 		t.on(what, f, h, chunk)

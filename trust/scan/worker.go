@@ -64,11 +64,14 @@ type blob struct {
 	nested      nested
 }
 
-// watch is one indicator's view of the file; a nil Watch asks for nothing.
+// watch is one indicator's view of the file; a nil Watch that is not idle asks for nothing.
 type watch struct {
 	indicator.Watch
 	bytes indicator.ByteWatch // nil unless it wants every byte
+	idle  bool                // begins with the first hit
 }
+
+func (w *watch) asks() bool { return w.Watch != nil || w.idle }
 
 type pendingHit struct {
 	offset  int64
@@ -151,17 +154,26 @@ func (w *worker) begin(file indicator.File) {
 	for i := range w.watches {
 		w.watches[i] = watch{}
 		w.guard(i, func() {
-			seen := w.scanner.checks[i].Watch(file)
-			if seen == nil {
+			if idler := w.scanner.checks[i].idler; idler != nil && idler.Idle(file) {
+				w.watches[i].idle = true
 				return
 			}
-			w.watches[i].Watch = seen
-			w.watches[i].bytes, _ = seen.(indicator.ByteWatch)
+			w.wake(i)
 		})
-		if w.watches[i].Watch != nil {
+		if w.watches[i].asks() {
 			w.awake++
 		}
 	}
+}
+
+// wake begins the watch of a check.
+func (w *worker) wake(i int) {
+	seen := w.scanner.checks[i].Watch(w.file)
+	if seen == nil {
+		return
+	}
+	w.watches[i].Watch = seen
+	w.watches[i].bytes, _ = seen.(indicator.ByteWatch)
 }
 
 // advance shows what is new in the buffer and makes room. After the last call, last, nothing is pending.
@@ -230,7 +242,7 @@ func (w *worker) search() {
 // wanted reports whether anyone still watches for the pattern.
 func (w *worker) wanted(pattern int) bool {
 	for _, wake := range w.scanner.wakes[pattern] {
-		if w.watches[wake.check].Watch != nil {
+		if w.watches[wake.check].asks() {
 			return true
 		}
 	}
@@ -252,12 +264,19 @@ func (w *worker) showHits(last bool) {
 		}
 		begin := max(at-indicator.WindowBefore, 0)
 		for _, wake := range w.scanner.wakes[hit.pattern] {
-			seen := w.watches[wake.check].Watch
-			if seen == nil {
+			watch := &w.watches[wake.check]
+			if !watch.asks() {
 				continue
 			}
 			w.guard(wake.check, func() {
-				seen.Hit(indicator.Hit{Literal: wake.literal, Offset: hit.offset, Window: w.buf[begin:end:end], At: at - begin})
+				if watch.idle {
+					w.wake(wake.check)
+					if watch.idle = false; watch.Watch == nil {
+						w.awake--
+						return
+					}
+				}
+				watch.Hit(indicator.Hit{Literal: wake.literal, Offset: hit.offset, Window: w.buf[begin:end:end], At: at - begin})
 			})
 		}
 	}
@@ -292,7 +311,7 @@ func (w *worker) end() {
 func (w *worker) guard(i int, f func()) {
 	defer func() {
 		if r := recover(); r != nil {
-			if w.watches[i].Watch != nil {
+			if w.watches[i].asks() {
 				w.awake--
 			}
 			w.watches[i] = watch{}

@@ -38,11 +38,14 @@ func Unread(ind indicator.Indicator, file indicator.File, content []byte, d Driv
 
 func drive(ind indicator.Indicator, file indicator.File, content []byte, d Drive) (found []trust.Finding, unread string) {
 	file.Size = int64(len(content))
+	hits := find(ind.Literals(), content)
+	if idler, ok := ind.(indicator.Idler); ok && len(hits) == 0 && idler.Idle(file) {
+		return nil, ""
+	}
 	watch := ind.Watch(file)
 	if watch == nil {
 		return nil, ""
 	}
-	hits := find(ind.Literals(), content)
 	byteWatch, _ := watch.(indicator.ByteWatch)
 	step := d.Chunk
 	if step <= 0 {

@@ -110,6 +110,11 @@ func contract(t *testing.T, ind indicator.Indicator) {
 		t.Error("literals change")
 	}
 	for _, kind := range []trust.Kind{trust.KindConfig, trust.KindExecutable, trust.KindScript, trust.KindText, trust.KindData, ""} {
+		if idler, ok := ind.(indicator.Idler); ok && idler.Idle(indicator.File{Path: "empty", Kind: kind}) {
+			if _, wants := ind.Watch(indicator.File{Path: "empty", Kind: kind}).(indicator.ByteWatch); wants {
+				t.Errorf("a file (%s) is idle and yet every byte of it is asked for", kind)
+			}
+		}
 		if got := Inspect(ind, indicator.File{Path: "empty", Kind: kind}, nil, Drive{}); len(got) != 0 {
 			t.Errorf("an empty file (%s) has findings: %s", kind, list(got))
 		}
