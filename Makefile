@@ -85,6 +85,12 @@ $(GOLANGCI):
 	GOBIN='$(TOOLS)/install' CGO_ENABLED=0 go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	mv '$(TOOLS)/install/golangci-lint' '$@'
 
+.PHONY: detect
+detect: ## judge generated mining images and Debian packages by content alone; Debian only, fetches 300 packages and more
+	@mkdir -p '$(TOOLS)'
+	go build -buildvcs=false -o '$(TOOLS)/detect' ./test/detect
+	@'$(TOOLS)/detect' -cache '$(TOOLS)/detect-packages' $(DETECTFLAGS)
+
 .PHONY: race
 race: ## unit tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 20m ./...

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"math/rand/v2"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/crypto/blake2b"
@@ -68,6 +69,16 @@ func Program(platform ocispec.Platform, rodata []byte) []byte {
 	b.Write(make([]byte, sectionsAt-uint64(b.Len())))
 	write(sections)
 	return b.Bytes()
+}
+
+// Miner is a program that carries what every build of XMRig carries: RandomX's constants and the texts of help and log.
+func Miner(platform ocispec.Platform) []byte {
+	return Program(platform, rodata(RandomXConstants(), minerStrings))
+}
+
+// Ordinary is a program that does nothing and says ordinary things.
+func Ordinary(rng *rand.Rand, platform ocispec.Platform, name string) []byte {
+	return ordinary(rng, platform, name)
 }
 
 // randomXLabels are the texts whose hashes are RandomX's constants: nothing-up-my-sleeve numbers that every
