@@ -83,9 +83,9 @@ func staged(program string, rounds int) string {
 
 const run = "/opt/app/worker"
 
-func encodings() []recipe {
+func shells() []recipe {
 	// each writes the script that decodes a script.
-	shells := []struct {
+	scripts := []struct {
 		name   string
 		script func(payload string) string
 	}{
@@ -104,12 +104,17 @@ func encodings() []recipe {
 		{"octal", func(s string) string { return "printf '" + escaped(s, `\%03o`) + "' | sh\n" }},
 	}
 	var out []recipe
-	for _, e := range shells {
+	for _, e := range scripts {
 		out = append(out, recipe{group: "encoded shell", name: e.name, make: func(k *kit) imagetest.Image {
 			return k.starts(hiding+e.script(k.shell(run)), imagetest.Binary("opt/app/worker", []byte("\x7fELF")))
 		}})
 	}
-	pythons := []struct {
+	return out
+}
+
+func pythons() []recipe {
+	var out []recipe
+	scripts := []struct {
 		name   string
 		script func(payload string) string
 	}{
@@ -133,7 +138,7 @@ func encodings() []recipe {
 		}},
 		{"hex", func(s string) string { return "exec(bytes.fromhex('" + hex.EncodeToString([]byte(s)) + "'))\n" }},
 	}
-	for _, e := range pythons {
+	for _, e := range scripts {
 		out = append(out, recipe{group: "encoded python", name: e.name, make: func(k *kit) imagetest.Image {
 			return k.image([]string{"python3", "/app/main.py"}, imagetest.Text("app/main.py", "raise SystemExit(0)\n"+e.script(k.python(run))))
 		}})
@@ -143,34 +148,38 @@ func encodings() []recipe {
 			return k.image([]string{"python3", "/app/ten.py"}, imagetest.Text("app/ten.py", staged(k.python(run), rounds)))
 		}})
 	}
-	return append(out,
-		recipe{group: "encoded elsewhere", name: "entrypoint", make: func(k *kit) imagetest.Image {
+	return out
+}
+
+func elsewhere() []recipe {
+	return []recipe{
+		{group: "encoded elsewhere", name: "entrypoint", make: func(k *kit) imagetest.Image {
 			return k.image([]string{"sh", "-c", "echo " + b64(k.shell(run)) + " | base64 -d | sh"})
 		}},
-		recipe{group: "encoded elsewhere", name: "environment", make: func(k *kit) imagetest.Image {
+		{group: "encoded elsewhere", name: "environment", make: func(k *kit) imagetest.Image {
 			image := k.image([]string{"sh", "-c", `echo "$BOOT" | base64 -d | sh`})
 			image.Config.Env = append(image.Config.Env, "BOOT="+b64(k.shell(run)))
 			return image
 		}},
-		recipe{group: "encoded elsewhere", name: "javascript", make: func(k *kit) imagetest.Image {
+		{group: "encoded elsewhere", name: "javascript", make: func(k *kit) imagetest.Image {
 			js := "process.exit(0);\nconst {execSync}=require('child_process');\nexecSync(Buffer.from('" + b64(k.shell(run)) + "','base64').toString());\n"
 			return k.image([]string{"node", "/app/server.js"}, imagetest.Text("app/server.js", js))
 		}},
-		recipe{group: "encoded elsewhere", name: "perl", make: func(k *kit) imagetest.Image {
+		{group: "encoded elsewhere", name: "perl", make: func(k *kit) imagetest.Image {
 			return k.image([]string{"perl", "/app/run.pl"}, imagetest.Text("app/run.pl", "exit 0;\nuse MIME::Base64;\nsystem(decode_base64('"+b64(k.shell(run))+"'));\n"))
 		}},
-		recipe{group: "encoded elsewhere", name: "php", make: func(k *kit) imagetest.Image {
+		{group: "encoded elsewhere", name: "php", make: func(k *kit) imagetest.Image {
 			return k.image([]string{"php", "/app/run.php"}, imagetest.Text("app/run.php", "<?php\nexit(0);\nsystem(gzinflate(substr(base64_decode('"+b64(gzipped(k.shell(run)))+"'),10,-8)));\n"))
 		}},
-		recipe{group: "encoded elsewhere", name: "powershell-wide", make: func(k *kit) imagetest.Image {
+		{group: "encoded elsewhere", name: "powershell-wide", make: func(k *kit) imagetest.Image {
 			return k.image([]string{"pwsh", "-EncodedCommand", b64(wide("exit 0; " + run + " " + k.line()))})
 		}},
-		recipe{group: "encoded elsewhere", name: "program-in-script", make: func(k *kit) imagetest.Image {
+		{group: "encoded elsewhere", name: "program-in-script", make: func(k *kit) imagetest.Image {
 			return k.starts(hiding + "base64 -d > /tmp/.w <<EOF\n" + wrapped(b64(string(k.program()))) + "EOF\nchmod +x /tmp/.w\n/tmp/.w\n")
 		}},
-		recipe{group: "encoded elsewhere", name: "program-in-python-xor", make: func(k *kit) imagetest.Image {
+		{group: "encoded elsewhere", name: "program-in-python-xor", make: func(k *kit) imagetest.Image {
 			return k.image([]string{"python3", "/app/main.py"}, imagetest.Text("app/main.py",
 				"raise SystemExit(0)\nimport base64,os\nb=bytes(c^7 for c in base64.b64decode('"+b64(xored(string(k.program()), 7))+"'))\nopen('/tmp/w','wb').write(b)\nos.chmod('/tmp/w',0o755)\nos.execv('/tmp/w',['w'])\n"))
 		}},
-	)
+	}
 }

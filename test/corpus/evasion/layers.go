@@ -56,6 +56,13 @@ func layers() []recipe {
 				[]imagetest.File{imagetest.Text("opt/a.txt", text[:len(text)/2])},
 				[]imagetest.File{imagetest.Text("opt/b.txt", text[len(text)/2:]), imagetest.Script("entrypoint.sh", hiding+"cat /opt/a.txt /opt/b.txt | base64 -d | sh\n")})
 		}},
+	}
+}
+
+// packings are layers that a reader by media type, or of one member, would misread.
+func packings() []recipe {
+	worker := []string{"/usr/bin/worker"}
+	return []recipe{
 		{group: "packing of layers", name: "zstd", make: func(k *kit) imagetest.Image {
 			image := k.image(worker)
 			image.Layers = append(image.Layers, imagetest.ZstdLayer(imagetest.Tar(imagetest.Binary("usr/bin/worker", k.program()))))
