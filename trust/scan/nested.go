@@ -129,7 +129,7 @@ func (w *worker) unwrap(in *input) {
 	}
 	var takers []unwrap.Wrapper
 	for _, u := range w.scanner.wrappers {
-		if err := guarded(u, func() error {
+		if err := guarded(func() error {
 			if u.Wraps(c) {
 				takers = append(takers, u)
 			}
@@ -152,7 +152,7 @@ func (w *worker) unwrap(in *input) {
 	}
 	for _, u := range takers {
 		in.at, in.shown, in.broken = 0, 0, nil
-		err := guarded(u, func() error { return u.Unwrap(in.ctx, in, in.show) })
+		err := guarded(func() error { return u.Unwrap(in.ctx, in, in.show) })
 		w.unwrapped(in, u, cmp.Or(err, in.broken))
 	}
 }
@@ -160,7 +160,7 @@ func (w *worker) unwrap(in *input) {
 var errFailed = errors.New("unwrapping failed")
 
 // guarded runs the code of a wrapper, which hostile bytes may make panic.
-func guarded(u unwrap.Wrapper, f func() error) (err error) {
+func guarded(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: %s", errFailed, trust.Sanitise(fmt.Sprint(r), 256))
