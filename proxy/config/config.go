@@ -99,8 +99,19 @@ type Judge struct {
 
 // Limits bound the inspection of one layer; zero means the inspection's own default.
 type Limits struct {
-	Files int   `yaml:"files"`
-	Bytes Bytes `yaml:"bytes"`
+	Files       int           `yaml:"files"`
+	Bytes       Bytes         `yaml:"bytes"`
+	Ratio       int           `yaml:"ratio"`
+	PathBytes   int           `yaml:"pathBytes"`
+	HeaderBytes Bytes         `yaml:"headerBytes"`
+	Window      Bytes         `yaml:"window"`
+	FileTime    time.Duration `yaml:"fileTime"`
+	Depth       int           `yaml:"depth"`
+	Encodings   int           `yaml:"encodings"`
+	NestedBytes Bytes         `yaml:"nestedBytes"`
+	NestedFiles int           `yaml:"nestedFiles"`
+	Steps       int           `yaml:"steps"`
+	Spool       Bytes         `yaml:"spool"`
 }
 
 // Default is the configuration of no file and no environment, before directories are found.

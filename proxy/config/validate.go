@@ -140,13 +140,27 @@ func (c *Config) checkJudge(at origins) error {
 		{"judge.concurrent", j.Concurrent, 1, 1024},
 		{"judge.waiting", j.Waiting, 1, 100_000},
 		{"judge.limits.files", j.Limits.Files, 0, 100_000_000},
+		{"judge.limits.ratio", j.Limits.Ratio, 0, 1_000_000},
+		{"judge.limits.pathBytes", j.Limits.PathBytes, 0, 1 << 20},
+		{"judge.limits.headerBytes", int(j.Limits.HeaderBytes), 0, 64 << 20},
+		{"judge.limits.window", int(j.Limits.Window), 0, maxWindow},
+		{"judge.limits.depth", j.Limits.Depth, 0, 16},
+		{"judge.limits.encodings", j.Limits.Encodings, 0, 128},
+		{"judge.limits.nestedFiles", j.Limits.NestedFiles, 0, 100_000_000},
+		{"judge.limits.steps", j.Limits.Steps, 0, 1 << 50},
 	} {
 		if err := between(n.value, n.low, n.high); err != nil {
 			return at.errorf(n.key, "%w", err)
 		}
 	}
+	if t := j.Limits.FileTime; t < 0 || t > time.Hour {
+		return at.errorf("judge.limits.fileTime", "%s is not between 0s and 1h", t)
+	}
 	return nil
 }
+
+// maxWindow keeps one layer in work below 64 MiB of memory.
+const maxWindow = 32 << 20
 
 func (c *Config) checkFiles(at origins) error {
 	for i, path := range c.TrustLists {

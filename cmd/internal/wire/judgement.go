@@ -16,7 +16,6 @@ import (
 	"github.com/safepull/safepull/configs"
 	"github.com/safepull/safepull/trust/indicator/all"
 	"github.com/safepull/safepull/trust/judge"
-	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/policy"
 	"github.com/safepull/safepull/trust/ruleset"
@@ -31,7 +30,7 @@ type sources struct {
 	lists  []string
 	// shippedList is true when the shipped trust list counts beside lists.
 	shippedList bool
-	limits      layer.Limits
+	limits      scan.Limits
 	layers      int
 }
 
@@ -61,7 +60,7 @@ func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rules %s: %w", cmp.Or(l.from.rules, "as shipped"), err)
 	}
-	scanner, err := scan.New(indicators, wrappers.New(), l.rules.Digest(), scan.Limits{Layer: l.from.limits})
+	scanner, err := scan.New(indicators, wrappers.New(), l.rules.Digest(), l.from.limits)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/judge"
 	"github.com/safepull/safepull/trust/layer"
+	"github.com/safepull/safepull/trust/scan"
 	"github.com/safepull/safepull/trust/store/sqlite"
 )
 
@@ -96,7 +97,19 @@ func newGate(cfg config.Config, loaded inForce, store *sqlite.Store, cache *blob
 func judgedFrom(cfg config.Config) sources {
 	return sources{
 		policy: cfg.Policy, rules: cfg.Rules, lists: cfg.TrustLists, shippedList: len(cfg.TrustLists) == 0,
-		limits: layer.Limits{Bytes: int64(cfg.Judge.Limits.Bytes), Entries: cfg.Judge.Limits.Files}, layers: cfg.Judge.LayersInWork,
+		limits: limits(cfg.Judge.Limits), layers: cfg.Judge.LayersInWork,
+	}
+}
+
+func limits(l config.Limits) scan.Limits {
+	return scan.Limits{
+		Layer: layer.Limits{
+			Bytes: int64(l.Bytes), Ratio: int64(l.Ratio), Entries: l.Files, PathBytes: l.PathBytes, HeaderBytes: int64(l.HeaderBytes), Window: int64(l.Window),
+		},
+		Nested: scan.NestedLimits{
+			Depth: l.Depth, Peels: l.Encodings, Bytes: int64(l.NestedBytes), Pieces: l.NestedFiles, Steps: int64(l.Steps), Spool: int64(l.Spool),
+		},
+		FileTime: l.FileTime,
 	}
 }
 
