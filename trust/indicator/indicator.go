@@ -38,6 +38,9 @@ type Literal struct {
 	Text string
 	// Fold finds the literal whatever the case of its ASCII letters.
 	Fold bool
+	// Sampled literals may be as short as 4 bytes. About one occurrence in three is a hit, depending on where it stands:
+	// they are for signs that consist of many, such as tables of constants, which the window then shows.
+	Sampled bool
 }
 
 // File is what is known about a file before its content.

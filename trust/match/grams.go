@@ -20,11 +20,11 @@ func chooseGrams(patterns []pattern) ([]entry, error) {
 	shares := make(map[uint32]int, stride*len(patterns))
 	entries := make([]entry, 0, stride*len(patterns))
 	for _, i := range order {
-		text := []byte(patterns[i].text)
+		text, grams := []byte(patterns[i].text), patterns[i].grams
 		best, bestCost := -1, math.Inf(1)
-		for at := 0; at+MinPattern <= len(text); at++ {
+		for at := 0; at+gramLen+grams-1 <= len(text); at++ {
 			cost := 0.0
-			for k := range stride {
+			for k := range grams {
 				gram := load(text[at+k:])
 				cost += gramCost(gram, shares[gram])
 			}
@@ -35,7 +35,7 @@ func chooseGrams(patterns []pattern) ([]entry, error) {
 		if best < 0 {
 			return nil, fmt.Errorf("%w: more than %d patterns are as like as %.64q", ErrPattern, maxShare, text)
 		}
-		for k := range stride {
+		for k := range grams {
 			gram := load(text[best+k:])
 			shares[gram]++
 			entries = append(entries, entry{

@@ -13,8 +13,9 @@ import (
 
 // What New accepts.
 const (
-	// MinPattern is the shortest pattern that has three consecutive grams.
+	// MinPattern is the shortest pattern that has three consecutive grams, MinSampled the shortest that has one.
 	MinPattern = gramLen + stride - 1
+	MinSampled = gramLen
 	// MaxPattern protects those who keep MaxLen bytes between two chunks of a stream.
 	MaxPattern = 1 << 10
 	// MaxPatterns protects the build time and the memory of a Set.
@@ -43,6 +44,9 @@ type Pattern struct {
 	Bytes []byte
 	// Fold finds the string whatever the case of its ASCII letters.
 	Fold bool
+	// Sampled finds about one occurrence in three: those that happen to stand at a position that is looked at. It is for
+	// signs that consist of many patterns, and costs a third of the others.
+	Sampled bool
 }
 
 // Set is a set of patterns, ready to scan. It never changes, so that any number of goroutines may use it.
@@ -60,8 +64,9 @@ type Set struct {
 }
 
 type pattern struct {
-	text string // lower case if fold
-	fold bool
+	text  string // lower case if fold
+	fold  bool
+	grams int // how many consecutive grams wake it
 }
 
 // entry says that gram stands at offset of pattern. The pattern's ends tell patterns apart that share a gram, without
@@ -90,14 +95,21 @@ func New(patterns []Pattern) (*Set, error) {
 	}
 	s := &Set{patterns: make([]pattern, len(patterns))}
 	for i, p := range patterns {
-		if len(p.Bytes) < MinPattern || len(p.Bytes) > MaxPattern {
-			return nil, fmt.Errorf("%w: %.64q has %d bytes, not %d to %d", ErrPattern, p.Bytes, len(p.Bytes), MinPattern, MaxPattern)
+		shortest := MinPattern
+		if p.Sampled {
+			shortest = MinSampled
+		}
+		if len(p.Bytes) < shortest || len(p.Bytes) > MaxPattern {
+			return nil, fmt.Errorf("%w: %.64q has %d bytes, not %d to %d", ErrPattern, p.Bytes, len(p.Bytes), shortest, MaxPattern)
 		}
 		text := p.Bytes
 		if p.Fold {
 			text = lower(text)
 		}
-		s.patterns[i] = pattern{text: string(text), fold: p.Fold}
+		s.patterns[i] = pattern{text: string(text), fold: p.Fold, grams: stride}
+		if p.Sampled {
+			s.patterns[i].grams = 1
+		}
 		s.maxLen = max(s.maxLen, len(text))
 	}
 	entries, err := chooseGrams(s.patterns)
@@ -112,7 +124,7 @@ func New(patterns []Pattern) (*Set, error) {
 func (s *Set) MaxLen() int { return s.maxLen }
 
 // Scan calls emit for every occurrence of every pattern that lies wholly in p, exactly once each, overlapping ones
-// too, in no particular order. Its time is bounded by len(p) times a constant of the Set.
+// too, in no particular order, but for sampled patterns. Its time is bounded by len(p) times a constant of the Set.
 func (s *Set) Scan(p []byte, emit func(pattern, start int)) {
 	if len(s.patterns) == 0 {
 		return

@@ -210,3 +210,31 @@ func FuzzScan(f *testing.F) {
 		}
 	})
 }
+
+// A sampled pattern is found at every third position, and those are the same whatever else is in the set.
+func TestSampled(t *testing.T) {
+	t.Parallel()
+	word := []byte{0xad, 0x3a, 0x98, 0xd7}
+	set := mustNew(t, []match.Pattern{{Bytes: word, Sampled: true}, {Bytes: []byte("stratum"), Sampled: true}, {Bytes: []byte("stratum")}})
+	found := map[int]int{}
+	for at := range 300 {
+		text := make([]byte, 400)
+		copy(text[at:], word)
+		n := 0
+		set.Scan(text, func(pattern, start int) {
+			if n++; pattern != 0 || start != at {
+				t.Fatalf("pattern %d at %d, want 0 at %d", pattern, start, at)
+			}
+		})
+		found[n]++
+	}
+	if found[1] != 100 || found[0] != 200 {
+		t.Errorf("%v: want one in three", found)
+	}
+	if _, err := match.New([]match.Pattern{{Bytes: word}}); err == nil {
+		t.Error("four bytes are too short for a pattern that is always found")
+	}
+	if _, err := match.New([]match.Pattern{{Bytes: word[:3], Sampled: true}}); err == nil {
+		t.Error("three bytes are too short")
+	}
+}

@@ -101,7 +101,7 @@ func (s *Scanner) merge() error {
 			if !ok {
 				p = len(patterns)
 				known[literal] = p
-				pattern := match.Pattern{Bytes: []byte(literal.Text), Fold: literal.Fold}
+				pattern := match.Pattern{Bytes: []byte(literal.Text), Fold: literal.Fold, Sampled: literal.Sampled}
 				if _, err := match.New([]match.Pattern{pattern}); err != nil {
 					return fmt.Errorf("scan: indicator %s: literal %d: %w", c.id, k, err)
 				}

@@ -22,6 +22,8 @@ type Drive struct {
 	Slack int
 	// HitsLast holds every hit back until all bytes were seen.
 	HitsLast bool
+	// Phase says which third of the occurrences of sampled literals are hits: those whose offset has this rest by three.
+	Phase int
 }
 
 // Inspect runs an indicator over one file, as an engine would.
@@ -38,7 +40,7 @@ func Unread(ind indicator.Indicator, file indicator.File, content []byte, d Driv
 
 func drive(ind indicator.Indicator, file indicator.File, content []byte, d Drive) (found []trust.Finding, unread string) {
 	file.Size = int64(len(content))
-	hits := find(ind.Literals(), content)
+	hits := find(ind.Literals(), content, d.Phase)
 	if idler, ok := ind.(indicator.Idler); ok && len(hits) == 0 && idler.Idle(file) {
 		return nil, ""
 	}
@@ -92,7 +94,7 @@ func (h hit) within(content []byte, slack int) indicator.Hit {
 }
 
 // find searches every literal by itself.
-func find(literals []indicator.Literal, content []byte) []hit {
+func find(literals []indicator.Literal, content []byte, phase int) []hit {
 	var hits []hit
 	lower := asciiLower(content)
 	for i, l := range literals {
@@ -106,6 +108,9 @@ func find(literals []indicator.Literal, content []byte) []hit {
 				break
 			}
 			at += n
+			if l.Sampled && at%3 != phase {
+				continue
+			}
 			hits = append(hits, hit{indicator.Hit{Literal: i, Offset: int64(at)}, len(needle)})
 		}
 	}
