@@ -103,6 +103,9 @@ func inspectStep(ctx context.Context, o options) error {
 		return err
 	}
 	fmt.Printf("files %d bytes %d findings %d allocations %d unanswered %v\n", found.Files, found.Bytes, len(found.Findings), after.Mallocs-before.Mallocs, err)
+	for _, f := range found.Findings {
+		fmt.Fprintln(os.Stderr, f.Check, f.Strength, f.IfRun, f.Path, f.Offset, f.Why)
+	}
 	return nil
 }
 
