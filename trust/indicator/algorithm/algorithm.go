@@ -110,6 +110,9 @@ func New(r Rules) (*Indicator, error) {
 			return nil, fmt.Errorf("algorithm rules: %w", err)
 		}
 	}
+	if len(r.Node) > maxConstants || len(r.Mining) > maxConstants {
+		return nil, fmt.Errorf("algorithm rules: more than %d node or mining words", maxConstants)
+	}
 	for _, t := range slices.Concat(r.Node, r.Mining) {
 		if len(t) < minLiteral {
 			return nil, fmt.Errorf("algorithm rules: %q is shorter than %d bytes", t, minLiteral)
@@ -157,7 +160,7 @@ func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
 	if isText(f.Kind) {
 		return w
 	}
-	return &byteWatch{textWatch: w, words: newCluster(minProof)}
+	return &byteWatch{textWatch: w, words: cluster{enough: minProof}}
 }
 
 func isText(k trust.Kind) bool {

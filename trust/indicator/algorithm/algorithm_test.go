@@ -320,6 +320,7 @@ func TestNewRefuses(t *testing.T) {
 		"text":     func(r *Rules) { r.Constants = append(slices.Clone(r.Constants), Constant{ID: "x", Text: "abc"}) },
 		"sizes":    func(r *Rules) { r.Constants = append(slices.Clone(r.Constants), Constant{ID: "x", Sizes: &Sizes{}}) },
 		"too-many": func(r *Rules) { r.Constants = make([]Constant, maxConstants+1) },
+		"words":    func(r *Rules) { r.Node = slices.Repeat([]string{"prune-blockchain"}, maxConstants+1) },
 		"unknown":  func(r *Rules) { r.Families = []Family{{Name: "x", All: []string{"nothing"}}} },
 		"empty":    func(r *Rules) { r.Families = []Family{{Name: "x"}} },
 		"less":     func(r *Rules) { r.Families = []Family{{Name: "x", All: []string{"luffa"}, Strength: trust.Strong}} },

@@ -105,8 +105,6 @@ type sight struct {
 	id int
 }
 
-func newCluster(enough int) cluster { return cluster{enough: enough, counts: map[int]int{}} }
-
 // full reports that more sights change nothing.
 func (c *cluster) full() bool { return c.best >= c.enough }
 
@@ -123,6 +121,9 @@ func (c *cluster) add(at int64, id int) {
 	}
 	if c.gone > len(c.near)/2 { // seldom, so that a file full of constants costs no more than its length
 		c.near, c.gone = append(c.near[:0], c.near[c.gone:]...), 0
+	}
+	if c.counts == nil {
+		c.counts = map[int]int{}
 	}
 	c.near = append(c.near, sight{at, id})
 	c.counts[id]++

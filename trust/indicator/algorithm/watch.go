@@ -21,12 +21,12 @@ type textWatch struct {
 	file    indicator.File
 	out     *report.Report
 	written map[int]bool
-	node    map[int]bool
-	mining  map[int]bool
-	first   int64
-	excerpt []byte
-	wide    cluster
-	moved   cluster
+	// node and mining have a bit for every word of theirs.
+	node, mining uint64
+	first        int64
+	excerpt      []byte
+	wide         cluster
+	moved        cluster
 	// held has a bit for every constant of families, at the first offset of each.
 	held uint64
 	at   map[int]int64
@@ -34,8 +34,7 @@ type textWatch struct {
 
 func newTextWatch(ind *Indicator, f indicator.File) *textWatch {
 	return &textWatch{
-		ind: ind, file: f, out: report.New(f), written: map[int]bool{}, node: map[int]bool{}, mining: map[int]bool{},
-		at: map[int]int64{}, wide: newCluster(minWide), moved: newCluster(minProof),
+		ind: ind, file: f, out: report.New(f), wide: cluster{enough: minWide}, moved: cluster{enough: minProof},
 	}
 }
 
@@ -44,11 +43,12 @@ func (w *textWatch) Hit(h indicator.Hit) {
 	for _, l := range w.ind.meaning[h.Literal] {
 		switch l.class {
 		case node:
-			w.node[l.id] = true
+			w.node |= 1 << l.id
 		case mining:
-			w.mining[l.id] = true
+			w.mining |= 1 << l.id
 		case written:
-			if len(w.written) == 0 {
+			if w.written == nil {
+				w.written = map[int]bool{}
 				line, _ := text.Line(h.Window, h.At, 100)
 				w.first, w.excerpt = h.Offset, bytes.Clone(line)
 			}
@@ -74,6 +74,9 @@ func (w *textWatch) Hit(h indicator.Hit) {
 
 func (w *textWatch) hold(id int, offset int64) {
 	if w.held>>id&1 == 0 {
+		if w.at == nil {
+			w.at = map[int]int64{}
+		}
 		w.held |= 1 << id
 		w.at[id] = offset
 	}
@@ -90,10 +93,10 @@ func (w *textWatch) Close() []trust.Finding {
 	}
 	w.closeWide()
 	for _, f := range w.ind.families {
-		if now, ifRun, there := f.weigh(w.held, len(w.mining) > 0); there {
+		if now, ifRun, there := f.weigh(w.held, w.mining != 0); there {
 			why := "holds the constants of the " + f.name + " mining algorithm"
 			switch {
-			case len(w.mining) > 0:
+			case w.mining != 0:
 				why += " and words that only miners have"
 			case now < ifRun:
 				why += ", beside those of other software that uses them"
@@ -140,7 +143,7 @@ func strengthOf(words int) trust.Strength {
 // have; whoever plants the first into a miner still has to take all of the others out.
 func (w *textWatch) add(offset int64, s, ifRun trust.Strength, excerpt []byte, why string) {
 	var class trust.Class
-	if len(w.node) >= minNode && len(w.mining) == 0 {
+	if bits.OnesCount64(w.node) >= minNode && w.mining == 0 {
 		class = trust.ClassNode
 		why += ", but looks like node software, which verifies blocks and mines only when told to"
 	}
