@@ -13,6 +13,7 @@ import (
 	"github.com/safepull/safepull/trust/indicator/minerbinary"
 	"github.com/safepull/safepull/trust/indicator/minerconfig"
 	"github.com/safepull/safepull/trust/indicator/packed"
+	"github.com/safepull/safepull/trust/indicator/stealth"
 	"github.com/safepull/safepull/trust/indicator/stratum"
 	"github.com/safepull/safepull/trust/indicator/wallet"
 	"github.com/safepull/safepull/trust/ruleset"
@@ -32,6 +33,7 @@ func New(rules *ruleset.Ruleset) ([]indicator.Indicator, error) {
 		{"minerbinary", with(minerbinary.New)},
 		{"minerconfig", with(minerconfig.New)},
 		{"packed", with(packed.New)},
+		{"stealth", with(stealth.New)},
 		{"stratum", with(stratum.New)},
 		{"wallet", with(wallet.New)},
 	}

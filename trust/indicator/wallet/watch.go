@@ -113,7 +113,7 @@ func (w *watch) run(p []byte, from, to int, at int64, last bool) {
 			continue
 		}
 		end := i + n.length
-		if !isDigits(p[i:end]) || !w.spend(n, at+int64(i)) {
+		if w.exhausted(n) || !isDigits(p[i:end]) || !w.spend(n, at+int64(i)) {
 			continue
 		}
 		if got, ok := parse(p[i:end]); ok && got == tag {
@@ -121,6 +121,9 @@ func (w *watch) run(p []byte, from, to int, at int64, last bool) {
 		}
 	}
 }
+
+// exhausted reports that no more checksums of a network are computed.
+func (w *watch) exhausted(n *network) bool { return w.sums != nil && w.sums[n.id].count > maxSums }
 
 // spend reports whether one more checksum may be computed.
 func (w *watch) spend(n *network, offset int64) bool {
