@@ -11,6 +11,7 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/indicator"
+	"github.com/safepull/safepull/trust/indicator/internal/report"
 )
 
 const (
@@ -63,7 +64,8 @@ type Label struct {
 type class int
 
 const (
-	written  class = iota // a constant of RandomX as source text spells it
+	window   class = iota // a word of RandomX: others may stand around it
+	written               // a constant of RandomX as source text spells it
 	wide                  // a 64-bit constant of RandomX
 	moved                 // a constant of RandomX in two instructions
 	constant              // a constant of a family, as bytes
@@ -119,10 +121,10 @@ func New(r Rules) (*Indicator, error) {
 		}
 	}
 	for i, t := range r.Node {
-		ind.literal(t, false, literal{class: node, id: i})
+		ind.literal(indicator.Literal{Text: t}, literal{class: node, id: i})
 	}
 	for i, t := range r.Mining {
-		ind.literal(t, false, literal{class: mining, id: i})
+		ind.literal(indicator.Literal{Text: t}, literal{class: mining, id: i})
 	}
 	if err := ind.compile(r); err != nil {
 		return nil, fmt.Errorf("algorithm rules: %w", err)
@@ -130,9 +132,8 @@ func New(r Rules) (*Indicator, error) {
 	return ind, nil
 }
 
-// literal registers one meaning of a text; several may share a text.
-func (ind *Indicator) literal(text string, fold bool, l literal) {
-	key := indicator.Literal{Text: text, Fold: fold}
+// literal registers one meaning of a literal; several may share one.
+func (ind *Indicator) literal(key indicator.Literal, l literal) {
 	i, ok := ind.index[key]
 	if !ok {
 		i = len(ind.literals)
@@ -154,13 +155,15 @@ func (*Indicator) Version() int { return version }
 // Literals implements indicator.Indicator.
 func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
+// Idle implements indicator.Idler: nothing happens before the first hit.
+func (*Indicator) Idle(indicator.File) bool { return true }
+
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
-	w := newTextWatch(ind, f)
-	if isText(f.Kind) {
-		return w
+	return &watch{
+		ind: ind, file: f, out: report.New(f),
+		words: cluster{enough: minProof}, wide: cluster{enough: minWide}, moved: cluster{enough: minProof},
 	}
-	return &byteWatch{textWatch: w, words: cluster{enough: minProof}}
 }
 
 func isText(k trust.Kind) bool {

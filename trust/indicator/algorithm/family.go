@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/indicator"
 )
 
 // minLiteral is the engine's shortest literal, in bytes.
@@ -117,12 +118,12 @@ func (ind *Indicator) constant(c Constant, id int) error {
 		if len(c.Text) < minLiteral {
 			return fmt.Errorf("text is shorter than %d bytes", minLiteral)
 		}
-		ind.literal(c.Text, false, literal{class: phrase, id: id})
+		ind.literal(indicator.Literal{Text: c.Text}, literal{class: phrase, id: id})
 	case c.Letters != "":
 		if len(c.Letters) < minLiteral {
 			return fmt.Errorf("fewer than %d letters", minLiteral)
 		}
-		ind.literal(spread32([]byte(c.Letters)), false, literal{class: constant, id: id})
+		ind.literal(indicator.Literal{Text: spread32([]byte(c.Letters))}, literal{class: constant, id: id})
 	default:
 		return ind.sizes(*c.Sizes, id)
 	}
@@ -143,14 +144,14 @@ func (ind *Indicator) bytes(c Constant, id int) error {
 	if err != nil || len(b) < 8 || len(b) > 64 || c.Word != 0 && c.Word != 4 && c.Word != 8 {
 		return fmt.Errorf("want 8 to 64 hexadecimal bytes and words of 4 or 8")
 	}
-	ind.literal(string(b), false, literal{class: constant, id: id})
+	ind.literal(indicator.Literal{Text: string(b)}, literal{class: constant, id: id})
 	if c.Word == 0 {
 		return nil
 	}
 	word := slices.Clone(b[:c.Word])
-	ind.literal(fmt.Sprintf("0x%x", word), true, literal{class: spelled, id: id})
+	ind.literal(indicator.Literal{Text: fmt.Sprintf("0x%x", word), Fold: true}, literal{class: spelled, id: id})
 	slices.Reverse(word)
-	ind.literal(fmt.Sprintf("0x%x", word), true, literal{class: spelled, id: id})
+	ind.literal(indicator.Literal{Text: fmt.Sprintf("0x%x", word), Fold: true}, literal{class: spelled, id: id})
 	return nil
 }
 
@@ -161,9 +162,9 @@ func (ind *Indicator) sizes(s Sizes, id int) error {
 	}
 	one, two := s.at(0), s.at(1)
 	b := binary.LittleEndian.AppendUint64(nil, uint64(one)) //nolint:gosec // positive
-	ind.literal(string(binary.LittleEndian.AppendUint64(b, uint64(two))), false, literal{class: constant, id: id})
-	ind.literal(string(binary.LittleEndian.AppendUint32(b[:4:4], uint32(two))), false, literal{class: constant, id: id}) //nolint:gosec // checked above
-	ind.literal(fmt.Sprint(one), false, literal{class: sizes, id: id, next: fmt.Sprint(two)})
+	ind.literal(indicator.Literal{Text: string(binary.LittleEndian.AppendUint64(b, uint64(two)))}, literal{class: constant, id: id})
+	ind.literal(indicator.Literal{Text: string(binary.LittleEndian.AppendUint32(b[:4:4], uint32(two)))}, literal{class: constant, id: id}) //nolint:gosec // checked above
+	ind.literal(indicator.Literal{Text: fmt.Sprint(one)}, literal{class: sizes, id: id, next: fmt.Sprint(two)})
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"golang.org/x/crypto/blake2b"
+
+	"github.com/safepull/safepull/trust/indicator"
 )
 
 // words are all 32-bit constants of RandomX in file order, in blocks of four.
@@ -40,16 +42,23 @@ func (r Rules) words() ([][4]byte, error) {
 
 // word registers a 32-bit constant in both byte orders, as WebAssembly encodes it, as unoptimised code for aarch64
 // moves it, and as source text spells it. i is its place among all words.
+//
+// A hit for one occurrence in three is enough: where the four words of a block stand together, and wherever the code
+// between words is not a multiple of three bytes each time, one of the first is a hit, and its window shows the others.
 func (ind *Indicator) word(le [4]byte, i int) {
 	id := ind.randomx
 	ind.randomx++
 	value := binary.LittleEndian.Uint32(le[:])
-	ind.table.add(le, mark{id: id})
-	ind.table.add([4]byte{le[3], le[2], le[1], le[0]}, mark{id: id})
-	// The first four of the five bytes of signed LEB128 hold 28 of the bits; every one continues.
-	ind.table.add([4]byte(leb128(int64(int32(value)))), mark{id: id}) //nolint:gosec // the same bits
-	ind.literal(moves(value, 3-i%4), false, literal{class: moved, id: id})
-	ind.literal(fmt.Sprintf("0x%08x", value), true, literal{class: written, id: id})
+	for _, b := range [][4]byte{le, {le[3], le[2], le[1], le[0]}} {
+		ind.table.add(b, id)
+		ind.literal(indicator.Literal{Text: string(b[:]), Sampled: true}, literal{class: window, id: id})
+	}
+	// WebAssembly's i32.const and five bytes, the first four of which hold 28 of the bits.
+	leb := leb128(int64(int32(value))) //nolint:gosec // the same bits
+	ind.table.add([4]byte(leb), id)
+	ind.literal(indicator.Literal{Text: "\x41" + string(leb)}, literal{class: window, id: id})
+	ind.literal(indicator.Literal{Text: moves(value, 3-i%4)}, literal{class: moved, id: id})
+	ind.literal(indicator.Literal{Text: fmt.Sprintf("0x%08x", value), Fold: true}, literal{class: written, id: id})
 }
 
 // moves are the two instructions (movz, movk) that load a constant into a 32-bit register of aarch64. Compilers that
@@ -59,13 +68,13 @@ func moves(value uint32, register int) string {
 	return string(binary.LittleEndian.AppendUint32(b, 0x72a00000|value>>16<<5|uint32(register)))
 }
 
-// leb128 is the signed encoding of WebAssembly's constants, at least four bytes.
+// leb128 is the signed encoding of WebAssembly's constants, at least five bytes here.
 func leb128(v int64) []byte {
 	var out []byte
 	for {
 		b := byte(v) & 0x7f
 		v >>= 7
-		if done := v == 0 && b&0x40 == 0 || v == -1 && b&0x40 != 0; done && len(out) >= 3 {
+		if done := v == 0 && b&0x40 == 0 || v == -1 && b&0x40 != 0; done && len(out) >= 4 {
 			return append(out, b)
 		}
 		out = append(out, b|0x80)
@@ -81,12 +90,12 @@ func (ind *Indicator) wide(text string) error {
 	id := ind.randomx
 	ind.randomx++
 	value := binary.LittleEndian.Uint64(le)
-	ind.literal(string(le), false, literal{class: wide, id: id})
-	ind.literal(string(leb128(int64(value))), false, literal{class: wide, id: id}) //nolint:gosec // the same bits
+	ind.literal(indicator.Literal{Text: string(le)}, literal{class: wide, id: id})
+	ind.literal(indicator.Literal{Text: string(leb128(int64(value)))}, literal{class: wide, id: id}) //nolint:gosec // the same bits
 	slices.Reverse(le)
-	ind.literal(string(le), false, literal{class: wide, id: id})
-	ind.literal(fmt.Sprintf("0x%016x", value), true, literal{class: written, id: id})
-	ind.literal(fmt.Sprintf("%d", value), true, literal{class: written, id: id})
+	ind.literal(indicator.Literal{Text: string(le)}, literal{class: wide, id: id})
+	ind.literal(indicator.Literal{Text: fmt.Sprintf("0x%016x", value), Fold: true}, literal{class: written, id: id})
+	ind.literal(indicator.Literal{Text: fmt.Sprintf("%d", value), Fold: true}, literal{class: written, id: id})
 	return nil
 }
 

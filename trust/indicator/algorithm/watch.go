@@ -14,9 +14,8 @@ import (
 // apart is how far behind the first size of a table its second may stand in source text, in bytes.
 const apart = 40
 
-// textWatch counts constants that hits show: those that source text spells, long ones, and the words that tell nodes
-// from miners.
-type textWatch struct {
+// watch counts constants, and the words that tell nodes from miners.
+type watch struct {
 	ind     *Indicator
 	file    indicator.File
 	out     *report.Report
@@ -25,23 +24,20 @@ type textWatch struct {
 	node, mining uint64
 	first        int64
 	excerpt      []byte
-	wide         cluster
-	moved        cluster
+	// words are searched in windows, up to next.
+	words, wide, moved cluster
+	next               int64
 	// held has a bit for every constant of families, at the first offset of each.
 	held uint64
 	at   map[int]int64
 }
 
-func newTextWatch(ind *Indicator, f indicator.File) *textWatch {
-	return &textWatch{
-		ind: ind, file: f, out: report.New(f), wide: cluster{enough: minWide}, moved: cluster{enough: minProof},
-	}
-}
-
 // Hit implements indicator.Watch.
-func (w *textWatch) Hit(h indicator.Hit) {
+func (w *watch) Hit(h indicator.Hit) {
 	for _, l := range w.ind.meaning[h.Literal] {
 		switch l.class {
+		case window:
+			w.window(h)
 		case node:
 			w.node |= 1 << l.id
 		case mining:
@@ -72,7 +68,21 @@ func (w *textWatch) Hit(h indicator.Hit) {
 	}
 }
 
-func (w *textWatch) hold(id int, offset int64) {
+// window looks for the words of RandomX around one of them. Windows overlap, and each place is looked at once.
+func (w *watch) window(h indicator.Hit) {
+	if isText(w.file.Kind) || w.words.full() {
+		return
+	}
+	p, at := text.Clip(h)
+	base := h.Offset - int64(at)
+	if end := base + int64(len(p)) - 3; end > w.next {
+		from := max(w.next-base, 0)
+		w.next = end
+		w.ind.table.scan(p[from:], func(at, id int) { w.words.add(base+from+int64(at), id) })
+	}
+}
+
+func (w *watch) hold(id int, offset int64) {
 	if w.held>>id&1 == 0 {
 		if w.at == nil {
 			w.at = map[int]int64{}
@@ -83,7 +93,7 @@ func (w *textWatch) hold(id int, offset int64) {
 }
 
 // Close implements indicator.Watch.
-func (w *textWatch) Close() []trust.Finding {
+func (w *watch) Close() []trust.Finding {
 	if n := len(w.written); n >= minWritten {
 		strength := trust.Strong
 		if n >= provenWritten {
@@ -91,7 +101,7 @@ func (w *textWatch) Close() []trust.Finding {
 		}
 		w.add(w.first, strength, trust.Context, w.excerpt, fmt.Sprintf("spells %d constants of the RandomX mining algorithm", n))
 	}
-	w.closeWide()
+	w.closeRandomX()
 	for _, f := range w.ind.families {
 		if now, ifRun, there := f.weigh(w.held, w.mining != 0); there {
 			why := "holds the constants of the " + f.name + " mining algorithm"
@@ -108,7 +118,7 @@ func (w *textWatch) Close() []trust.Finding {
 }
 
 // earliest is where the first of some constants stands.
-func (w *textWatch) earliest(of uint64) int64 {
+func (w *watch) earliest(of uint64) int64 {
 	first := int64(-1)
 	for left := of & w.held; left != 0; left &= left - 1 {
 		if at := w.at[bits.TrailingZeros64(left)]; first < 0 || at < first {
@@ -118,15 +128,20 @@ func (w *textWatch) earliest(of uint64) int64 {
 	return max(first, 0)
 }
 
-func (w *textWatch) closeWide() {
+func (w *watch) closeRandomX() {
+	if isText(w.file.Kind) {
+		return
+	}
+	if n := w.words.best; n >= minStrong {
+		w.add(w.words.at, strengthOf(n), trust.Context, nil, fmt.Sprintf("holds %d constants of the RandomX mining algorithm close together", n))
+	}
 	switch n := w.wide.best; {
-	case isText(w.file.Kind):
 	case n >= minWide:
 		w.add(w.wide.at, trust.Proof, trust.Context, nil, fmt.Sprintf("holds %d 64-bit constants of the RandomX mining algorithm close together", n))
 	case n > 0 && w.held&w.ind.salts != 0:
 		w.add(w.wide.at, trust.Strong, trust.Context, nil, "holds a salt and a 64-bit constant of the RandomX mining algorithm")
 	}
-	if n := w.moved.best; n >= minStrong && !isText(w.file.Kind) {
+	if n := w.moved.best; n >= minStrong {
 		w.add(w.moved.at, strengthOf(n), trust.Context, nil, fmt.Sprintf("has instructions that load %d constants of the RandomX mining algorithm", n))
 	}
 }
@@ -141,7 +156,7 @@ func strengthOf(words int) trust.Strength {
 // add weighs a sign. A program that only verifies blocks has the algorithm too: its findings have a class, and what
 // that is worth is for the policy to say. The class takes several words of node software and none that only miners
 // have; whoever plants the first into a miner still has to take all of the others out.
-func (w *textWatch) add(offset int64, s, ifRun trust.Strength, excerpt []byte, why string) {
+func (w *watch) add(offset int64, s, ifRun trust.Strength, excerpt []byte, why string) {
 	var class trust.Class
 	if bits.OnesCount64(w.node) >= minNode && w.mining == 0 {
 		class = trust.ClassNode
@@ -157,47 +172,4 @@ func (w *textWatch) add(offset int64, s, ifRun trust.Strength, excerpt []byte, w
 		now, ifRun = trust.Strong, trust.Proof
 	}
 	w.out.AddClassed(class, offset, now, ifRun, excerpt, why)
-}
-
-// byteWatch sees every byte of what is no text.
-type byteWatch struct {
-	*textWatch
-	tail  []byte // the last three bytes seen
-	seen  int64
-	words cluster
-}
-
-// Bytes implements indicator.ByteWatch.
-func (w *byteWatch) Bytes(chunk []byte) {
-	if w.words.full() {
-		return
-	}
-	if n := len(w.tail); n > 0 {
-		var buf [6]byte
-		joined := append(append(buf[:0], w.tail...), chunk[:min(3, len(chunk))]...)
-		start := w.seen - int64(n)
-		w.ind.table.scan(joined, func(at int, marks []mark) { w.see(start+int64(at), marks) })
-	}
-	w.ind.table.scan(chunk, func(at int, marks []mark) { w.see(w.seen+int64(at), marks) })
-	w.seen += int64(len(chunk))
-	if len(chunk) >= 3 {
-		w.tail = append(w.tail[:0], chunk[len(chunk)-3:]...)
-		return
-	}
-	w.tail = append(w.tail, chunk...)
-	w.tail = append(w.tail[:0], w.tail[max(0, len(w.tail)-3):]...)
-}
-
-func (w *byteWatch) see(at int64, marks []mark) {
-	for _, m := range marks {
-		w.words.add(at, m.id)
-	}
-}
-
-// Close implements indicator.Watch.
-func (w *byteWatch) Close() []trust.Finding {
-	if n := w.words.best; n >= minStrong {
-		w.add(w.words.at, strengthOf(n), trust.Context, nil, fmt.Sprintf("holds %d constants of the RandomX mining algorithm close together", n))
-	}
-	return w.textWatch.Close()
 }

@@ -132,6 +132,9 @@ func (*Indicator) Version() int { return version }
 // Literals implements indicator.Indicator.
 func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
+// Idle implements indicator.Idler: nothing happens before the first hit.
+func (*Indicator) Idle(indicator.File) bool { return true }
+
 // Watch implements indicator.Indicator. Text is no concern of it: sources and lists of signatures hold the sentences
 // as well.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {

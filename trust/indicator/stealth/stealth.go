@@ -101,16 +101,22 @@ func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
-	w := watch{ind: ind, file: f, out: report.New(f), budget: &report.Budget{}}
-	_, inner, nested := strings.Cut(f.Path, trust.Nested)
-	for nested {
-		f.Path = inner
-		_, inner, nested = strings.Cut(f.Path, trust.Nested)
-	}
-	if strings.TrimPrefix(path.Clean("/"+f.Path), "/") == preload {
+	w := watch{ind: ind, file: f, out: report.New(f)}
+	if isPreload(f.Path) {
 		return &listWatch{watch: w}
 	}
 	return &w
+}
+
+// Idle implements indicator.Idler: nothing happens before the first hit, but in the one list.
+func (*Indicator) Idle(f indicator.File) bool { return !isPreload(f.Path) }
+
+// isPreload also knows the list in an archive.
+func isPreload(p string) bool {
+	if i := strings.LastIndex(p, trust.Nested); i >= 0 {
+		p = p[i+len(trust.Nested):]
+	}
+	return strings.HasSuffix(p, preload) && strings.TrimPrefix(path.Clean("/"+p), "/") == preload
 }
 
 // library is a path of a library in a list or a command.

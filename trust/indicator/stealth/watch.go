@@ -17,7 +17,7 @@ type watch struct {
 	ind    *Indicator
 	file   indicator.File
 	out    *report.Report
-	budget *report.Budget
+	budget report.Budget
 
 	functions, texts, modules uint64 // a bit for every word
 	at                        int64  // where the first text of a library stands
