@@ -1,26 +1,24 @@
-// Package algorithm finds the constants of RandomX, the proof-of-work function of Monero and its relatives. They
-// survive stripping, renaming, static linking and optimisation, and nothing else has them: they are Blake2b hashes
-// of fixed labels. The labels come from the rules, so that our own binary holds neither them nor the constants.
+// Package algorithm finds the constants of mining algorithms. They survive stripping, renaming, static linking and
+// optimisation. Those of RandomX, the proof-of-work function of Monero and its relatives, are Blake2b hashes of fixed
+// labels, which nothing else has; families of other algorithms are told by constants that stand together in one file.
+// Labels and constants come from the rules, so that our own binary holds neither.
 package algorithm
 
 import (
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 
-	"golang.org/x/crypto/blake2b"
-
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/indicator"
+	"github.com/safepull/safepull/trust/indicator/internal/report"
 )
 
 const (
 	name    = "algorithm"
-	version = 2
+	version = 3
 
-	// span is how close together constants must stand, in bytes.
+	// span is how close together constants of RandomX must stand, in bytes.
 	span = 4 << 10
 	// minProof and minStrong are how many different words must stand together. One word is in every 30 MB of noise by
 	// chance; six within span never are.
@@ -29,20 +27,28 @@ const (
 	minWide = 3
 	// minWritten and provenWritten are how many constants a source text must spell.
 	minWritten, provenWritten = 3, 6
-	// minNode is how many words of node software make a verifier.
+	// minNode is how many words of node software make a verifier, if it has no word that only miners have.
 	minNode = 4
-	// maxWords bounds the constants that rules may name.
-	maxWords = 1024
+	// maxWords bounds the constants of RandomX that rules may name, maxConstants and maxFamilies the others.
+	maxWords     = 1024
+	maxConstants = 64 // a bit each
+	maxFamilies  = 64
 )
 
 // Rules are the data of this indicator.
 type Rules struct {
-	// Labels are hashed with Blake2b to give the constants.
+	// Labels are hashed with Blake2b to give the 32-bit constants of RandomX.
 	Labels []Label `yaml:"labels"`
-	// Words are further constants as hexadecimal bytes, four bytes each word, as they stand in a little-endian file.
+	// Words are further constants of RandomX as hexadecimal bytes, four bytes each word, as they stand in a
+	// little-endian file.
 	Words []string `yaml:"words"`
-	// Wide are 64-bit constants as hexadecimal bytes, as they stand in a little-endian file.
+	// Wide are its 64-bit constants as hexadecimal bytes, as they stand in a little-endian file.
 	Wide []string `yaml:"wide"`
+	// Salt is the family whose constants are RandomX's salts.
+	Salt string `yaml:"salt"`
+	// Constants are those of other algorithms, Families what they make together.
+	Constants []Constant `yaml:"constants"`
+	Families  []Family   `yaml:"families"`
 	// Node are words of software that verifies blocks; Mining are words that a mere verifier does not have.
 	Node   []string `yaml:"node"`
 	Mining []string `yaml:"mining"`
@@ -54,10 +60,18 @@ type Label struct {
 	Size int    `yaml:"size"`
 }
 
+// class says what a literal is.
 type class int
 
 const (
-	written class = iota
+	window   class = iota // a word of RandomX: others may stand around it
+	written               // a constant of RandomX as source text spells it
+	wide                  // a 64-bit constant of RandomX
+	moved                 // a constant of RandomX in two instructions
+	constant              // a constant of a family, as bytes
+	spelled               // the same in source text
+	phrase                // the same as a text that only programs hold
+	sizes                 // a table of sizes as text: the second follows the first
 	node
 	mining
 )
@@ -65,14 +79,19 @@ const (
 type literal struct {
 	class class
 	id    int
+	next  string // sizes: what follows
 }
 
 // Indicator implements indicator.Indicator.
 type Indicator struct {
-	table     *table
-	literals  []indicator.Literal
-	meaning   []literal
-	constants int
+	table    *table
+	families []compiled
+	salts    uint64
+	literals []indicator.Literal
+	meaning  [][]literal
+	index    map[indicator.Literal]int
+	// randomx counts the constants of RandomX.
+	randomx int
 }
 
 // New derives the constants and checks the rules.
@@ -81,99 +100,50 @@ func New(r Rules) (*Indicator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("algorithm rules: %w", err)
 	}
-	if len(words) < minProof || len(words) > maxWords || len(r.Wide) < minWide || len(r.Node) < minNode || len(r.Mining) == 0 {
+	if len(words) < minProof || len(words) > maxWords || len(r.Wide) < minWide || len(r.Wide) > maxWords || len(r.Node) < minNode || len(r.Mining) == 0 {
 		return nil, errors.New("algorithm rules: too few or too many constants, or node and mining words are missing")
 	}
-	ind := &Indicator{table: newTable()}
-	for _, w := range words {
-		ind.word(w)
+	ind := &Indicator{table: newTable(), index: map[indicator.Literal]int{}}
+	for i, w := range words {
+		ind.word(w, i)
 	}
 	for _, text := range r.Wide {
-		b, err := hex.DecodeString(text)
-		if err != nil || len(b) != 8 {
-			return nil, fmt.Errorf("algorithm rules: wide: %q is not eight hexadecimal bytes", text)
+		if err := ind.wide(text); err != nil {
+			return nil, fmt.Errorf("algorithm rules: %w", err)
 		}
-		ind.wide([8]byte(b))
+	}
+	if len(r.Node) > maxConstants || len(r.Mining) > maxConstants {
+		return nil, fmt.Errorf("algorithm rules: more than %d node or mining words", maxConstants)
 	}
 	for _, t := range slices.Concat(r.Node, r.Mining) {
-		if len(t) < 6 {
-			return nil, fmt.Errorf("algorithm rules: %q is shorter than 6 bytes", t)
+		if len(t) < minLiteral {
+			return nil, fmt.Errorf("algorithm rules: %q is shorter than %d bytes", t, minLiteral)
 		}
 	}
 	for i, t := range r.Node {
-		ind.literal(t, literal{node, i})
+		ind.literal(indicator.Literal{Text: t}, literal{class: node, id: i})
 	}
 	for i, t := range r.Mining {
-		ind.literal(t, literal{mining, i})
+		ind.literal(indicator.Literal{Text: t}, literal{class: mining, id: i})
+	}
+	if err := ind.compile(r); err != nil {
+		return nil, fmt.Errorf("algorithm rules: %w", err)
 	}
 	return ind, nil
 }
 
-// words are all 32-bit constants in file order.
-func (r Rules) words() ([][4]byte, error) {
-	var all []byte
-	for _, l := range r.Labels {
-		switch l.Size {
-		case blake2b.Size:
-			h := blake2b.Sum512([]byte(l.Text))
-			all = append(all, h[:]...)
-		case blake2b.Size256:
-			h := blake2b.Sum256([]byte(l.Text))
-			all = append(all, h[:]...)
-		default:
-			return nil, fmt.Errorf("label %q: size %d, want 32 or 64", l.Text, l.Size)
-		}
+// literal registers one meaning of a literal; several may share one.
+func (ind *Indicator) literal(key indicator.Literal, l literal) {
+	i, ok := ind.index[key]
+	if !ok {
+		i = len(ind.literals)
+		ind.index[key] = i
+		ind.literals = append(ind.literals, key)
+		ind.meaning = append(ind.meaning, nil)
 	}
-	for _, w := range r.Words {
-		b, err := hex.DecodeString(w)
-		if err != nil || len(b)%4 != 0 {
-			return nil, fmt.Errorf("words: %q is not hexadecimal bytes, four a word", w)
-		}
-		all = append(all, b...)
+	if !slices.Contains(ind.meaning[i], l) {
+		ind.meaning[i] = append(ind.meaning[i], l)
 	}
-	var out [][4]byte
-	for b := range slices.Chunk(all, 4) {
-		out = append(out, [4]byte(b))
-	}
-	return out, nil
-}
-
-// word registers a 32-bit constant in both byte orders, as WebAssembly encodes it, and as source text spells it.
-func (ind *Indicator) word(le [4]byte) {
-	id := ind.constants
-	ind.constants++
-	value := binary.LittleEndian.Uint32(le[:])
-	ind.table.add(le, mark{id: id})
-	ind.table.add([4]byte{le[3], le[2], le[1], le[0]}, mark{id: id, big: true})
-	// The first four of the five bytes of signed LEB128 hold 28 of the bits; every one continues.
-	var leb [4]byte
-	for i := range leb {
-		leb[i] = byte(value>>(7*i))&0x7f | 0x80
-	}
-	ind.table.add(leb, mark{id: id})
-	ind.literal(fmt.Sprintf("0x%08x", value), literal{written, id})
-}
-
-func (ind *Indicator) wide(le [8]byte) {
-	id := ind.constants
-	ind.constants++
-	be := le
-	slices.Reverse(be[:])
-	for _, order := range []struct {
-		b   [8]byte
-		big bool
-	}{{le, false}, {be, true}} {
-		ind.table.add([4]byte(order.b[:4]), mark{id: id, wide: true, big: order.big})
-		ind.table.add([4]byte(order.b[4:]), mark{id: id, wide: true, tail: true, big: order.big})
-	}
-	value := binary.LittleEndian.Uint64(le[:])
-	ind.literal(fmt.Sprintf("0x%016x", value), literal{written, id})
-	ind.literal(fmt.Sprintf("%d", value), literal{written, id})
-}
-
-func (ind *Indicator) literal(text string, l literal) {
-	ind.literals = append(ind.literals, indicator.Literal{Text: text, Fold: l.class == written})
-	ind.meaning = append(ind.meaning, l)
 }
 
 // Name implements indicator.Indicator.
@@ -185,12 +155,17 @@ func (*Indicator) Version() int { return version }
 // Literals implements indicator.Indicator.
 func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
+// Idle implements indicator.Idler: nothing happens before the first hit.
+func (*Indicator) Idle(indicator.File) bool { return true }
+
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
-	text := newTextWatch(ind, f)
-	switch f.Kind {
-	case trust.KindConfig, trust.KindScript, trust.KindText:
-		return text
+	return &watch{
+		ind: ind, file: f, out: report.New(f),
+		words: cluster{enough: minProof}, wide: cluster{enough: minWide}, moved: cluster{enough: minProof},
 	}
-	return newByteWatch(text)
+}
+
+func isText(k trust.Kind) bool {
+	return k == trust.KindConfig || k == trust.KindScript || k == trust.KindText
 }

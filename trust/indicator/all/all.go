@@ -9,8 +9,11 @@ import (
 	"github.com/safepull/safepull/trust/indicator/anonymizer"
 	"github.com/safepull/safepull/trust/indicator/commandline"
 	"github.com/safepull/safepull/trust/indicator/download"
+	"github.com/safepull/safepull/trust/indicator/gpu"
 	"github.com/safepull/safepull/trust/indicator/minerbinary"
 	"github.com/safepull/safepull/trust/indicator/minerconfig"
+	"github.com/safepull/safepull/trust/indicator/packed"
+	"github.com/safepull/safepull/trust/indicator/stealth"
 	"github.com/safepull/safepull/trust/indicator/stratum"
 	"github.com/safepull/safepull/trust/indicator/wallet"
 	"github.com/safepull/safepull/trust/ruleset"
@@ -26,8 +29,11 @@ func New(rules *ruleset.Ruleset) ([]indicator.Indicator, error) {
 		{"anonymizer", with(anonymizer.New)},
 		{"commandline", with(commandline.New)},
 		{"download", with(download.New)},
+		{"gpu", with(gpu.New)},
 		{"minerbinary", with(minerbinary.New)},
 		{"minerconfig", with(minerconfig.New)},
+		{"packed", with(packed.New)},
+		{"stealth", with(stealth.New)},
 		{"stratum", with(stratum.New)},
 		{"wallet", with(wallet.New)},
 	}

@@ -26,6 +26,8 @@ type Sample struct {
 	Want trust.Strength
 	// IfRun is what that weighs if the file is run, when that differs.
 	IfRun trust.Strength
+	// Whole says that only the file as it is can be told: padding would make another of it.
+	Whole bool
 }
 
 // Twin is ordinary content that resembles a sample.
@@ -36,6 +38,8 @@ type Twin struct {
 	Content string
 	// Allowed is the strongest finding that it may make; the zero value allows what weighs nothing.
 	Allowed trust.Strength
+	// Whole is Sample.Whole.
+	Whole bool
 }
 
 // maxFindings is the most that an indicator may report of one file.
@@ -58,7 +62,7 @@ func Run(t *testing.T, ind indicator.Indicator, samples []Sample, twins []Twin) 
 		t.Run("sample/"+s.Name, func(t *testing.T) {
 			t.Parallel()
 			file := indicator.File{Path: s.Path, Kind: s.Kind}
-			got := inspectAll(t, ind, file, []byte(s.Content))
+			got := inspectAll(t, ind, file, []byte(s.Content), s.Whole)
 			if len(got) == 0 {
 				t.Fatal("nothing found")
 			}
@@ -77,7 +81,7 @@ func Run(t *testing.T, ind indicator.Indicator, samples []Sample, twins []Twin) 
 	for _, w := range twins {
 		t.Run("twin/"+w.Name, func(t *testing.T) {
 			t.Parallel()
-			got := inspectAll(t, ind, indicator.File{Path: w.Path, Kind: w.Kind}, []byte(w.Content))
+			got := inspectAll(t, ind, indicator.File{Path: w.Path, Kind: w.Kind}, []byte(w.Content), w.Whole)
 			if now, _ := strongest(got); now > w.Allowed {
 				t.Errorf("found %s, at most %s is right: %s", now, w.Allowed, list(got))
 			}
@@ -121,11 +125,15 @@ func contract(t *testing.T, ind indicator.Indicator) {
 	}
 }
 
-// inspectAll inspects content however it is cut, padded on both sides, and returns the findings without padding.
-func inspectAll(t *testing.T, ind indicator.Indicator, file indicator.File, content []byte) []trust.Finding {
+// inspectAll inspects content however it is cut, padded on both sides unless it is whole, and returns the findings
+// without padding.
+func inspectAll(t *testing.T, ind indicator.Indicator, file indicator.File, content []byte, whole bool) []trust.Finding {
 	t.Helper()
 	var plain []trust.Finding
 	for p, pad := range paddings {
+		if p > 0 && whole {
+			break
+		}
 		padded := []byte(pad + string(content) + "\n" + pad)
 		if pad == "" {
 			padded = content

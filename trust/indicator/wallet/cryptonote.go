@@ -93,14 +93,39 @@ func parse(s []byte) (tag uint64, ok bool) {
 	return tag, true
 }
 
-// begins tells cheaply whether an address can have a tag: the first block decides.
-func begins(s []byte, tag uint64) bool {
+// tagOf is the tag that an address begins with; the first block decides.
+func tagOf(s []byte) (uint64, bool) {
 	value, ok := number(s[:blockChars])
 	if !ok {
-		return false
+		return 0, false
 	}
 	var b [blockBytes]byte
 	binary.BigEndian.PutUint64(b[:], value)
-	got, n := binary.Uvarint(b[:])
-	return n > 0 && got == tag
+	tag, n := binary.Uvarint(b[:])
+	return tag, n > 0
+}
+
+// shape is what addresses with a tag and size bytes behind it look like: their length in characters, and the least and
+// the greatest digit that they begin with. The length is 0 if no tag is like that.
+func shape(tag uint64, size int) (length int, least, greatest byte) {
+	b := binary.AppendUvarint(nil, tag)
+	if len(b) > blockBytes-2 {
+		return 0, 0, 0
+	}
+	total := len(b) + size + checksum
+	length = total / blockBytes * blockChars
+	for chars, bytes := range bytesOf {
+		if bytes == total%blockBytes && chars > 0 {
+			length += chars
+		}
+	}
+	first := func(fill byte) byte {
+		block := append(bytes.Clone(b), bytes.Repeat([]byte{fill}, blockBytes-len(b))...)
+		value := binary.BigEndian.Uint64(block)
+		for range blockChars - 1 {
+			value /= uint64(len(alphabet))
+		}
+		return byte(value)
+	}
+	return length, first(0), first(0xff)
 }

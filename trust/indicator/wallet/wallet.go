@@ -1,9 +1,9 @@
-// Package wallet finds addresses that mining pays to, by their full checksum: an accident is one in four billion.
-// Monero comes first; other coins join as further address formats beside cryptonote.go.
+// Package wallet finds addresses that mining pays to, by their full checksum: an accident is one in a billion or less.
+// The CryptoNote family, to which Monero belongs, is looked for everywhere; addresses of other coins in text, and where
+// a prefix finds them.
 package wallet
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -15,67 +15,137 @@ import (
 
 const (
 	name    = "wallet"
-	version = 2
+	version = 3
 
 	// around is how much of the surroundings says what an address is for, in bytes to each side.
 	around = 200
+	// maxNetworks bounds the kinds of addresses that rules may name.
+	maxNetworks = 64
 )
 
 // Rules are the data of this indicator.
 type Rules struct {
-	// Networks are the kinds of addresses to look for.
+	// Networks are the kinds of CryptoNote addresses to look for, Accounts those of other coins.
 	Networks []Network `yaml:"networks"`
-	// Words say, near an address, that it is to be paid for mining.
-	Words []string `yaml:"words"`
-	// Donations are public addresses of projects: worth showing, worth nothing.
+	Accounts []Account `yaml:"accounts"`
+	// Services are pools that know their users by a name of their own.
+	Services []Service `yaml:"services"`
+	// Words say, near an address, that it is to be paid for mining. Mining are the ones among them that nothing else
+	// has; without one the address of a general coin says nothing.
+	Words  []string `yaml:"words"`
+	Mining []string `yaml:"mining"`
+	// Donations are public addresses of projects, and Vectors those of published tests: worth showing, worth nothing.
 	Donations []string `yaml:"donations"`
+	Vectors   []string `yaml:"vectors"`
 }
 
-// Network is one kind of address.
+// Network is one kind of CryptoNote address.
 type Network struct {
 	Name string `yaml:"name"`
 	// Tag is the number that an address begins with, decoded.
 	Tag uint64 `yaml:"tag"`
-	// Length is in characters, First the characters that it can begin with.
+	// Integrated addresses hold a payment identifier too.
+	Integrated bool `yaml:"integrated"`
+	// Test networks have coins that are worth nothing.
+	Test bool `yaml:"test"`
+}
+
+// Service is a pool that gives its users names: its own stands near.
+type Service struct {
+	// Name stands in its hosts.
+	Name string `yaml:"name"`
+	// Prefix is what users' names begin with, Length their length in characters: capitals and digits.
+	Prefix string `yaml:"prefix"`
 	Length int    `yaml:"length"`
-	First  string `yaml:"first"`
+}
+
+// network is a Network with what its addresses look like.
+type network struct {
+	Network
+
+	id     int
+	length int
 }
 
 // Indicator implements indicator.Indicator.
 type Indicator struct {
-	networks  []Network
-	first     [256]bool
-	shortest  int
-	longest   int
-	words     [][]byte
-	donations map[string]bool
+	tags     map[uint64]*network
+	networks int
+	first    [256]bool
+	shortest int
+	longest  int
+	accounts []account
+	services []Service
+	words    [][]byte
+	mining   [][]byte
+	known    map[string]string
+	literals []indicator.Literal
+	meaning  []literal
+}
+
+// literal wakes for an account or a service.
+type literal struct {
+	service bool
+	id      int
 }
 
 // New checks the rules.
 func New(r Rules) (*Indicator, error) {
-	if len(r.Networks) == 0 || len(r.Words) == 0 {
-		return nil, errors.New("wallet rules: networks and words must not be empty")
+	if len(r.Networks) == 0 || len(r.Words) == 0 || len(r.Mining) == 0 || len(r.Networks)+len(r.Accounts)+len(r.Services) > maxNetworks {
+		return nil, fmt.Errorf("wallet rules: networks, words and mining must not be empty, nor networks more than %d", maxNetworks)
 	}
-	ind := &Indicator{networks: r.Networks, shortest: maxAddress, donations: map[string]bool{}}
-	for _, n := range r.Networks {
-		if n.Name == "" || n.Length < 40 || n.Length > maxAddress || n.First == "" {
-			return nil, fmt.Errorf("wallet rules: network %q: want a name, 40 to %d characters and what they begin with", n.Name, maxAddress)
+	ind := &Indicator{shortest: maxAddress, tags: map[uint64]*network{}, known: map[string]string{}, networks: len(r.Networks)}
+	for i, n := range r.Networks {
+		if err := ind.network(i, n); err != nil {
+			return nil, fmt.Errorf("wallet rules: %w", err)
 		}
-		for _, c := range []byte(n.First) {
-			ind.first[c] = true
-		}
-		ind.shortest, ind.longest = min(ind.shortest, n.Length), max(ind.longest, n.Length)
 	}
-	for _, w := range r.Words {
-		ind.words = append(ind.words, bytes.ToLower([]byte(w)))
-	}
-	for _, d := range r.Donations {
-		if _, ok := parse([]byte(d)); !ok {
-			return nil, fmt.Errorf("wallet rules: donation address %q has a wrong checksum", d)
+	for i, a := range r.Accounts {
+		c, err := compileAccount(a)
+		if err != nil {
+			return nil, fmt.Errorf("wallet rules: %w", err)
 		}
-		ind.donations[d] = true
+		ind.accounts = append(ind.accounts, c)
+		if w := c.wake(); w != "" {
+			ind.literals = append(ind.literals, indicator.Literal{Text: w})
+			ind.meaning = append(ind.meaning, literal{id: i})
+		}
+	}
+	for i, s := range r.Services {
+		if len(s.Name) < 6 || len(s.Prefix) < 2 || s.Length <= len(s.Prefix) || s.Length > maxAddress {
+			return nil, errors.New("wallet rules: a service needs a name of 6 characters, a prefix and a length")
+		}
+		ind.literals = append(ind.literals, indicator.Literal{Text: s.Name, Fold: true})
+		ind.meaning = append(ind.meaning, literal{true, i})
+	}
+	ind.services = r.Services
+	ind.words, ind.mining = lowered(r.Words), lowered(r.Mining)
+	for why, list := range map[string][]string{"public donation address of a project": r.Donations, "address of a published test": r.Vectors} {
+		for _, a := range list {
+			if !ind.valid(a) {
+				return nil, fmt.Errorf("wallet rules: address %q has a wrong checksum", a)
+			}
+			ind.known[a] = why
+		}
 	}
 	return ind, nil
+}
+
+func (ind *Indicator) network(id int, n Network) error {
+	size := 64
+	if n.Integrated {
+		size += 8
+	}
+	length, least, greatest := shape(n.Tag, size)
+	if n.Name == "" || length == 0 || length > maxAddress || ind.tags[n.Tag] != nil {
+		return fmt.Errorf("network %q: want a name and a small tag of its own", n.Name)
+	}
+	for d := least; d <= greatest; d++ {
+		ind.first[alphabet[d]] = true
+	}
+	ind.shortest, ind.longest = min(ind.shortest, length), max(ind.longest, length)
+	ind.tags[n.Tag] = &network{n, id, length}
+	return nil
 }
 
 // Name implements indicator.Indicator.
@@ -84,155 +154,16 @@ func (*Indicator) Name() string { return name }
 // Version implements indicator.Indicator.
 func (*Indicator) Version() int { return version }
 
-// Literals implements indicator.Indicator: an address has none.
-func (*Indicator) Literals() []indicator.Literal { return nil }
+// Literals implements indicator.Indicator: prefixes of addresses that have one, and names of services.
+func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
-	return &watch{ind: ind, file: f, out: report.New(f), seam: text.Seam{Keep: ind.longest + 2*around}, seen: map[string]bool{}, sums: make([]sums, len(ind.networks))}
-}
-
-type watch struct {
-	ind  *Indicator
-	file indicator.File
-	out  *report.Report
-	seam text.Seam
-	seen map[string]bool
-	sums []sums // per network
-}
-
-// sums counts the checksums that were computed, and up to where: a piece may show a place again.
-type sums struct {
-	count int
-	next  int64
-}
-
-// maxSums bounds the checksums of one file and network, so that a file made of address beginnings costs no more than
-// its length. A file that exceeds it is not fully read.
-const maxSums = 1 << 16
-
-// maxSeen bounds the addresses that are remembered so as to be weighed once only.
-const maxSeen = 1024
-
-// Hit implements indicator.Watch.
-func (*watch) Hit(indicator.Hit) {}
-
-// Bytes implements indicator.ByteWatch.
-func (w *watch) Bytes(chunk []byte) {
-	w.seam.Next(chunk, func(p []byte, at int64) { w.piece(p, at, false) })
-}
-
-// Close implements indicator.Watch.
-func (w *watch) Close() []trust.Finding {
-	w.seam.Close(func(p []byte, at int64) { w.piece(p, at, true) })
-	return w.out.Findings()
-}
-
-// Unread implements indicator.Bounded.
-func (w *watch) Unread() string { return w.out.Unread() }
-
-// piece looks for runs of base58 digits. A run of at least shortest digits has one at every shortest-th byte, so that
-// most of a file is skipped.
-func (w *watch) piece(p []byte, at int64, last bool) {
-	step := w.ind.shortest
-	for i := step - 1; i < len(p); {
-		if digits[p[i]] == 0 {
-			i += step
-			continue
-		}
-		from, to := i, i+1
-		for from > 0 && i-from < step && digits[p[from-1]] != 0 {
-			from--
-		}
-		for to < len(p) && to-from < step && digits[p[to]] != 0 {
-			to++
-		}
-		if to-from < step {
-			i = max(i+1, from+step, to+step-1)
-			continue
-		}
-		for to < len(p) && digits[p[to]] != 0 {
-			to++
-		}
-		w.run(p, from, to, at, last)
-		i = to + step
+	w := &watch{ind: ind, file: f, out: report.New(f), seam: text.Seam{Keep: ind.longest + 2*around}}
+	switch f.Kind {
+	case trust.KindConfig, trust.KindScript, trust.KindText:
+		w.text = true
+		w.seam.Keep = maxPrefix + mostAccount + 2*around
 	}
+	return w
 }
-
-// run looks at every place in a run where an address can begin: text escapes such as "\n" leave a digit before it.
-func (w *watch) run(p []byte, from, to int, at int64, last bool) {
-	for i := from; i+w.ind.shortest <= to; i++ {
-		if !w.ind.first[p[i]] {
-			continue
-		}
-		// Without its surroundings the address is left to the piece that holds them.
-		if i < around && at > 0 {
-			continue
-		}
-		for k, n := range w.ind.networks {
-			end := i + n.Length
-			if end > to || bytes.IndexByte([]byte(n.First), p[i]) < 0 || !last && end+around > len(p) {
-				continue
-			}
-			if at+int64(i) < w.sums[k].next || !begins(p[i:end], n.Tag) || !w.spend(k, at+int64(i)) {
-				continue
-			}
-			if tag, ok := parse(p[i:end]); ok && tag == n.Tag {
-				w.found(n, p[max(0, i-around):min(len(p), end+around)], p[i:end], at+int64(i))
-			}
-		}
-	}
-}
-
-// spend reports whether one more checksum may be computed.
-func (w *watch) spend(network int, offset int64) bool {
-	s := &w.sums[network]
-	s.count++
-	s.next = offset + 1
-	if s.count <= maxSums {
-		return true
-	}
-	w.out.GiveUp("holds more beginnings of " + w.ind.networks[network].Name + " addresses than are checked")
-	return false
-}
-
-func (w *watch) found(n Network, surroundings, address []byte, offset int64) {
-	if w.seen[string(address)] {
-		return
-	}
-	if len(w.seen) < maxSeen {
-		w.seen[string(address)] = true
-	}
-	if w.ind.donations[string(address)] {
-		w.out.AddWeighed(offset, trust.Context, trust.Context, address, "holds the public donation address of a project, a "+n.Name+" address")
-		return
-	}
-	why := "holds a valid " + n.Name + " address"
-	if word, ok := w.word(surroundings, address); ok && (w.file.Kind == trust.KindConfig || w.file.Kind == trust.KindScript || w.out.Role() != report.Other) {
-		w.out.Add(offset, trust.Strong, address, fmt.Sprintf("%s beside the word %q", why, word))
-		return
-	}
-	w.out.Add(offset, trust.Weak, address, why)
-}
-
-// word is the first word near the address that speaks of mining.
-func (w *watch) word(surroundings, address []byte) (string, bool) {
-	lower := bytes.ToLower(bytes.ReplaceAll(surroundings, address, []byte(" ")))
-	for _, word := range w.ind.words {
-		for i := 0; ; {
-			n := bytes.Index(lower[i:], word)
-			if n < 0 {
-				break
-			}
-			i += n
-			end := i + len(word)
-			if (i == 0 || !isLetter(lower[i-1])) && (end == len(lower) || !isLetter(lower[end])) {
-				return string(word), true
-			}
-			i = end
-		}
-	}
-	return "", false
-}
-
-func isLetter(c byte) bool { return c >= 'a' && c <= 'z' }

@@ -32,7 +32,12 @@ func (r *Report) Add(offset int64, s trust.Strength, excerpt []byte, why string)
 
 // AddWeighed reports a sign whose weight the caller has decided. One offset has one finding: the strongest.
 func (r *Report) AddWeighed(offset int64, now, ifRun trust.Strength, excerpt []byte, why string) {
-	f := trust.Finding{Strength: now, IfRun: ifRun, Offset: offset, Excerpt: trust.Excerpt(excerpt), Why: why}
+	r.AddClassed("", offset, now, ifRun, excerpt, why)
+}
+
+// AddClassed is AddWeighed for a sign of a class that policies weigh apart.
+func (r *Report) AddClassed(class trust.Class, offset int64, now, ifRun trust.Strength, excerpt []byte, why string) {
+	f := trust.Finding{Strength: now, IfRun: ifRun, Class: class, Offset: offset, Excerpt: trust.Excerpt(excerpt), Why: why}
 	for i := range r.found {
 		if r.found[i].Offset == offset {
 			if order(f, r.found[i]) < 0 {
@@ -68,5 +73,6 @@ func order(a, b trust.Finding) int {
 		cmp.Compare(a.Offset, b.Offset),
 		cmp.Compare(a.Why, b.Why),
 		cmp.Compare(a.Excerpt, b.Excerpt),
+		cmp.Compare(a.Class, b.Class),
 	)
 }
