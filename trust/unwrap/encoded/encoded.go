@@ -4,9 +4,9 @@
 package encoded
 
 import (
+	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -69,15 +69,17 @@ type scanner struct {
 	n    int
 	base int64
 	end  bool // the window reaches the end of the text
-	// spool is set once a run did not fit into the window.
-	spool     io.ReaderAt
-	spoolSize int64
-	spoolErr  error
+	// impatient is set where what a search waits for cannot fit into the window: it is then read as a stream.
+	impatient bool
+	// spool is set for texts whose beginning says that something in them is turned around.
+	spool io.ReaderAt
 
 	// next are the offsets where each search goes on.
 	next [searches]int64
 	// group is the run that was looked at last, which is made of parts.
 	group span
+	// cut is true if the window does not hold all of it.
+	cut bool
 	// taken ends the last literal that was shown as a whole: runs within it are looked at where it is decoded.
 	taken int64
 	words words
@@ -102,6 +104,10 @@ const contextBytes = 1 << 10
 
 func (s *scanner) run(ctx context.Context) error {
 	s.dark = -1
+	if err := s.prepare(); err != nil {
+		return err
+	}
+	all := [searches]func() error{s.escapes, s.runs, s.lists, s.literals}
 	for {
 		if err := s.fill(); err != nil {
 			return err
@@ -110,7 +116,7 @@ func (s *scanner) run(ctx context.Context) error {
 			return fmt.Errorf("encoded: %w", err)
 		}
 		s.words |= findWords(s.buf[:s.n])
-		for _, search := range []func() error{s.escapes, s.runs, s.lists, s.literals} {
+		for _, search := range all {
 			if err := search(); err != nil {
 				return err
 			}
@@ -118,8 +124,35 @@ func (s *scanner) run(ctx context.Context) error {
 		if s.end {
 			return s.opaque()
 		}
+		if s.shift() {
+			continue
+		}
+		// One search waits for the end of something that began early in the window, and the others are past it.
+		first := 0
+		for i, at := range s.next {
+			if at < s.next[first] {
+				first = i
+			}
+		}
+		s.impatient = true
+		err := all[first]()
+		s.impatient = false
+		if err != nil {
+			return err
+		}
 		s.shift()
 	}
+}
+
+// prepare spools a text that is longer than the window if it says at its beginning that it turns something around.
+func (s *scanner) prepare() error {
+	c := s.in.Content()
+	if c.Size >= 0 && c.Size < windowBytes || findWords(c.Head)&reverses == 0 {
+		return nil
+	}
+	var err error
+	s.spool, _, err = s.in.Spool()
+	return err //nolint:wrapcheck // as the interface demands
 }
 
 // opaque is an error if a program feeds a long run to an interpreter and the run could not be read.
@@ -138,7 +171,7 @@ func (s *scanner) fill() error {
 			s.n += k
 			if err == io.EOF { //nolint:errorlint // only the bare value means the end
 				s.end = true
-				return s.spoolErr
+				return nil
 			}
 			if err != nil {
 				return err //nolint:wrapcheck // as the interface demands
@@ -151,15 +184,20 @@ func (s *scanner) fill() error {
 	}
 }
 
-// shift drops what no search needs any more.
-func (s *scanner) shift() {
+// shift drops what no search needs any more, and reports whether that makes room.
+func (s *scanner) shift() bool {
 	keep := s.base + int64(s.n)
 	for _, at := range s.next {
 		keep = min(keep, at)
 	}
-	drop := min(max(keep-contextBytes-s.base, 0), int64(s.n))
+	drop := keep - contextBytes - s.base
+	if drop < int64(s.n)/4 && drop < int64(s.n)-2*contextBytes {
+		return s.n < len(s.buf)
+	}
+	drop = max(drop, 0)
 	s.n = copy(s.buf, s.buf[drop:s.n])
 	s.base += drop
+	return true
 }
 
 // from is where a search goes on in the window, and whether it does at all.
@@ -169,49 +207,95 @@ func (s *scanner) from(search int) (int, bool) {
 }
 
 // wait makes a search go on at i of the window, after the next fill if it reports true. It reports false if there is no
-// point in waiting: the text ends here, or what begins at i is longer than the window should hold.
+// point in waiting: the text ends here, or what begins at i is longer than the window can hold.
 func (s *scanner) wait(search, i int) bool {
 	s.next[search] = s.base + int64(i)
-	return !s.end && (i > len(s.buf)/2 || len(s.buf) < windowBytes)
+	return !s.end && (!s.impatient || i > len(s.buf)/2)
 }
 
-// section is the text from the offset at on, from the spool.
-func (s *scanner) section(at int64) (io.Reader, error) {
-	if s.spool == nil {
-		ra, size, err := s.in.Spool()
-		if err != nil {
-			return nil, err //nolint:wrapcheck // as the interface demands
+// coded is a part of the text that is decoded. What fits into the window is read from there; what does not is read as a
+// stream, once.
+type coded struct {
+	s *scanner
+	// from is where it begins in the window.
+	from int
+	// decode makes the reader that knows where the part ends.
+	decode func(*bufio.Reader) io.Reader
+
+	r        io.Reader
+	buffered *bufio.Reader
+	at       int   // how far the window was read
+	beyond   int64 // bytes read behind the window
+	err      error // of the text itself, which must not pass for the end of the part
+}
+
+// open gives the decoded part from its beginning. After something behind the window was read only the rest is left.
+func (c *coded) open() io.Reader {
+	if c.beyond == 0 {
+		c.at = c.from
+		c.buffered = bufio.NewReaderSize(readerFunc(c.read), sampleBytes)
+		c.r = c.decode(c.buffered)
+	}
+	return c.r
+}
+
+func (c *coded) read(p []byte) (int, error) {
+	if c.at < c.s.n {
+		n := copy(p, c.s.buf[c.at:c.s.n])
+		c.at += n
+		return n, nil
+	}
+	if c.s.end {
+		return 0, io.EOF
+	}
+	n, err := c.s.r.Read(p)
+	c.beyond += int64(n)
+	if err != nil && err != io.EOF { //nolint:errorlint // only the bare value means the end
+		c.err = err
+	}
+	return n, err //nolint:wrapcheck // as the interface demands
+}
+
+// close reads the part to its end and returns the offset behind it. If that is behind the window, the window begins there.
+func (c *coded) close() (int64, error) {
+	_, err := io.Copy(io.Discard, c.open())
+	if c.err != nil {
+		return 0, c.err
+	}
+	if err != nil {
+		return 0, err //nolint:wrapcheck // as the interface demands
+	}
+	s, left := c.s, c.buffered.Buffered()
+	end := s.base + int64(c.at) + c.beyond - int64(left)
+	if c.beyond > 0 {
+		rest, _ := c.buffered.Peek(left)
+		if keep := int64(left) - c.beyond; keep >= 0 { // it ends in the window all the same
+			s.extend(rest[keep:])
+			return end, nil
 		}
-		s.spool, s.spoolSize = ra, size
-		s.r = s.guard(io.NewSectionReader(ra, s.base+int64(s.n), size-s.base-int64(s.n)))
-	}
-	return s.guard(io.NewSectionReader(s.spool, at, s.spoolSize-at)), nil
-}
-
-// opener gives the text from the offset at on, again and again: from the window if that holds all up to the offset to.
-func (s *scanner) opener(at, to int64) (func() io.Reader, error) {
-	if to <= s.base+int64(s.n) {
-		b := s.buf[at-s.base : to-s.base]
-		return func() io.Reader { return bytes.NewReader(b) }, nil
-	}
-	if _, err := s.section(at); err != nil {
-		return nil, err
-	}
-	return func() io.Reader {
-		r, _ := s.section(at) // the spool is there
-		return r
-	}, nil
-}
-
-// guard remembers an error of the spool, which must not pass for the end of a run.
-func (s *scanner) guard(r io.Reader) io.Reader {
-	return readerFunc(func(p []byte) (int, error) {
-		n, err := r.Read(p)
-		if err != nil && !errors.Is(err, io.EOF) {
-			s.spoolErr = err
+		s.base, s.n = end, copy(s.buf, rest)
+		for i := range s.next {
+			s.next[i] = max(s.next[i], end)
 		}
-		return n, err //nolint:wrapcheck // as the interface demands
-	})
+	}
+	return end, nil
+}
+
+// done is for a part that was not shown: what was read of it behind the window is not lost.
+func (c *coded) done() error {
+	if c.beyond > 0 {
+		_, err := c.close()
+		return err
+	}
+	return c.err
+}
+
+// extend puts bytes that were read ahead behind the window.
+func (s *scanner) extend(b []byte) {
+	if room := len(s.buf) - s.n; room < len(b) {
+		s.buf = append(s.buf, make([]byte, len(b)-room)...)
+	}
+	s.n += copy(s.buf[s.n:], b)
 }
 
 type readerFunc func([]byte) (int, error)
@@ -226,7 +310,7 @@ func (s *scanner) emit(name string, r io.Reader, decode func(io.Reader) io.Reade
 	if err := s.show(unwrap.Piece{Name: name, Size: -1, Encoding: true}, r); err != nil {
 		return err //nolint:wrapcheck // as the interface demands
 	}
-	return s.spoolErr
+	return nil
 }
 
 const (

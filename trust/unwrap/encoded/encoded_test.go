@@ -318,7 +318,7 @@ func TestLong(t *testing.T) {
 		{"lines", "cat <<EOF\n" + lines(coded, 76, "", "\n") + "EOF\n", "base64@10"},
 		{"parts", "x='" + strings.TrimSuffix(lines(coded, 76, "", "' +\n'"), "' +\n'") + "'\n", "base64@3"},
 		{"padded", padding + "x='" + coded + "'\n", fmt.Sprintf("base64@%d", len(padding)+3)},
-		{"reversed", "x='" + turn(strings.TrimRight(coded, "=")) + "'\n", "base64+reversed@3"},
+		{"reversed", "[::-1]'" + turn(strings.TrimRight(coded, "=")) + "'\n", "base64+reversed@7"},
 		{"hex", "x='" + hex.EncodeToString(elf) + "'\n", "hex@3"},
 		{"escapes", "x='" + each(elf, `\x%02x`) + "'\n", "escapes@3"},
 		{"numbers", "x={" + each(elf, "0x%02x, ") + "}\n", "numbers@3"},

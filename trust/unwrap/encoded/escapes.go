@@ -72,44 +72,49 @@ func dense(b []byte) bool {
 func (s *scanner) escaped(i int) (int64, error) {
 	start, quote := literalStart(s.buf[:i])
 	at := s.base + int64(start)
-	open := func() io.Reader { return bytes.NewReader(s.buf[start:s.n]) }
-	measured := newEscapeReader(open(), quote)
-	_, err := io.Copy(io.Discard, measured)
-	if err != nil {
+	measured := newEscapeReader(bufio.NewReaderSize(bytes.NewReader(s.buf[start:s.n]), sampleBytes), quote)
+	if _, err := io.Copy(io.Discard, measured); err != nil {
 		return 0, err //nolint:wrapcheck // as the interface demands
 	}
-	if !measured.closed && !s.end {
-		if s.wait(escapeSearch, i) {
-			return -1, nil
-		}
-		if open, err = s.opener(at, s.base+int64(s.n)+1); err != nil {
-			return 0, err
-		}
-		measured = newEscapeReader(open(), quote)
-		if _, err = io.Copy(io.Discard, measured); err != nil {
-			return 0, err //nolint:wrapcheck // as the interface demands
-		}
+	cut := !measured.closed && !s.end
+	if cut && s.wait(escapeSearch, i) {
+		return -1, nil
 	}
-	if err := s.in.Spend(measured.passed); err != nil {
-		return 0, err //nolint:wrapcheck // as the interface demands
-	}
-	end := at + measured.passed
-	shown, err := s.offerStream(at, "escapes", end-at, func() io.Reader { return newEscapeReader(open(), quote) })
+	end, shown, err := s.decoded("escapes", start, measured.passed, cut, func(b *bufio.Reader) io.Reader { return newEscapeReader(b, quote) })
 	if shown {
-		s.taken = end
+		s.taken = max(s.taken, end)
 	}
-	return end, err
+	return max(end, at+int64(i-start)+1), err
+}
+
+// decoded offers what decode makes of the length bytes of text at from in the window, of which cut says that they are not
+// all. It returns the offset behind them, and whether something was shown.
+func (s *scanner) decoded(name string, from int, length int64, cut bool, decode func(*bufio.Reader) io.Reader) (int64, bool, error) {
+	if err := s.in.Spend(length); err != nil {
+		return 0, false, err //nolint:wrapcheck // as the interface demands
+	}
+	part := &coded{s: s, from: from, decode: decode}
+	at := s.base + int64(from)
+	shown, err := s.offerStream(at, name, length, cut, part.open)
+	if err != nil {
+		return 0, false, err
+	}
+	if shown {
+		end, err := part.close()
+		return end, true, err
+	}
+	return at + length, false, part.done()
 }
 
 // offerStream offers what open decodes of about length bytes of text, forwards and, where the text says so, backwards.
-func (s *scanner) offerStream(at int64, name string, length int64, open func() io.Reader) (bool, error) {
+func (s *scanner) offerStream(at int64, name string, length int64, cut bool, open func() io.Reader) (bool, error) {
 	var room [sampleBytes]byte
 	n, err := readFull(open(), room[:])
 	if err != nil {
 		return false, err
 	}
 	readings := []attempt{{name: name, head: room[:n], whole: n < len(room), open: open}}
-	if s.words&reverses != 0 && length <= windowBytes {
+	if s.words&reverses != 0 && !cut {
 		all, err := io.ReadAll(open())
 		if err != nil {
 			return false, err //nolint:wrapcheck // as the interface demands
@@ -146,8 +151,8 @@ type escapeReader struct {
 	room   [utf8.UTFMax]byte
 }
 
-func newEscapeReader(r io.Reader, quote byte) *escapeReader {
-	return &escapeReader{r: bufio.NewReaderSize(r, sampleBytes), quote: quote}
+func newEscapeReader(r *bufio.Reader, quote byte) *escapeReader {
+	return &escapeReader{r: r, quote: quote}
 }
 
 func (e *escapeReader) Read(p []byte) (int, error) {

@@ -78,31 +78,11 @@ func (s *scanner) list(i int, decimal bool) (int64, error) {
 	if _, err := io.Copy(io.Discard, &l); err != nil {
 		return 0, err //nolint:wrapcheck // as the interface demands
 	}
-	end := at + l.passed
-	if end+maxItem > s.base+int64(s.n) && !s.end {
-		if s.wait(listSearch, i) {
-			return -1, nil
-		}
-		end = s.base + int64(s.n) + 1
+	cut := i+int(l.passed)+maxItem > s.n && !s.end
+	if cut && s.wait(listSearch, i) {
+		return -1, nil
 	}
-	open, err := s.opener(at, min(end, max(s.base+int64(s.n), end)))
-	if err != nil {
-		return 0, err
-	}
-	fresh := func() *listReader {
-		return &listReader{r: bufio.NewReaderSize(open(), sampleBytes), decimal: decimal}
-	}
-	if end > s.base+int64(s.n) {
-		beyond := fresh()
-		if _, err := io.Copy(io.Discard, beyond); err != nil {
-			return 0, err //nolint:wrapcheck // as the interface demands
-		}
-		end = at + beyond.passed
-	}
-	if err := s.in.Spend(end - at); err != nil {
-		return 0, err //nolint:wrapcheck // as the interface demands
-	}
-	_, err = s.offerStream(at, "numbers", end-at, func() io.Reader { return fresh() })
+	end, _, err := s.decoded("numbers", i, l.passed, cut, func(b *bufio.Reader) io.Reader { return &listReader{r: b, decimal: decimal} })
 	return end, err
 }
 

@@ -82,14 +82,12 @@ func (s *scanner) literal(from, to int) (int64, error) {
 		if body == nil {
 			continue
 		}
-		if from+len(body) == s.n && !s.end {
-			return s.longBase85(at)
-		}
-		shown, err := s.offerStream(at, a.name, int64(len(body)), func() io.Reader {
-			return &base85Reader{r: bufio.NewReaderSize(bytes.NewReader(body), sampleBytes), base85: a}
+		cut, quote := from+len(body) == s.n && !s.end, s.buf[from-1]
+		part, shown, err := s.decoded(a.name, from, int64(len(body)), cut, func(b *bufio.Reader) io.Reader {
+			return &base85Reader{r: b, base85: a, quote: quote}
 		})
 		if shown || err != nil {
-			return at + int64(len(body)), err
+			return part, err
 		}
 	}
 	return end, nil
@@ -114,31 +112,6 @@ func (s *scanner) literalBody(from, to int, a base85) []byte {
 		return nil
 	}
 	return s.buf[from:end]
-}
-
-// longBase85 looks at a literal that is longer than the window.
-func (s *scanner) longBase85(at int64) (int64, error) {
-	open, err := s.opener(at, s.base+int64(s.n)+1)
-	if err != nil {
-		return 0, err
-	}
-	var end int64
-	for _, a := range base85Alphabets() {
-		fresh := func() *base85Reader { return &base85Reader{r: bufio.NewReaderSize(open(), sampleBytes), base85: a} }
-		measured := fresh()
-		if _, err := io.Copy(io.Discard, measured); err != nil {
-			return 0, err //nolint:wrapcheck // as the interface demands
-		}
-		end = max(end, at+measured.passed)
-		if err := s.in.Spend(measured.passed); err != nil {
-			return 0, err //nolint:wrapcheck // as the interface demands
-		}
-		shown, err := s.offerStream(at, a.name, measured.passed, func() io.Reader { return fresh() })
-		if shown || err != nil {
-			return end, err
-		}
-	}
-	return max(end, s.base+int64(s.n)), nil
 }
 
 // base85 is an alphabet in which five characters stand for four bytes.
@@ -177,6 +150,7 @@ func base85Alphabets() []base85 {
 type base85Reader struct {
 	base85
 	r      *bufio.Reader
+	quote  byte
 	passed int64
 	group  [5]int16
 	have   int
@@ -213,7 +187,11 @@ func (b *base85Reader) next() error {
 		return err //nolint:wrapcheck // a reader passes on errors as they are
 	}
 	adobe := b.name == "ascii85"
-	if c == '\\' && err == nil && adobe {
+	switch {
+	case err != nil:
+	case c == b.quote:
+		err = io.EOF
+	case c == '\\' && adobe:
 		if after, _ := b.r.Peek(1); len(after) == 1 && (after[0] == '\\' || isQuote(after[0])) {
 			b.passed++
 			c, _ = b.r.ReadByte() // it was peeked at

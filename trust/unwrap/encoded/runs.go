@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"math"
 	"slices"
 )
 
@@ -89,33 +90,25 @@ func (s *scanner) run1(from, to int) (int64, error) {
 		if cut && s.wait(runSearch, from) {
 			return -1, nil
 		}
-		s.group = span{at, end}
-		if cut {
-			if err := s.measureBeyond(at); err != nil {
-				return 0, err
-			}
-		}
+		s.group, s.cut = span{at, end}, cut
 	}
+	next := s.base + int64(to)
 	if n := s.glance(from, to, first); n < minRun || n < minJoined && to-from < minRun {
-		return s.base + int64(to), s.in.Spend(glanceCost) //nolint:wrapcheck // as the interface demands
+		return next, s.in.Spend(glanceCost) //nolint:wrapcheck // as the interface demands
 	}
-	shown, err := s.look(at, first)
-	if err != nil {
+	run := &coded{s: s, from: from, decode: func(b *bufio.Reader) io.Reader { return &joined{r: b} }}
+	shown, err := s.look(at, first, run.open)
+	switch {
+	case err != nil:
 		return 0, err
+	case shown:
+		return run.close()
 	}
-	if shown {
-		return s.group.to, nil
-	}
-	return s.base + int64(to), nil
+	return next, run.done()
 }
 
 // look decodes the run that begins at the offset at in every way, and shows what makes sense.
-func (s *scanner) look(at int64, first bool) (bool, error) {
-	open, err := s.opener(at, s.group.to)
-	if err != nil {
-		return false, err
-	}
-	run := func() io.Reader { return &joined{r: bufio.NewReaderSize(open(), sampleBytes)} }
+func (s *scanner) look(at int64, first bool, run func() io.Reader) (bool, error) {
 	var room [sampleBytes]byte
 	n, err := readFull(run(), room[:])
 	if err != nil {
@@ -123,7 +116,7 @@ func (s *scanner) look(at int64, first bool) (bool, error) {
 	}
 	readings := codings(room[:n], run, s.group.to-at)
 	if first && s.group.to-at >= longForReverse {
-		back, err := s.backwards(room[:n], open)
+		back, err := s.backwards(room[:n], run)
 		if err != nil {
 			return false, err
 		}
@@ -151,20 +144,6 @@ func (s *scanner) measure(i int) (end int64, cut bool) {
 		}
 		i += next
 	}
-}
-
-// measureBeyond finds the end of the run that begins at the offset at and is longer than the window.
-func (s *scanner) measureBeyond(at int64) error {
-	r, err := s.section(at)
-	if err != nil {
-		return err
-	}
-	run := &joined{r: bufio.NewReaderSize(r, 32<<10)}
-	if _, err := io.Copy(io.Discard, run); err != nil {
-		return err //nolint:wrapcheck // as the interface demands
-	}
-	s.group.to = at + run.passed
-	return s.in.Spend(run.passed) //nolint:wrapcheck // as the interface demands
 }
 
 // joined reads the parts of a run that begins where r does, and ends where the run does.
@@ -296,19 +275,30 @@ func only(run []byte, c coding) bool {
 }
 
 // backwards are the readings of the last group from its end.
-func (s *scanner) backwards(sample []byte, open func() io.Reader) ([]attempt, error) {
-	length := s.group.to - s.group.from
-	whole := open
-	if length > windowBytes {
-		// Too long to turn around in memory: what is no character of the alphabet is passed over.
-		whole = func() io.Reader { return &backReader{r: s.spool, from: s.group.from, at: s.group.to} }
-	} else {
-		run, err := io.ReadAll(&joined{r: bufio.NewReaderSize(open(), sampleBytes)})
+func (s *scanner) backwards(sample []byte, run func() io.Reader) ([]attempt, error) {
+	var whole func() io.Reader
+	switch {
+	case !s.cut:
+		b, err := io.ReadAll(run())
 		if err != nil {
 			return nil, err //nolint:wrapcheck // as the interface demands
 		}
-		slices.Reverse(run)
-		whole = func() io.Reader { return bytes.NewReader(run) }
+		slices.Reverse(b)
+		whole = func() io.Reader { return bytes.NewReader(b) }
+	case s.spool != nil:
+		// Too long to turn around in memory: what is no character of the alphabet is passed over.
+		measured := &joined{r: bufio.NewReaderSize(io.NewSectionReader(s.spool, s.group.from, math.MaxInt64-s.group.from), 32<<10)}
+		if _, err := io.Copy(io.Discard, measured); err != nil {
+			return nil, err //nolint:wrapcheck // as the interface demands
+		}
+		if err := s.in.Spend(measured.passed); err != nil {
+			return nil, err //nolint:wrapcheck // as the interface demands
+		}
+		whole = func() io.Reader {
+			return &backReader{r: s.spool, from: s.group.from, at: s.group.from + measured.passed}
+		}
+	default:
+		return nil, nil
 	}
 	var room [sampleBytes]byte
 	n, err := readFull(whole(), room[:])
@@ -318,19 +308,19 @@ func (s *scanner) backwards(sample []byte, open func() io.Reader) ([]attempt, er
 	var out []attempt
 	for _, c := range fitting(sample) {
 		out = append(out, attempt{
-			name: c.name + "+reversed", head: c.decode(room[:n]), whole: length <= sampleBytes,
+			name: c.name + "+reversed", head: c.decode(room[:n]), whole: n < sampleBytes,
 			open: func() io.Reader { return c.reader(whole()) },
 		})
-		if s.words&reverses != 0 && length <= windowBytes {
-			out = append(out, c.turned(open)...)
+		if s.words&reverses != 0 && !s.cut {
+			out = append(out, c.turned(run)...)
 		}
 	}
 	return out, nil
 }
 
 // turned is the reading in which the decoded bytes are turned around.
-func (c coding) turned(open func() io.Reader) []attempt {
-	b, err := io.ReadAll(c.reader(&joined{r: bufio.NewReaderSize(open(), sampleBytes)}))
+func (c coding) turned(run func() io.Reader) []attempt {
+	b, err := io.ReadAll(c.reader(run()))
 	if err != nil {
 		return nil // it is met again by who reads on
 	}
