@@ -4,11 +4,13 @@ package all
 import (
 	"github.com/safepull/safepull/trust/unwrap"
 	"github.com/safepull/safepull/trust/unwrap/encoded"
+	"github.com/safepull/safepull/trust/unwrap/tail"
 )
 
 // New makes every wrapper. Where several take a file for their own, all of them are asked, in this order.
 func New() []unwrap.Wrapper {
 	return []unwrap.Wrapper{
 		encoded.New(),
+		tail.New(),
 	}
 }
