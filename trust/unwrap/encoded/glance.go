@@ -14,7 +14,7 @@ func (s *scanner) glance(from, to int, first bool) int {
 	var run [glanceBytes]byte
 	n := s.begin(run[:], from)
 	length := s.group.to - s.base - int64(from)
-	if first && (length >= longRun || s.group.to > s.base+int64(s.n)) || s.words&inflates != 0 {
+	if (first && (length >= longRun || s.cut) || s.words&inflates != 0 && n >= longForReverse) && mixed(run[:n]) {
 		return n
 	}
 	for _, c := range fitting(run[:n]) {
@@ -28,9 +28,12 @@ func (s *scanner) glance(from, to int, first bool) int {
 		return 0
 	}
 	if s.group.to != s.base+int64(to) { // made of parts
-		if s.words&reverses != 0 {
+		if s.words&reverses != 0 && mixed(run[:n]) {
 			return n
 		}
+	}
+	if s.cut {
+		return 0
 	}
 	var back [glanceBytes]byte
 	end := int(s.group.to - s.base)

@@ -188,7 +188,7 @@ func scriptWords(b []byte) int {
 	n, s := 0, string(b)
 	for _, w := range []string{
 		"import ", "exec", "http", "curl ", "wget ", "chmod ", "/bin/", "/tmp", "echo ", "function", "return", "var ", "if ", "then", "def ", "while ", " -o ", "sleep ", "nohup ", "require(", "sh ",
-		"\"url\"", "pool", "://",
+		"\"url\"", "://",
 	} {
 		if strings.Contains(s, w) {
 			n++
@@ -205,7 +205,7 @@ func isKey(head []byte) bool {
 		bytes.HasPrefix(head, []byte("wOF2")) || bytes.HasPrefix(head, []byte("wOFF")) || bytes.HasPrefix(head, []byte("RIFF"))
 }
 
-// varied reports whether head is noise, not padding.
+// varied reports whether head has many different bytes, as noise and most text has.
 func varied(head []byte) bool {
 	var seen [256]bool
 	n := 0
@@ -215,7 +215,28 @@ func varied(head []byte) bool {
 			n++
 		}
 	}
-	return n >= len(head)/2
+	return n >= min(len(head)/2, 24)
+}
+
+// mixed reports whether a run looks like noise in an alphabet, not like words: it has capitals, small letters and digits
+// as often as noise has, or is hexadecimal.
+func mixed(run []byte) bool {
+	var upper, lower, digits, hexLetters int
+	for _, c := range run {
+		switch {
+		case c >= 'A' && c <= 'Z':
+			upper++
+		case c >= 'a' && c <= 'z':
+			lower++
+		case isDigit(c):
+			digits++
+		}
+		if c|0x20 >= 'a' && c|0x20 <= 'f' {
+			hexLetters++
+		}
+	}
+	n := len(run)
+	return n >= minRun && (digits >= n/14 && (upper >= n/6 && lower >= n/6 || digits+hexLetters == n && hexLetters >= n/6 || upper+digits == n))
 }
 
 // inflatesSome reports whether a deflate stream begins here: all of the beginning makes sense, or text comes out of it.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/safepull/safepull/trust"
 )
 
 // minLiteral is the length of a string literal that is worth decoding where the text names how.
@@ -21,7 +23,7 @@ func (s *scanner) literals() error {
 		s.next[wordSearch] = s.base + int64(s.n)
 		return nil
 	}
-	if s.words&rotates != 0 && !isRotated(s.within) {
+	if s.words&rotates != 0 && s.kind != trust.KindText && !isRotated(s.within) {
 		b := s.buf[i:s.n]
 		if err := s.emit(fmt.Sprintf("%s@%d", rotated, s.base+int64(i)), rotReader{bytes.NewReader(b)}, nil); err != nil {
 			return err

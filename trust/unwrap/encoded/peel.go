@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/bzip2"
+	"errors"
 	"fmt"
 	"io"
 
@@ -115,11 +116,15 @@ func (s *scanner) peel(a attempt, f form, at int64) (bool, error) {
 	return true, s.emit(fmt.Sprintf("%s@%d", name, at), r, nil)
 }
 
-// inflatesText reports whether a bare deflate stream begins here that holds text.
+// inflatesText reports whether a bare deflate stream begins here that holds text, and nothing in the beginning is corrupt.
 func inflatesText(head []byte) bool {
+	if len(head) < minRun || head[0]&6 == 6 { // a kind of block that there is not
+		return false
+	}
 	r := flate.NewReader(bytes.NewReader(head))
 	defer r.Close()
-	var out [64]byte
-	n, _ := io.ReadFull(r, out[:])
-	return n >= minText && isText(out[:n], false)
+	var out [4 * sampleBytes]byte
+	n, err := io.ReadFull(r, out[:])
+	var corrupt flate.CorruptInputError
+	return n >= minMasked && !errors.As(err, &corrupt) && isText(out[:n], false) && varied(out[:minMasked])
 }

@@ -54,7 +54,7 @@ func (s *scanner) runs() error {
 			to++
 		}
 		switch {
-		case s.base+int64(from) < s.taken, to < s.n && (to-from < stride || to-from < minRun && !s.quoted(from, to)):
+		case s.base+int64(from) < s.taken, to < s.n && to-from < minRun && (to-from < stride || s.base+int64(from) < s.group.to || !s.quoted(from, to)):
 			i = to
 			continue
 		case to+maxJoiner > s.n && s.wait(runSearch, from):
@@ -386,7 +386,7 @@ func (s *scanner) noteDark(at int64, sample []byte) {
 		return
 	}
 	head := fitting(sample)[0].decode(sample)
-	if !isKey(head) && varied(head[:min(64, len(head))]) {
+	if mixed(sample) && !isKey(head) && varied(head[:min(64, len(head))]) {
 		s.dark = at
 	}
 }
