@@ -120,7 +120,7 @@ func (s *scanner) offerStream(at int64, name string, length int64, cut bool, ope
 			return false, err //nolint:wrapcheck // as the interface demands
 		}
 		slices.Reverse(all)
-		if _, ok := plainForm(all[:min(len(all), sampleBytes)]); ok || scriptWords(all) > 1 {
+		if _, ok := plainForm(all[:min(len(all), sampleBytes)]); ok || scriptPairs.count(all) > 1 {
 			readings = slices.Insert(readings, 0, literal("reversed+"+name, all))
 		}
 	}

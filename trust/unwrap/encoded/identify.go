@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/flate"
@@ -168,7 +167,7 @@ func findMask(head []byte) (byte, bool) {
 	}
 	for _, c := range []byte(" e\nta\"") {
 		key := most ^ c
-		if plain := xored(head, key); key != 0 && isText(plain, false) && scriptWords(plain) >= 2 {
+		if plain := xored(head, key); key != 0 && isText(plain, false) && scriptPairs.count(plain) >= 2 {
 			return key, true
 		}
 	}
@@ -181,20 +180,6 @@ func xored(b []byte, key byte) []byte {
 		out[i] = c ^ key
 	}
 	return out
-}
-
-// scriptWords counts words of programs.
-func scriptWords(b []byte) int {
-	n, s := 0, string(b)
-	for _, w := range []string{
-		"import ", "exec", "http", "curl ", "wget ", "chmod ", "/bin/", "/tmp", "echo ", "function", "return", "var ", "if ", "then", "def ", "while ", " -o ", "sleep ", "nohup ", "require(", "sh ",
-		"\"url\"", "://",
-	} {
-		if strings.Contains(s, w) {
-			n++
-		}
-	}
-	return n
 }
 
 // isKey knows certificates, keys and signatures, which programs carry as noise.

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/safepull/safepull/trust"
 )
@@ -70,10 +69,8 @@ func (s *scanner) literal(from, to int) (int64, error) {
 		return end, nil
 	}
 	if s.words&reverses != 0 && len(b) >= minLiteral {
-		back := slices.Clone(b)
-		slices.Reverse(back)
-		if n := scriptWords(back); n > 1 && n > scriptWords(b) {
-			return end, s.emit(fmt.Sprintf("reversed@%d", at), bytes.NewReader(back), nil)
+		if n := reversedPairs.count(b); n > 1 && n > scriptPairs.count(b) {
+			return end, s.emit(fmt.Sprintf("reversed@%d", at), bytes.NewReader(reversed(b)), nil)
 		}
 	}
 	if s.words&base85s == 0 {

@@ -1,6 +1,10 @@
 package encoded
 
-import "bytes"
+import (
+	"bytes"
+	"math/bits"
+	"slices"
+)
 
 // words are what a text says about how it decodes something.
 type words uint32
@@ -83,6 +87,8 @@ var vocabulary = []struct {
 // place of the word, so that a look at every second place of a text meets one of them. The pairs are the word's rarest
 // in ordinary text and source code, as letterWeight estimates.
 type pairTable struct {
+	words []string
+
 	// some has a bit for each pair a<<8|b that any word has, in few enough bytes for the processor's nearest memory.
 	some [1 << 13]byte
 	// starts is the index into entries of the first entry of a pair.
@@ -95,24 +101,29 @@ type pairEntry struct {
 	more         bool // the next entry is of the same pair
 }
 
-var pairs = newPairTable()
+var pairs = newPairTable(func() (all []string) {
+	for _, v := range vocabulary {
+		all = append(all, v.text)
+	}
+	return all
+}())
 
-func newPairTable() *pairTable {
-	t := &pairTable{}
+func newPairTable(words []string) *pairTable {
+	t := &pairTable{words: words}
 	byPair := map[uint16][]pairEntry{}
 	var order []uint16
-	for w, v := range vocabulary {
+	for w, text := range words {
 		for parity := range 2 {
 			best, bestWeight := -1, 0
-			for at := parity; at+1 < len(v.text); at += 2 {
-				if weight := letterWeight(v.text[at]) * letterWeight(v.text[at+1]); best < 0 || weight < bestWeight {
+			for at := parity; at+1 < len(text); at += 2 {
+				if weight := letterWeight(text[at]) * letterWeight(text[at+1]); best < 0 || weight < bestWeight {
 					best, bestWeight = at, weight
 				}
 			}
 			if best < 0 {
 				continue
 			}
-			p := uint16(v.text[best])<<8 | uint16(v.text[best+1])
+			p := uint16(text[best])<<8 | uint16(text[best+1])
 			if len(byPair[p]) == 0 {
 				order = append(order, p)
 			}
@@ -146,26 +157,59 @@ func letterWeight(c byte) int {
 // findWords tells which words stand in b.
 func findWords(b []byte) words {
 	var found words
-	for i := 0; i+1 < len(b); i += 2 {
-		p := uint16(b[i])<<8 | uint16(b[i+1])
-		if pairs.some[p>>3]>>(p&7)&1 != 0 {
-			found |= pairs.at(b, i, p)
-		}
-	}
+	pairs.find(b, func(word int) { found |= vocabulary[word].is })
 	return found
 }
 
-// at tells which words stand in b of which the pair at i is a part.
-func (t *pairTable) at(b []byte, i int, pair uint16) words {
-	var found words
-	for k := t.starts[pair]; ; k++ {
-		entry := t.entries[k]
-		text, at := vocabulary[entry.word].text, i-entry.offset
-		if at >= 0 && at+len(text) <= len(b) && string(b[at:at+len(text)]) == text {
-			found |= vocabulary[entry.word].is
-		}
-		if !entry.more {
-			return found
+// find calls yield for every word that stands in b, as often as it does.
+func (t *pairTable) find(b []byte, yield func(word int)) {
+	for i := 0; i+1 < len(b); i += 2 {
+		p := uint16(b[i])<<8 | uint16(b[i+1])
+		if t.some[p>>3]>>(p&7)&1 != 0 {
+			t.at(b, i, p, yield)
 		}
 	}
+}
+
+// at calls yield for the words in b of which the pair at i is a part.
+func (t *pairTable) at(b []byte, i int, pair uint16, yield func(word int)) {
+	for k := t.starts[pair]; ; k++ {
+		entry := t.entries[k]
+		text, at := t.words[entry.word], i-entry.offset
+		if at >= 0 && at+len(text) <= len(b) && string(b[at:at+len(text)]) == text {
+			yield(entry.word)
+		}
+		if !entry.more {
+			return
+		}
+	}
+}
+
+// scriptVocabulary are words of programs, as a hint that text is one.
+var scriptVocabulary = []string{
+	"import ", "exec", "http", "curl ", "wget ", "chmod ", "/bin/", "/tmp", "echo ", "function", "return", "var ", "then", "def ", "while ", " -o ", "sleep ", "nohup ", "require(", "sh ",
+	"\"url\"", "://",
+}
+
+var (
+	scriptPairs   = newPairTable(scriptVocabulary)
+	reversedPairs = newPairTable(func() (all []string) {
+		for _, w := range scriptVocabulary {
+			all = append(all, string(reversed([]byte(w))))
+		}
+		return all
+	}())
+)
+
+// count is how many different words stand in b.
+func (t *pairTable) count(b []byte) int {
+	var seen uint64
+	t.find(b, func(word int) { seen |= 1 << word })
+	return bits.OnesCount64(seen)
+}
+
+func reversed(b []byte) []byte {
+	out := slices.Clone(b)
+	slices.Reverse(out)
+	return out
 }
