@@ -1,9 +1,16 @@
 // Package all names every wrapper. A folder below trust/unwrap that is missing here fails this package's test.
 package all
 
-import "github.com/safepull/safepull/trust/unwrap"
+import (
+	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/encoded"
+	"github.com/safepull/safepull/trust/unwrap/tail"
+)
 
 // New makes every wrapper. Where several take a file for their own, all of them are asked, in this order.
 func New() []unwrap.Wrapper {
-	return []unwrap.Wrapper{}
+	return []unwrap.Wrapper{
+		encoded.New(),
+		tail.New(),
+	}
 }
