@@ -3,8 +3,13 @@ package all
 
 import (
 	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/ar"
+	"github.com/safepull/safepull/trust/unwrap/compressed"
+	"github.com/safepull/safepull/trust/unwrap/cpio"
 	"github.com/safepull/safepull/trust/unwrap/encoded"
+	"github.com/safepull/safepull/trust/unwrap/rpm"
 	"github.com/safepull/safepull/trust/unwrap/tail"
+	"github.com/safepull/safepull/trust/unwrap/tarball"
 )
 
 // New makes every wrapper. Where several take a file for their own, all of them are asked, in this order.
@@ -12,5 +17,10 @@ func New() []unwrap.Wrapper {
 	return []unwrap.Wrapper{
 		encoded.New(),
 		tail.New(),
+		compressed.New(),
+		tarball.New(),
+		cpio.New(),
+		ar.New(),
+		rpm.New(),
 	}
 }
