@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/safepull/safepull/trust"
@@ -67,7 +66,7 @@ type decompressor func(packed *bufio.Reader, limits Limits) (io.ReadCloser, erro
 // decompressors is the one place that knows which implementation reads what.
 var decompressors = map[compression]decompressor{
 	plain:     func(r *bufio.Reader, _ Limits) (io.ReadCloser, error) { return io.NopCloser(r), nil },
-	gzipped:   func(r *bufio.Reader, _ Limits) (io.ReadCloser, error) { return gzip.NewReader(r) },
+	gzipped:   func(r *bufio.Reader, limits Limits) (io.ReadCloser, error) { return limits.Inflate.reader(r) },
 	bzipped:   func(r *bufio.Reader, _ Limits) (io.ReadCloser, error) { return io.NopCloser(bzip2.NewReader(r)), nil },
 	zstandard: openZstd,
 	xzipped: func(*bufio.Reader, Limits) (io.ReadCloser, error) {

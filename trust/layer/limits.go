@@ -18,6 +18,8 @@ type Limits struct {
 	HeaderBytes int64 `json:"headerBytes"`
 	// Window bounds the history that a zstd frame may ask the decoder to keep: memory.
 	Window int64 `json:"window"`
+	// Inflate undoes gzip. It is no bound and changes no answer, so it is no part of what answers are remembered by.
+	Inflate *Inflate `json:"-"`
 }
 
 // DefaultLimits are meant for layers of honest images, of which they refuse practically none, on hosts that work on
@@ -45,6 +47,7 @@ func (l Limits) WithDefaults() Limits {
 		PathBytes:   positive(l.PathBytes, d.PathBytes),
 		HeaderBytes: positive(l.HeaderBytes, d.HeaderBytes),
 		Window:      positive(l.Window, d.Window),
+		Inflate:     l.Inflate,
 	}
 }
 

@@ -33,6 +33,8 @@ type sources struct {
 	shippedList bool
 	limits      layer.Limits
 	layers      int
+	// inflate names what undoes gzip; empty means the default.
+	inflate string
 }
 
 // inForce is what the files of sources hold.
@@ -61,7 +63,11 @@ func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rules %s: %w", cmp.Or(l.from.rules, "as shipped"), err)
 	}
-	scanner, err := scan.New(indicators, wrappers.New(), l.rules.Digest(), scan.Limits{Layer: l.from.limits})
+	limits := scan.Limits{Layer: l.from.limits}
+	if limits.Layer.Inflate, err = layer.NewInflate(l.from.inflate); err != nil {
+		return nil, err
+	}
+	scanner, err := scan.New(indicators, wrappers.New(), l.rules.Digest(), limits)
 	if err != nil {
 		return nil, err
 	}

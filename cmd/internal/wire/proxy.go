@@ -97,6 +97,7 @@ func judgedFrom(cfg config.Config) sources {
 	return sources{
 		policy: cfg.Policy, rules: cfg.Rules, lists: cfg.TrustLists, shippedList: len(cfg.TrustLists) == 0,
 		limits: layer.Limits{Bytes: int64(cfg.Judge.Limits.Bytes), Entries: cfg.Judge.Limits.Files}, layers: cfg.Judge.LayersInWork,
+		inflate: cfg.Judge.Inflate,
 	}
 }
 
