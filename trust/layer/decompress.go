@@ -11,6 +11,7 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/mikelolasagasti/xz"
 
 	"github.com/safepull/safepull/trust"
 )
@@ -69,10 +70,22 @@ var decompressors = map[compression]decompressor{
 	gzipped:   func(r *bufio.Reader, limits Limits) (io.ReadCloser, error) { return limits.Inflate.reader(r) },
 	bzipped:   func(r *bufio.Reader, _ Limits) (io.ReadCloser, error) { return io.NopCloser(bzip2.NewReader(r)), nil },
 	zstandard: openZstd,
-	xzipped: func(*bufio.Reader, Limits) (io.ReadCloser, error) {
-		return nil, fmt.Errorf("%w: xz compression", trust.ErrUnsupported)
-	},
+	xzipped:   openXz,
 }
+
+// openXz reads xz streams, one after the other, with padding between and behind them. The decoder would take the end of
+// its input for the end of the last stream if the two came in one read; those of packed, smaller than its buffer, never
+// bring both.
+func openXz(r *bufio.Reader, limits Limits) (io.ReadCloser, error) {
+	d, err := xz.NewReader(r, uint32(min(limits.Window, maxXzWindow)))
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(d), nil
+}
+
+// maxXzWindow is the most that Window allows an xz block; it also fits the decoder's parameter.
+const maxXzWindow = 1 << 30
 
 func openZstd(r *bufio.Reader, limits Limits) (io.ReadCloser, error) {
 	d, err := zstd.NewReader(r,
@@ -94,6 +107,10 @@ func classify(err error) error {
 		return exceeded("zstd frame: %v", err)
 	case errors.Is(err, zstd.ErrUnknownDictionary):
 		return fmt.Errorf("%w: zstd frame: %w", trust.ErrUnsupported, err)
+	case errors.Is(err, xz.ErrMemlimit):
+		return exceeded("xz block: %v", err)
+	case errors.Is(err, xz.ErrOptions), errors.Is(err, xz.ErrUnsupportedCheck):
+		return fmt.Errorf("%w: xz stream: %w", trust.ErrUnsupported, err)
 	}
 	return malformed("compressed data: %v", err)
 }

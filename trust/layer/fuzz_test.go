@@ -16,7 +16,7 @@ func FuzzWalk(f *testing.F) {
 	plain := archive(f, file("etc/motd", "hello\n"), file("bin/run", "#!/bin/sh\n"))
 	for _, seed := range [][]byte{
 		nil, plain, gz(f, plain), zst(f, plain), bzipped(f), append(gz(f, plain[:700]), gz(f, plain[700:])...),
-		append(skippable("x"), zst(f, plain)...), sparse(f, "2,3,10,1", 12, "abcd"), make([]byte, 1024), {0xfd, '7', 'z', 'X', 'Z', 0},
+		append(skippable("x"), zst(f, plain)...), sparse(f, "2,3,10,1", 12, "abcd"), make([]byte, 1024), decode(f, xzTwice), decode(f, bzippedTwice),
 	} {
 		f.Add(seed)
 	}
