@@ -62,13 +62,16 @@ func (h head) isTar() bool {
 
 // decompressor turns packed bytes into plain ones and returns io.EOF only where the packed bytes end as they should.
 // It need not bound its output, but must read all of its input to the end; it may panic and starts no goroutine.
-type decompressor func(packed *bufio.Reader, limits Limits) (io.ReadCloser, error)
+// position tells how many bytes of the blob were taken from packed.
+type decompressor func(packed *bufio.Reader, position func() int64, limits Limits) (io.ReadCloser, error)
 
 // decompressors is the one place that knows which implementation reads what.
 var decompressors = map[compression]decompressor{
-	plain:     func(r *bufio.Reader, _ Limits) (io.ReadCloser, error) { return io.NopCloser(r), nil },
-	gzipped:   func(r *bufio.Reader, limits Limits) (io.ReadCloser, error) { return limits.Inflate.reader(r) },
-	bzipped:   func(r *bufio.Reader, _ Limits) (io.ReadCloser, error) { return io.NopCloser(bzip2.NewReader(r)), nil },
+	plain:   func(r *bufio.Reader, _ func() int64, _ Limits) (io.ReadCloser, error) { return io.NopCloser(r), nil },
+	gzipped: openGzip,
+	bzipped: func(r *bufio.Reader, _ func() int64, _ Limits) (io.ReadCloser, error) {
+		return io.NopCloser(bzip2.NewReader(r)), nil
+	},
 	zstandard: openZstd,
 	xzipped:   openXz,
 }
@@ -76,7 +79,7 @@ var decompressors = map[compression]decompressor{
 // openXz reads xz streams, one after the other, with padding between and behind them. The decoder would take the end of
 // its input for the end of the last stream if the two came in one read; those of packed, smaller than its buffer, never
 // bring both.
-func openXz(r *bufio.Reader, limits Limits) (io.ReadCloser, error) {
+func openXz(r *bufio.Reader, _ func() int64, limits Limits) (io.ReadCloser, error) {
 	d, err := xz.NewReader(r, uint32(min(limits.Window, maxXzWindow)))
 	if err != nil {
 		return nil, err
@@ -86,17 +89,6 @@ func openXz(r *bufio.Reader, limits Limits) (io.ReadCloser, error) {
 
 // maxXzWindow is the most that Window allows an xz block; it also fits the decoder's parameter.
 const maxXzWindow = 1 << 30
-
-func openZstd(r *bufio.Reader, limits Limits) (io.ReadCloser, error) {
-	d, err := zstd.NewReader(r,
-		zstd.WithDecoderConcurrency(1),
-		zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(uint64(max(limits.Window, zstd.MinWindowSize))))
-	if err != nil {
-		return nil, err
-	}
-	return d.IOReadCloser(), nil
-}
 
 // classify tells what an error of a decompressor means.
 func classify(err error) error {

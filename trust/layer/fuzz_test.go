@@ -20,11 +20,15 @@ func FuzzWalk(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
+	for _, kind := range lazyKinds {
+		blob, _ := lazy{kind: kind, chunkSize: 800}.make(f, lazyFiles...)
+		f.Add(blob)
+	}
 	limits := layer.Limits{Bytes: 1 << 20, Entries: 100, RatioFloor: 1 << 18, HeaderBytes: 1 << 16, Window: 1 << 20}
 	f.Fuzz(func(t *testing.T, blob []byte) {
 		v, s, err := walk(t, blob, limits)
 		if err != nil {
-			if !errors.Is(err, trust.ErrLimit) && !errors.Is(err, trust.ErrMalformed) && !errors.Is(err, trust.ErrUnsupported) {
+			if !errors.Is(err, trust.ErrIntegrity) && !errors.Is(err, trust.ErrLimit) && !errors.Is(err, trust.ErrMalformed) && !errors.Is(err, trust.ErrUnsupported) {
 				t.Fatalf("unknown error %v", err)
 			}
 			return

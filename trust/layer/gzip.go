@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"bufio"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -32,6 +33,9 @@ type gunzip interface {
 	Reset(r io.Reader) error
 }
 
+// single is a decoder that can stop at the end of each member.
+type single interface{ Multistream(ok bool) }
+
 // NewInflate makes the implementation of that name; an empty name means InflateKlauspost.
 func NewInflate(name string) (*Inflate, error) {
 	switch name {
@@ -47,40 +51,87 @@ func NewInflate(name string) (*Inflate, error) {
 
 func openKlauspost() gunzip { return new(kgzip.Reader) }
 
-func (f *Inflate) reader(r io.Reader) (io.ReadCloser, error) {
-	p := &pooled{from: f}
-	if f == nil {
-		p.dec = openKlauspost()
-	} else if dec, ok := f.free.Get().(gunzip); ok {
-		p.dec = dec
+func openGzip(r *bufio.Reader, position func() int64, limits Limits) (io.ReadCloser, error) {
+	from := limits.Inflate
+	m := &members{from: from, packed: r, position: position}
+	if from == nil {
+		m.dec = openKlauspost()
+	} else if dec, ok := from.free.Get().(gunzip); ok {
+		m.dec = dec
 	} else {
-		p.dec = f.open()
+		m.dec = from.open()
 	}
-	if err := p.dec.Reset(r); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return m, m.begin()
 }
 
-// pooled is a decoder while one walk has it. Only one that came to the end of a stream is used again: hostile bytes
-// may have left another in a state that nobody thought of.
-type pooled struct {
-	dec   gunzip
-	from  *Inflate
-	ended bool
+// members reads gzip members up to the end of the blob, while one walk has the decoder. Only a decoder that came to the
+// end of a blob is used again: hostile bytes may have left another in a state that nobody thought of.
+type members struct {
+	dec      gunzip
+	from     *Inflate
+	packed   *bufio.Reader
+	position func() int64
+	// at is where the member that is read begins; before and last are where the last two begin, empty ones too.
+	at           int64
+	before, last int64
+	ended        bool
 }
 
-func (p *pooled) Read(b []byte) (int, error) {
-	n, err := p.dec.Read(b)
-	p.ended = err == io.EOF //nolint:errorlint // only the bare value means the end
-	return n, err
-}
-
-func (p *pooled) Close() error {
-	if p.ended && p.from != nil {
-		p.from.free.Put(p.dec)
+// begin starts a member, or, with a decoder that does not stop between them, all.
+func (m *members) begin() error {
+	m.before, m.last = m.last, m.position()
+	if err := m.dec.Reset(m.packed); err != nil {
+		return err
 	}
-	p.dec = nil
+	if s, ok := m.dec.(single); ok {
+		s.Multistream(false)
+	}
+	return nil
+}
+
+func (m *members) Read(p []byte) (int, error) {
+	for {
+		n, err := m.dec.Read(p)
+		if _, ok := m.dec.(single); !ok {
+			m.follow()
+			m.ended = err == io.EOF //nolint:errorlint // only the bare value means the end
+			return n, err
+		}
+		m.at = m.last
+		if err != io.EOF { //nolint:errorlint // only the bare value means the end
+			return n, err
+		}
+		if n > 0 {
+			return n, nil // the end of the member shows again
+		}
+		if _, err := m.packed.Peek(1); err != nil {
+			m.ended = err == io.EOF //nolint:errorlint // only the bare value means the end
+			return 0, err
+		}
+		if err := m.begin(); err != nil {
+			return 0, noEOF(err)
+		}
+	}
+}
+
+// follow takes over where our own decoder is: it reads all members by itself.
+func (m *members) follow() {
+	f, ok := m.dec.(fastGzip)
+	if !ok {
+		return
+	}
+	m.at = f.Member()
+	m.before, m.last = f.LastMembers()
+}
+
+func (m *members) part() int64               { return m.at }
+func (m *members) lastParts() (int64, int64) { return m.before, m.last }
+
+func (m *members) Close() error {
+	if m.ended && m.from != nil {
+		m.from.free.Put(m.dec)
+	}
+	m.dec = nil
 	return nil
 }
 

@@ -39,6 +39,7 @@ func (r *Reader) gzipHeader() error {
 	if r.fill(1); r.ip == r.il && r.members > 0 && r.srcErr == nil {
 		return io.EOF
 	}
+	r.before, r.begins = r.begins, r.moved+int64(r.ip)
 	var sum uint32
 	field := func(n int) ([]byte, error) {
 		p, err := r.next(n)

@@ -64,15 +64,21 @@ type Reader struct {
 	src    io.Reader
 	format format
 	state  state
-	// members counts headers of gzip members; hash is what their trailers are compared with.
+	// members counts headers of gzip members; begins is where in the stream the last one stands.
 	members int
-	sum     checksum
+	begins  int64
+	// read is where the member stands that the output is of; before is where the last but one stands.
+	read, before int64
+	// sum is what the trailer of a member or stream is compared with.
+	sum checksum
 	// err is what ended the stream, after the bytes before it are read.
 	err error
 
 	in [inBytes]byte
 	// in[ip:il] was read from src and not yet used. At the end of src, srcErr says why it ended.
 	ip, il int
+	// moved counts the bytes that lie before in.
+	moved  int64
 	eof    bool
 	srcErr error
 	// bits holds the next nbits bits of the input, the first one lowest; those above are zero between calls.
@@ -111,7 +117,8 @@ func newReader(src io.Reader, f format) *Reader {
 // Reset makes r a new Reader of src, for the same format. Nothing of the old stream can show in the new one.
 func (r *Reader) Reset(src io.Reader) {
 	r.src, r.state, r.members, r.err = src, atHeader, 0, nil
-	r.ip, r.il, r.eof, r.srcErr = 0, 0, false, nil
+	r.ip, r.il, r.moved, r.eof, r.srcErr = 0, 0, 0, false, nil
+	r.begins, r.read, r.before = 0, 0, 0
 	r.bits, r.nbits = 0, 0
 	r.rp, r.sp, r.op, r.history = 0, 0, 0, 0
 	r.final, r.stored = false, 0
@@ -137,7 +144,14 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// more fills the output buffer or ends the stream.
+// Member is where in the stream the gzip member begins that the bytes of the last Read came from. One Read never returns
+// bytes of two members.
+func (r *Reader) Member() int64 { return r.read }
+
+// LastMembers is where in the stream the last two gzip members begin that were read so far, empty ones too.
+func (r *Reader) LastMembers() (before, last int64) { return r.before, r.begins }
+
+// more fills the output buffer, but not beyond a gzip member, or ends the stream.
 func (r *Reader) more() {
 	if drop := r.op - windowBytes; drop > 0 {
 		copy(r.out[:windowBytes], r.out[drop:r.op])
@@ -146,7 +160,13 @@ func (r *Reader) more() {
 	}
 	r.rp, r.sp = r.op, r.op
 	for r.op < outEnd && r.err == nil {
+		if r.state == atHeader && r.op > r.rp {
+			break
+		}
 		r.err = r.step()
+		if r.op > r.rp {
+			r.read = r.begins
+		}
 	}
 	r.summarise()
 }
@@ -180,7 +200,7 @@ func (r *Reader) fill(n int) {
 	}
 	keep := max(0, r.ip-keptBytes)
 	copy(r.in[:], r.in[keep:r.il])
-	r.ip, r.il = r.ip-keep, r.il-keep
+	r.ip, r.il, r.moved = r.ip-keep, r.il-keep, r.moved+int64(keep)
 	for idle := 0; r.il-r.ip < n && !r.eof; idle++ {
 		k, err := r.src.Read(r.in[r.il:])
 		r.il += k
