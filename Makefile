@@ -47,11 +47,15 @@ demo: build tools ## watch a real engine refuse a mining image and accept a clea
 	@test/demo/demo.sh '$(BIN)' '$(TOOLS)'
 
 .PHONY: test
-test: unit e2e ## all tests: unit, arch (test/arch is one of the packages) and end to end
+test: unit differential e2e ## all tests: unit, arch (test/arch is one of the packages), differential and end to end
 
 .PHONY: unit
 unit: ## unit tests and test/arch
 	go test -timeout 10m ./...
+
+.PHONY: differential
+differential: ## our reading of layers against containerd's, moby's and foreign builders'; half a minute, root only
+	cd test/differential && CGO_ENABLED=0 go test -timeout 5m -count=1 .
 
 .PHONY: e2e
 e2e: build tools ## end-to-end stories against a real engine (Debian's), root only
@@ -74,11 +78,14 @@ lint: $(GOLANGCI) ## gofmt, go vet, go mod tidy, shell syntax, golangci-lint
 	@out=$$(gofmt -l $$(find . -name '*.go' -not -path './.tools/*')); if [[ -n "$$out" ]]; then echo "gofmt: $$out" >&2; exit 1; fi
 	go mod tidy -diff
 	cd test/e2e && go mod tidy -diff
+	cd test/differential && go mod tidy -diff
 	go vet ./...
 	cd test/e2e && go vet ./...
+	cd test/differential && go vet ./...
 	bash -n .ci/run test/demo/*.sh
 	'$(GOLANGCI)' run ./...
 	cd test/e2e && '$(GOLANGCI)' run --config ../../.golangci.yaml ./...
+	cd test/differential && '$(GOLANGCI)' run --config ../../.golangci.yaml ./...
 
 $(GOLANGCI):
 	@mkdir -p '$(TOOLS)/install'
@@ -120,6 +127,10 @@ fuzz: ## every fuzz target for FUZZTIME (20s) each
 			echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' "$$pkg"; \
 		done; \
 	done
+
+.PHONY: fuzz-inflate
+fuzz-inflate: ## our inflate against the standard library's for FUZZTIME; trust/layer/inflate/FUZZING.md keeps the record
+	go test -run '^$$' -fuzz '^FuzzAgainstGzip$$' -fuzzminimizetime 1s -fuzztime '$(FUZZTIME)' ./trust/layer/inflate
 
 .PHONY: generate
 generate: ## regenerate generated files

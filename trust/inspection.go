@@ -12,9 +12,33 @@ type Inspection struct {
 	Links map[string]string `json:"links,omitempty"`
 	// LinksCut is true when there were more links than are kept.
 	LinksCut bool `json:"linksCut,omitempty"`
+	// TOC is set for a layer that carries a table of contents. Descriptors of the layer must not tell of another.
+	TOC *TOC `json:"toc,omitempty"`
 	// Size is the blob's, in bytes as it is fetched. A descriptor with another size is not about this blob.
 	Size int64 `json:"size"`
 	// Files and Bytes count what was inspected, uncompressed.
 	Files int   `json:"files"`
 	Bytes int64 `json:"bytes"`
+}
+
+// TOCKind is a format of tables of contents in layers.
+type TOCKind string
+
+// The kinds that lazy pullers know.
+const (
+	EStargz     TOCKind = "eStargz"
+	ZstdChunked TOCKind = "zstd:chunked"
+)
+
+// TOC identifies the table of contents that a layer carries for lazy pulling, and that agrees with its archive.
+type TOC struct {
+	Kind TOCKind `json:"kind"`
+	// Digest is that of the table's JSON text.
+	Digest digest.Digest `json:"digest"`
+	// Packed is the digest of the compressed text of zstd:chunked; Offset is where in the blob that begins, PackedBytes
+	// its length, and Bytes the length of the text.
+	Packed      digest.Digest `json:"packed,omitempty"`
+	Offset      int64         `json:"offset,omitempty"`
+	PackedBytes int64         `json:"packedBytes,omitempty"`
+	Bytes       int64         `json:"bytes,omitempty"`
 }

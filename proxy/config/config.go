@@ -94,6 +94,7 @@ type Judge struct {
 	LayersInWork int           `yaml:"layersInWork"`
 	Concurrent   int           `yaml:"concurrent"`
 	Waiting      int           `yaml:"waiting"`
+	Inflate      string        `yaml:"inflate"`
 	Limits       Limits        `yaml:"limits"`
 }
 
@@ -126,6 +127,7 @@ func Default() Config {
 		Upstreams:      []Upstream{{Host: "docker.io", Default: true}},
 		Judge: Judge{
 			HoldFor: 20 * time.Second, Deadline: 30 * time.Minute, LayersInWork: 4, Concurrent: 8, Waiting: 256,
+			Inflate: "klauspost",
 		},
 	}
 }

@@ -222,6 +222,8 @@ func TestMistakes(t *testing.T) {
 		"hold_zero":       {"judge: {holdFor: 0s}", nil, "judge.holdFor"},
 		"deadline":        {"judge: {deadline: 5s}", nil, "judge.deadline"},
 		"layers":          {"judge: {layersInWork: 0}", nil, "judge.layersInWork: 0 is not between 1 and 256"},
+		"inflate":         {"judge: {inflate: slow}", nil, `judge.inflate: "slow" is not known`},
+		"inflate_env":     {"", []string{"SAFEPULL_JUDGE_INFLATE=zlib"}, `"zlib" is not known`},
 		"connections":     {"maxConnections: 0", nil, "maxConnections"},
 		"grace":           {"stopGrace: 2h", nil, "stopGrace"},
 		"admin_open":      {"admin: {listen: '0.0.0.0:9'}", nil, "no loopback address"},

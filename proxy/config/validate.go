@@ -131,6 +131,8 @@ func (c *Config) checkJudge(at origins) error {
 		return at.errorf("judge.holdFor", "%s is not between 1s and %s: engines give up after 30s", j.HoldFor, maxHold)
 	case j.Deadline < j.HoldFor || j.Deadline > 24*time.Hour:
 		return at.errorf("judge.deadline", "%s is not between judge.holdFor (%s) and 24h", j.Deadline, j.HoldFor)
+	case !slices.Contains([]string{"fast", "klauspost", "stdlib"}, j.Inflate):
+		return at.errorf("judge.inflate", "%q is not known: use fast, klauspost or stdlib", j.Inflate)
 	}
 	for _, n := range []struct {
 		key              string

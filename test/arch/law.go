@@ -20,7 +20,7 @@ type statute struct {
 // words are the packages that everything above them may speak: pure, without adapters.
 var words = []string{
 	"trust", "trust/reference", "trust/ruleset", "trust/namespace", "trust/lookalike", "trust/publisher",
-	"trust/inspect", "trust/layer", "trust/match", "trust/policy",
+	"trust/inspect", "trust/layer", "trust/layer/inflate", "trust/match", "trust/policy",
 }
 
 // constitution is the import law. The first statute whose pattern fits decides; a package that none fits is itself a

@@ -292,6 +292,9 @@ func TestJudge_actions(t *testing.T) {
 		}, want: trust.Quarantine, unanswered: true},
 		"urls":             {change: func(m *ocispec.Manifest, _ map[string]any) { m.Layers[0].URLs = []string{"https://evil.example/l"} }, layers: []string{"one"}, want: trust.Block, reason: "URLs"},
 		"inline-data-lies": {change: func(m *ocispec.Manifest, _ map[string]any) { m.Layers[0].Data = []byte("two") }, layers: []string{"one"}, want: trust.Block, reason: "inline data"},
+		"no-such-table": {change: func(m *ocispec.Manifest, _ map[string]any) {
+			m.Layers[0].Annotations = map[string]string{"containerd.io/snapshot/stargz/toc.digest": digest.FromString("x").String()}
+		}, layers: []string{"one"}, want: trust.Block, reason: "table of contents"},
 		"too-few-diff-ids": {change: func(_ *ocispec.Manifest, c map[string]any) { c["rootfs"] = map[string]any{"type": "layers"} }, layers: []string{"one"}, want: trust.Block, reason: "lists 0"},
 		"wrong-diff-id": {change: func(_ *ocispec.Manifest, c map[string]any) {
 			c["rootfs"] = map[string]any{"type": "layers", "diff_ids": []digest.Digest{digest.FromString("x")}}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/inspect"
+	"github.com/safepull/safepull/trust/layer/toc"
 )
 
 type answer struct {
@@ -104,6 +105,10 @@ func (c *inquiry) takeLayer(i int, a answer) error {
 	c.follow(a.found)
 	if a.err != nil {
 		return c.unanswered(name, a.err)
+	}
+	// What was found is about the blob, whoever describes it; this descriptor may tell lazy pullers something else.
+	if err := toc.CheckAnnotations(layer.Annotations, a.found.TOC); err != nil {
+		c.evidence.Integrity = append(c.evidence.Integrity, fmt.Sprintf("%s: %v", name, err))
 	}
 	unpacks := inspect.TreatmentOf(layer.MediaType) == inspect.Layer || a.found.DiffID != ""
 	if c.manifest.Kind == inspect.Image && i < len(c.config.DiffIDs) && unpacks && a.found.DiffID != c.config.DiffIDs[i] {

@@ -10,8 +10,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/mikelolasagasti/xz"
 
 	"github.com/safepull/safepull/trust"
 )
@@ -62,29 +62,33 @@ func (h head) isTar() bool {
 
 // decompressor turns packed bytes into plain ones and returns io.EOF only where the packed bytes end as they should.
 // It need not bound its output, but must read all of its input to the end; it may panic and starts no goroutine.
-type decompressor func(packed *bufio.Reader, limits Limits) (io.ReadCloser, error)
+// position tells how many bytes of the blob were taken from packed.
+type decompressor func(packed *bufio.Reader, position func() int64, limits Limits) (io.ReadCloser, error)
 
 // decompressors is the one place that knows which implementation reads what.
 var decompressors = map[compression]decompressor{
-	plain:     func(r *bufio.Reader, _ Limits) (io.ReadCloser, error) { return io.NopCloser(r), nil },
-	gzipped:   func(r *bufio.Reader, _ Limits) (io.ReadCloser, error) { return gzip.NewReader(r) },
-	bzipped:   func(r *bufio.Reader, _ Limits) (io.ReadCloser, error) { return io.NopCloser(bzip2.NewReader(r)), nil },
-	zstandard: openZstd,
-	xzipped: func(*bufio.Reader, Limits) (io.ReadCloser, error) {
-		return nil, fmt.Errorf("%w: xz compression", trust.ErrUnsupported)
+	plain:   func(r *bufio.Reader, _ func() int64, _ Limits) (io.ReadCloser, error) { return io.NopCloser(r), nil },
+	gzipped: openGzip,
+	bzipped: func(r *bufio.Reader, _ func() int64, _ Limits) (io.ReadCloser, error) {
+		return io.NopCloser(bzip2.NewReader(r)), nil
 	},
+	zstandard: openZstd,
+	xzipped:   openXz,
 }
 
-func openZstd(r *bufio.Reader, limits Limits) (io.ReadCloser, error) {
-	d, err := zstd.NewReader(r,
-		zstd.WithDecoderConcurrency(1),
-		zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxWindow(uint64(max(limits.Window, zstd.MinWindowSize))))
+// openXz reads xz streams, one after the other, with padding between and behind them. The decoder would take the end of
+// its input for the end of the last stream if the two came in one read; those of packed, smaller than its buffer, never
+// bring both.
+func openXz(r *bufio.Reader, _ func() int64, limits Limits) (io.ReadCloser, error) {
+	d, err := xz.NewReader(r, uint32(min(limits.Window, maxXzWindow)))
 	if err != nil {
 		return nil, err
 	}
-	return d.IOReadCloser(), nil
+	return io.NopCloser(d), nil
 }
+
+// maxXzWindow is the most that Window allows an xz block; it also fits the decoder's parameter.
+const maxXzWindow = 1 << 30
 
 // classify tells what an error of a decompressor means.
 func classify(err error) error {
@@ -95,6 +99,10 @@ func classify(err error) error {
 		return exceeded("zstd frame: %v", err)
 	case errors.Is(err, zstd.ErrUnknownDictionary):
 		return fmt.Errorf("%w: zstd frame: %w", trust.ErrUnsupported, err)
+	case errors.Is(err, xz.ErrMemlimit):
+		return exceeded("xz block: %v", err)
+	case errors.Is(err, xz.ErrOptions), errors.Is(err, xz.ErrUnsupportedCheck):
+		return fmt.Errorf("%w: xz stream: %w", trust.ErrUnsupported, err)
 	}
 	return malformed("compressed data: %v", err)
 }

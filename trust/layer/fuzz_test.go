@@ -16,15 +16,19 @@ func FuzzWalk(f *testing.F) {
 	plain := archive(f, file("etc/motd", "hello\n"), file("bin/run", "#!/bin/sh\n"))
 	for _, seed := range [][]byte{
 		nil, plain, gz(f, plain), zst(f, plain), bzipped(f), append(gz(f, plain[:700]), gz(f, plain[700:])...),
-		append(skippable("x"), zst(f, plain)...), sparse(f, "2,3,10,1", 12, "abcd"), make([]byte, 1024), {0xfd, '7', 'z', 'X', 'Z', 0},
+		append(skippable("x"), zst(f, plain)...), sparse(f, "2,3,10,1", 12, "abcd"), make([]byte, 1024), decode(f, xzTwice), decode(f, bzippedTwice),
 	} {
 		f.Add(seed)
+	}
+	for _, kind := range lazyKinds {
+		blob, _ := lazy{kind: kind, chunkSize: 800}.make(f, lazyFiles...)
+		f.Add(blob)
 	}
 	limits := layer.Limits{Bytes: 1 << 20, Entries: 100, RatioFloor: 1 << 18, HeaderBytes: 1 << 16, Window: 1 << 20}
 	f.Fuzz(func(t *testing.T, blob []byte) {
 		v, s, err := walk(t, blob, limits)
 		if err != nil {
-			if !errors.Is(err, trust.ErrLimit) && !errors.Is(err, trust.ErrMalformed) && !errors.Is(err, trust.ErrUnsupported) {
+			if !errors.Is(err, trust.ErrIntegrity) && !errors.Is(err, trust.ErrLimit) && !errors.Is(err, trust.ErrMalformed) && !errors.Is(err, trust.ErrUnsupported) {
 				t.Fatalf("unknown error %v", err)
 			}
 			return

@@ -45,6 +45,8 @@ type Summary struct {
 	Links map[string]string
 	// LinksCut is true when there were more than maxLinks, or longer ones than maxLinkBytes: Links has the first of them.
 	LinksCut bool
+	// TOC is the table of contents that the layer carries for lazy pulling, nil if there is none. It agrees with the archive.
+	TOC *trust.TOC
 	// Files counts the bodies that were shown to the visitor.
 	Files int
 	// Bytes counts uncompressed bytes.
@@ -54,7 +56,9 @@ type Summary struct {
 // Walk reads the layer that desc describes from r. Whatever the content is, r is read to its end and compared with
 // desc's digest and size, so that the answer is an answer about that digest. The error wraps
 //
-//   - trust.ErrIntegrity if the digest or size does not hold (this wins over all that follow),
+//   - trust.ErrIntegrity if the digest or size does not hold (this wins over all that follow), or if the layer has a
+//     table of contents for lazy pulling that is about other files than the archive, or of which desc's annotations tell
+//     something else,
 //   - trust.ErrMalformed, trust.ErrLimit or trust.ErrUnsupported for what the content is; the files before the fault,
 //     and where the archive can be followed those after it, were shown to v,
 //   - or else what r, ctx or v failed with: there is no answer about the layer.
@@ -100,4 +104,14 @@ func malformed(format string, args ...any) error {
 // exceeded makes an error about content that meets a limit.
 func exceeded(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", trust.ErrLimit, fmt.Sprintf(format, args...))
+}
+
+// lyingTOC makes an error about a table of contents that contradicts the layer.
+func lyingTOC(format string, args ...any) error {
+	return fmt.Errorf("%w: table of contents: %s", trust.ErrIntegrity, fmt.Sprintf(format, args...))
+}
+
+// unsupportedTOC makes an error about a table of contents that cannot be compared.
+func unsupportedTOC(why string) error {
+	return fmt.Errorf("%w: table of contents: %s", trust.ErrUnsupported, why)
 }

@@ -136,7 +136,7 @@ func TestWalkMalformed(t *testing.T) {
 		"zstd-short-skippable":  {append(zst(t, plain), skippable("12345")[:10]...), trust.ErrMalformed},
 		"bzip2-trailing-byte":   {append(bzipped(t), 'x'), trust.ErrMalformed},
 		"bzip2-crc":             {flip(bzipped(t), 12), trust.ErrMalformed},
-		"xz":                    {[]byte("\xfd7zXZ\x00 and so on"), trust.ErrUnsupported},
+		"xz":                    {[]byte("\xfd7zXZ\x00 and so on"), trust.ErrMalformed},
 		"no-archive":            {[]byte("hello, I am a text file"), trust.ErrMalformed},
 		"no-archive-long":       {bytes.Repeat([]byte("text"), 9000), trust.ErrMalformed},
 		"compressed-twice":      {gz(t, gz(t, plain)), trust.ErrMalformed},

@@ -16,8 +16,10 @@ type Limits struct {
 	PathBytes int `json:"pathBytes"`
 	// HeaderBytes bounds all that describes one entry (PAX records, GNU long names, sparse maps): memory.
 	HeaderBytes int64 `json:"headerBytes"`
-	// Window bounds the history that a zstd frame may ask the decoder to keep: memory.
+	// Window bounds the history that a zstd frame or an xz block may ask the decoder to keep: memory.
 	Window int64 `json:"window"`
+	// Inflate undoes gzip. It is no bound and changes no answer, so it is no part of what answers are remembered by.
+	Inflate *Inflate `json:"-"`
 }
 
 // DefaultLimits are meant for layers of honest images, of which they refuse practically none, on hosts that work on
@@ -45,6 +47,7 @@ func (l Limits) WithDefaults() Limits {
 		PathBytes:   positive(l.PathBytes, d.PathBytes),
 		HeaderBytes: positive(l.HeaderBytes, d.HeaderBytes),
 		Window:      positive(l.Window, d.Window),
+		Inflate:     l.Inflate,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/layer/toc"
 )
 
 // maxIdleReads protects against readers that keep answering "no bytes, no error".
@@ -34,6 +35,8 @@ type source struct {
 	eof    bool
 	// excess is set when the reader had more than the descriptor's size.
 	excess bool
+	// end holds the last bytes that were read.
+	end []byte
 }
 
 func newSource(ctx context.Context, r io.Reader, desc ocispec.Descriptor) (*source, error) {
@@ -106,6 +109,8 @@ func (s *source) read(p []byte) int {
 	}
 	s.hash.Write(p[:n])
 	s.n += int64(n)
+	s.end = append(s.end, p[max(0, n-toc.TailBytes):n]...)
+	s.end = append(s.end[:0], s.end[max(0, len(s.end)-toc.TailBytes):]...)
 	return n
 }
 

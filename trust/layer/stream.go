@@ -19,6 +19,11 @@ type stream struct {
 	src    *source
 	packed *bufio.Reader
 	dec    io.Reader
+	// parts are where the pieces of packed bytes begin that can be unpacked by themselves: gzip members, zstd frames.
+	// Those before the one that is being read are dropped.
+	parts []part
+	// begun counts all parts.
+	begun int
 	// hash is nil when the packed bytes are the plain ones, so that source hashes them already.
 	hash   hash.Hash
 	limits Limits
@@ -37,6 +42,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		return 0, s.err
 	}
 	n, err := s.decode(p)
+	s.notePart(n)
 	s.n += int64(n)
 	if err == nil {
 		err = s.overLimit()
@@ -53,6 +59,50 @@ func (s *stream) Read(p []byte) (int, error) {
 		s.hash.Write(p[:n])
 	}
 	return n, s.err // bytes before a fault are shown: what is found in them counts
+}
+
+// part is a gzip member or zstd frame: where it begins in the blob, and where what it holds begins in the content.
+type part struct{ packed, plain int64 }
+
+// parted is a decompressor that never returns bytes of two parts at once.
+type parted interface {
+	// part is where in the blob the part begins that the bytes of the last Read came from.
+	part() int64
+}
+
+// maxParts is more than can begin in what was read ahead of the walk, 2*plainBuffer at most.
+const maxParts = 4 * plainBuffer
+
+// notePart keeps where a part begins when its first bytes arrive.
+func (s *stream) notePart(n int) {
+	d, ok := s.dec.(parted)
+	if !ok || n == 0 {
+		return
+	}
+	if at := d.part(); s.begun == 0 || s.parts[len(s.parts)-1].packed != at {
+		if len(s.parts) == maxParts {
+			s.partAt(s.n - 2*plainBuffer)
+		}
+		s.parts = append(s.parts, part{packed: at, plain: s.n})
+		s.begun++
+	}
+}
+
+// partAt is the part that the byte at plain belongs to, which must be read already, and the plain offset of the next
+// one that is known, or -1. Parts before it are dropped.
+func (s *stream) partAt(plain int64) (p part, next int64) {
+	i := 0
+	for i+1 < len(s.parts) && s.parts[i+1].plain <= plain {
+		i++
+	}
+	s.parts = append(s.parts[:0], s.parts[i:]...)
+	if len(s.parts) == 0 {
+		return part{packed: -1}, -1
+	}
+	if len(s.parts) > 1 {
+		return s.parts[0], s.parts[1].plain
+	}
+	return s.parts[0], -1
 }
 
 // decode is one Read of the decompressor. Hostile bytes may make it panic.

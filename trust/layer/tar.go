@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/layer/toc"
 )
 
 // walk is one pass over one blob.
@@ -25,6 +26,7 @@ type walk struct {
 	visitor Visitor
 	stream  *stream
 	archive *archive
+	index   *index
 	scratch []byte
 	entries int
 	// linkBytes counts what summary.Links holds.
@@ -43,6 +45,7 @@ type walk struct {
 // run opens the blob and walks it. It leaves errors in fault and failed; those of src are src's to tell.
 func (w *walk) run(src *source, desc ocispec.Descriptor, isArchive func(head) bool) {
 	packed := bufio.NewReaderSize(src, packedBuffer)
+	position := func() int64 { return src.n - int64(packed.Buffered()) }
 	begin, _ := packed.Peek(headBytes) // an error shows again when it is read
 	if src.broken != nil {
 		return
@@ -56,7 +59,7 @@ func (w *walk) run(src *source, desc ocispec.Descriptor, isArchive func(head) bo
 	if format != plain || desc.Digest.Algorithm() != digest.SHA256 {
 		w.stream.hash = sha256.New()
 	}
-	dec, err := w.open(format, packed)
+	dec, err := w.open(format, packed, position)
 	if err != nil {
 		w.note(w.stream.explain(noEOF(err)))
 		return
@@ -66,7 +69,9 @@ func (w *walk) run(src *source, desc ocispec.Descriptor, isArchive func(head) bo
 	w.scratch = make([]byte, 32<<10)
 	if archived {
 		w.archive = &archive{r: bufio.NewReaderSize(w.stream, plainBuffer), limit: w.limits.HeaderBytes}
+		w.index = &index{stream: w.stream, announced: toc.Announced(desc.Annotations)}
 		w.walkTar()
+		w.closeIndex(format, dec, desc)
 		if w.stream.err == io.EOF { //nolint:errorlint // as stream promises
 			w.summary.DiffID = desc.Digest
 			if w.stream.hash != nil {
@@ -80,13 +85,13 @@ func (w *walk) run(src *source, desc ocispec.Descriptor, isArchive func(head) bo
 }
 
 // open starts the decompressor, which may read, fail and panic already.
-func (w *walk) open(format compression, packed *bufio.Reader) (dec io.ReadCloser, err error) {
+func (w *walk) open(format compression, packed *bufio.Reader, position func() int64) (dec io.ReadCloser, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			dec, err = nil, malformed("decompressor failed: %v", r)
 		}
 	}()
-	return decompressors[format](packed, w.limits)
+	return decompressors[format](packed, position, w.limits)
 }
 
 func noEOF(err error) error {
@@ -105,6 +110,7 @@ func (w *walk) single(desc ocispec.Descriptor) {
 func (w *walk) walkTar() {
 	tr := tar.NewReader(w.archive)
 	for !w.halted && w.failed == nil {
+		start := (w.archive.n + blockBytes - 1) / blockBytes * blockBytes // padding comes first
 		hdr, err := w.next(tr)
 		if err == io.EOF { //nolint:errorlint // archive/tar promises the bare value
 			w.finishTar()
@@ -120,6 +126,7 @@ func (w *walk) walkTar() {
 		}
 		w.note(w.check(hdr))
 		w.link(hdr)
+		w.index.begin(hdr, start, w.archive.n)
 		if hasBody(hdr) {
 			w.visit(Entry{
 				Path: cleanPath(hdr.Name),

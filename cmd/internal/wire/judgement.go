@@ -16,6 +16,7 @@ import (
 	"github.com/safepull/safepull/configs"
 	"github.com/safepull/safepull/trust/indicator/all"
 	"github.com/safepull/safepull/trust/judge"
+	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/policy"
 	"github.com/safepull/safepull/trust/ruleset"
@@ -32,6 +33,8 @@ type sources struct {
 	shippedList bool
 	limits      scan.Limits
 	layers      int
+	// inflate names what undoes gzip; empty means the default.
+	inflate string
 }
 
 // inForce is what the files of sources hold.
@@ -60,7 +63,11 @@ func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rules %s: %w", cmp.Or(l.from.rules, "as shipped"), err)
 	}
-	scanner, err := scan.New(indicators, wrappers.New(), l.rules.Digest(), l.from.limits)
+	limits := l.from.limits
+	if limits.Layer.Inflate, err = layer.NewInflate(l.from.inflate); err != nil {
+		return nil, err
+	}
+	scanner, err := scan.New(indicators, wrappers.New(), l.rules.Digest(), limits)
 	if err != nil {
 		return nil, err
 	}

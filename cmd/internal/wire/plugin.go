@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -19,12 +20,16 @@ import (
 	"github.com/safepull/safepull/proxy/upstream"
 	"github.com/safepull/safepull/proxy/upstream/credential"
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/store/sqlite"
 )
 
 // pluginKeeps is how long the plugin remembers what it did not use.
 const pluginKeeps = 90 * 24 * time.Hour
+
+// inflateEnv names what undoes gzip, as judge.inflate does for the proxy.
+const inflateEnv = "SAFEPULL_INFLATE"
 
 // Plugin is what the commands of docker-safepull are given. Nothing is opened before a command asks for it. Everything
 // of the user's is in the folder "safepull" beside docker's own configuration: the store, trust.yaml, and, where another
@@ -90,7 +95,7 @@ func (p *pluginParts) forgetful(reason error) (*sqlite.Store, error) {
 func (p *pluginParts) note(s string) { _, _ = io.WriteString(p.cli.Err(), "note: "+s+"\n") }
 
 func (p *pluginParts) sources() sources {
-	from := sources{shippedList: true, lists: existing(p.file("trust.yaml"))}
+	from := sources{shippedList: true, lists: existing(p.file("trust.yaml")), inflate: os.Getenv(inflateEnv)}
 	for _, path := range existing(p.file("policy.yaml")) {
 		from.policy = path
 	}
@@ -101,6 +106,9 @@ func (p *pluginParts) judge(context.Context) (trust.Judge, error) {
 	store, err := p.open()
 	if err != nil {
 		return nil, err
+	}
+	if _, err := layer.NewInflate(os.Getenv(inflateEnv)); err != nil {
+		return nil, fmt.Errorf("%s: %w", inflateEnv, err)
 	}
 	loaded, err := loadFiles(p.sources())
 	if err != nil {

@@ -26,6 +26,20 @@ type fakeCLI struct {
 func (c fakeCLI) Err() *streams.Out                  { return streams.NewOut(c.err) }
 func (c fakeCLI) ConfigFile() *configfile.ConfigFile { return configfile.New(c.file) }
 
+// What undoes gzip can be chosen; a name that is not known is an error, not the default.
+func TestPluginInflate(t *testing.T) {
+	for name, ok := range map[string]bool{"": true, "fast": true, "klauspost": true, "stdlib": true, "slow": false} {
+		t.Setenv("SAFEPULL_INFLATE", name)
+		deps := Plugin(fakeCLI{err: &bytes.Buffer{}, file: filepath.Join(t.TempDir(), "config.json")}, plugin.Version{})
+		if _, err := deps.Judge(t.Context()); (err == nil) != ok || !ok && !strings.Contains(err.Error(), "SAFEPULL_INFLATE") {
+			t.Errorf("%q: %v", name, err)
+		}
+		if err := deps.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestPluginForgets: where the user's folder cannot be written to, as /sys for everyone, a run has a memory of its own
 // that is gone after it, and says so. A store that is there and broken stays an error.
 func TestPluginForgets(t *testing.T) {
