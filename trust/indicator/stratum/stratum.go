@@ -1,12 +1,12 @@
-// Package stratum finds the protocol between miners and pools: its URLs, the addresses of known pools, its method
-// names and the login message of Monero pools.
+// Package stratum finds the protocol between miners and pools: its URLs, its method names, and the messages
+// with which miners log in to Monero pools and hand in what they found.
 package stratum
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
+	"regexp"
 	"strings"
 
 	"github.com/safepull/safepull/trust"
@@ -17,16 +17,14 @@ import (
 
 const (
 	name    = "stratum"
-	version = 3
+	version = 4
 
 	// minVerbs is how many different methods one file must name: one alone is a word in a protocol analyser.
 	minVerbs = 3
-	// manyPools is how many operators one file must name to be a list of pools rather than a miner's choice.
-	manyPools = 8
 	// maxURL bounds how far an address is read.
 	maxURL = 300
-	// loginSpan is how far behind the method the parameters of a login are looked for.
-	loginSpan = 600
+	// messageSpan is how far from one of its words the others of a message are looked for, in bytes to each side.
+	messageSpan = 400
 )
 
 // Rules are the data of this indicator.
@@ -35,11 +33,17 @@ type Rules struct {
 	Schemes []string `yaml:"schemes"`
 	// Verbs are method names of the protocol.
 	Verbs []string `yaml:"verbs"`
-	// Logins are spellings of the login method; LoginFields the parameters of which two must follow.
-	Logins      []string `yaml:"logins"`
-	LoginFields []string `yaml:"loginFields"`
-	// Pools are registrable domains of pool operators.
-	Pools []string `yaml:"pools"`
+	// Wake are words of messages, Messages what must stand together. Sockets are patterns (RE2) of what connects.
+	Wake     []string  `yaml:"wake"`
+	Messages []Message `yaml:"messages"`
+	Sockets  []string  `yaml:"sockets"`
+}
+
+// Message is one that miners send. Min of its fields must stand together, as keys of an object of any language.
+type Message struct {
+	Why    string   `yaml:"why"`
+	Fields []string `yaml:"fields"`
+	Min    int      `yaml:"min"`
 }
 
 type class int
@@ -48,27 +52,33 @@ const (
 	scheme class = iota
 	verb
 	login
-	pool
 )
 
 // Indicator implements indicator.Indicator.
 type Indicator struct {
 	literals []indicator.Literal
 	classes  []class
-	fields   []string
+	messages []message
+	sockets  *regexp.Regexp
+}
+
+type message struct {
+	why    string
+	fields []*regexp.Regexp
+	min    int
 }
 
 // New checks the rules.
 func New(r Rules) (*Indicator, error) {
-	if len(r.Schemes) == 0 || len(r.Verbs) < minVerbs || len(r.Logins) == 0 || len(r.LoginFields) < 2 || len(r.Pools) == 0 {
-		return nil, errors.New("stratum rules: schemes, verbs, logins, loginFields and pools must not be empty")
+	if len(r.Schemes) == 0 || len(r.Verbs) < minVerbs || len(r.Wake) == 0 || len(r.Messages) == 0 || len(r.Sockets) == 0 {
+		return nil, errors.New("stratum rules: schemes, verbs, wake, messages and sockets must not be empty")
 	}
-	ind := &Indicator{fields: r.LoginFields}
+	ind := &Indicator{}
 	for _, group := range []struct {
 		texts []string
 		class class
 		fold  bool
-	}{{r.Schemes, scheme, true}, {r.Verbs, verb, false}, {r.Logins, login, false}, {r.Pools, pool, true}} {
+	}{{r.Schemes, scheme, true}, {r.Verbs, verb, false}, {r.Wake, login, false}} {
 		for _, t := range group.texts {
 			if len(t) < 6 {
 				return nil, fmt.Errorf("stratum rules: %q is shorter than 6 bytes", t)
@@ -76,6 +86,20 @@ func New(r Rules) (*Indicator, error) {
 			ind.literals = append(ind.literals, indicator.Literal{Text: t, Fold: group.fold})
 			ind.classes = append(ind.classes, group.class)
 		}
+	}
+	for _, m := range r.Messages {
+		if m.Why == "" || m.Min < 2 || m.Min > len(m.Fields) {
+			return nil, fmt.Errorf("stratum rules: message %q: want a sentence and at least 2 fields", m.Why)
+		}
+		out := message{why: m.Why, min: m.Min}
+		for _, f := range m.Fields {
+			out.fields = append(out.fields, regexp.MustCompile(`\b`+regexp.QuoteMeta(f)+`\\?["']?\s*(?::|=>)`))
+		}
+		ind.messages = append(ind.messages, out)
+	}
+	var err error
+	if ind.sockets, err = regexp.Compile(strings.Join(r.Sockets, "|")); err != nil {
+		return nil, fmt.Errorf("stratum rules: sockets: %w", err)
 	}
 	return ind, nil
 }
@@ -91,7 +115,7 @@ func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
-	return &watch{ind: ind, file: f, out: report.New(f), verbs: map[int]int64{}, pools: map[int]bool{}}
+	return &watch{ind: ind, file: f, out: report.New(f), verbs: map[int]int64{}, said: map[int]said{}}
 }
 
 type watch struct {
@@ -99,19 +123,15 @@ type watch struct {
 	file  indicator.File
 	out   *report.Report
 	verbs map[int]int64 // literal → first offset
-	pools map[int]bool
-	hosts []host
+	said  map[int]said  // message → first place
+	// sockets: something connects near words of the protocol.
+	sockets bool
 }
 
-// host is the address of a known pool, held back until the whole file is known not to be a list.
-type host struct {
-	offset   int64
-	excerpt  []byte
-	strength trust.Strength
+type said struct {
+	offset  int64
+	excerpt []byte
 }
-
-// maxHosts bounds what is held back.
-const maxHosts = 64
 
 // Hit implements indicator.Watch.
 func (w *watch) Hit(h indicator.Hit) {
@@ -122,11 +142,10 @@ func (w *watch) Hit(h indicator.Hit) {
 	case verb:
 		if _, ok := w.verbs[h.Literal]; !ok && standsAlone(window, at, len(w.ind.literals[h.Literal].Text)) {
 			w.verbs[h.Literal] = h.Offset
+			w.sockets = w.sockets || w.ind.sockets.Match(window)
 		}
 	case login:
-		w.login(window[at:], h.Offset)
-	case pool:
-		w.pool(window, at, h)
+		w.message(window, at, h.Offset)
 	}
 }
 
@@ -154,73 +173,37 @@ func (w *watch) url(window []byte, at int, offset int64) {
 	}
 }
 
-// pool looks at the domain of a known pool: only as a host with a port is it more than a mention.
-func (w *watch) pool(window []byte, at int, h indicator.Hit) {
-	size := len(w.ind.literals[h.Literal].Text)
-	end := at + size
-	if end < len(window) && (isName(window[end]) || window[end] == '-' || window[end] == '.' && end+1 < len(window) && isName(window[end+1])) {
-		return
-	}
-	start := at
-	for start > 0 && at-start < 253 && (isName(window[start-1]) || window[start-1] == '-' || window[start-1] == '.') {
-		start--
-	}
-	if start < at && window[at-1] != '.' {
-		return // another domain that ends the same
-	}
-	w.pools[h.Literal] = true
-	before := window[max(0, start-maxURL):start]
-	switch s := schemeBefore(before); {
-	case strings.HasPrefix(s, "http"), strings.HasPrefix(s, "stratum"):
-		return // a web page, or found as a URL already
-	}
-	excerpt := bytes.Clone(window[start:min(len(window), end+12)])
-	excerpt = excerpt[:len(address(excerpt))]
-	offset := h.Offset - int64(at-start)
-	switch {
-	case hasPort(window[end:]):
-		w.hold(host{offset, excerpt, trust.Strong})
-	case w.file.Kind == trust.KindConfig:
-		w.hold(host{offset, excerpt, trust.Weak})
-	}
-}
-
-func (w *watch) hold(h host) {
-	if len(w.hosts) < maxHosts {
-		w.hosts = append(w.hosts, h)
-		return
-	}
-	// Mentions must not crowd out what weighs more.
-	if i := slices.IndexFunc(w.hosts, func(o host) bool { return o.strength < h.strength }); i >= 0 {
-		w.hosts[i] = h
-	}
-}
-
-// login looks behind the login method for the parameters that miners send.
-func (w *watch) login(rest []byte, offset int64) {
-	rest = rest[:min(len(rest), loginSpan)]
-	fields := 0
-	for _, f := range w.ind.fields {
-		for _, quote := range []string{`"`, `'`} {
-			if bytes.Contains(rest, []byte(quote+f+quote)) || bytes.Contains(rest, []byte(quote+f+`\`+quote)) {
+// message looks around a word of the login or of a result for what stands beside it.
+func (w *watch) message(window []byte, at int, offset int64) {
+	near := window[max(0, at-messageSpan):min(len(window), at+messageSpan)]
+	for i, m := range w.ind.messages {
+		fields := 0
+		for _, f := range m.fields {
+			if f.Match(near) {
 				fields++
-				break
 			}
 		}
+		if fields < m.min {
+			continue
+		}
+		if _, ok := w.said[i]; !ok {
+			w.said[i] = said{offset, bytes.Clone(window[at:min(len(window), at+200)])}
+		}
 	}
-	if fields >= 2 {
-		w.out.Add(offset, trust.Strong, rest, "sends the login message of a Monero mining pool")
-	}
+	w.sockets = w.sockets || w.ind.sockets.Match(window)
 }
 
 // Close implements indicator.Watch.
 func (w *watch) Close() []trust.Finding {
-	for _, h := range w.hosts {
-		if len(w.pools) >= manyPools {
-			w.out.AddWeighed(h.offset, trust.Context, trust.Strong, h.excerpt, "names a known mining pool among many, as block lists do")
-			continue
+	for i, m := range w.ind.messages {
+		s, ok := w.said[i]
+		switch {
+		case !ok:
+		case len(w.said) == len(w.ind.messages) && w.sockets && w.file.Kind == trust.KindScript:
+			w.out.Add(s.offset, trust.Proof, s.excerpt, m.why+" and all the others, over a connection of its own")
+		default:
+			w.speaks(s.offset, s.excerpt, m.why)
 		}
-		w.out.Add(h.offset, h.strength, h.excerpt, "names a known mining pool")
 	}
 	if len(w.verbs) >= minVerbs {
 		w.closeVerbs()
@@ -241,12 +224,19 @@ func (w *watch) closeVerbs() {
 	}
 	why := fmt.Sprintf("speaks the Stratum protocol: %d of its methods stand together", len(names))
 	excerpt := []byte(strings.Join(names, " "))
-	switch w.file.Kind {
-	case trust.KindExecutable, trust.KindScript, trust.KindConfig:
-		w.out.Add(first, trust.Strong, excerpt, why)
+	w.speaks(first, excerpt, why)
+}
+
+// speaks reports words of the protocol. Programs and scripts that open connections use them; protocol analysers and
+// signature lists hold them as data.
+func (w *watch) speaks(offset int64, excerpt []byte, why string) {
+	switch k := w.file.Kind; {
+	case k == trust.KindExecutable, k == trust.KindConfig, k == trust.KindScript && w.sockets:
+		w.out.Add(offset, trust.Strong, excerpt, why)
+	case k == trust.KindScript:
+		w.out.AddIfRun(offset, trust.Weak, trust.Strong, excerpt, why)
 	default:
-		// Protocol analysers and signature lists hold the words as data.
-		w.out.AddWeighed(first, trust.Context, trust.Strong, excerpt, why)
+		w.out.AddWeighed(offset, trust.Context, trust.Strong, excerpt, why)
 	}
 }
 
@@ -261,42 +251,6 @@ func address(b []byte) []byte {
 		b = b[:i]
 	}
 	return b
-}
-
-// hasPort: ":3333", or a port as the next argument of a call.
-func hasPort(rest []byte) bool {
-	rest = rest[:min(len(rest), 16)]
-	rest = bytes.TrimPrefix(rest, []byte("."))
-	digits := func(b []byte) bool {
-		n := 0
-		for n < len(b) && b[n] >= '0' && b[n] <= '9' {
-			n++
-		}
-		return n >= 2 && n <= 5
-	}
-	if len(rest) > 0 && rest[0] == ':' {
-		return digits(rest[1:])
-	}
-	if len(rest) > 1 && (rest[0] == '"' || rest[0] == '\'') && rest[1] == ',' {
-		return digits(bytes.TrimLeft(rest[2:], " \"'"))
-	}
-	return false
-}
-
-// schemeBefore is the scheme that ends right before a host, past user information.
-func schemeBefore(before []byte) string {
-	if i := bytes.LastIndexAny(before, " \t\r\n\"'`<>"); i >= 0 {
-		before = before[i+1:]
-	}
-	i := bytes.LastIndex(before, []byte("://"))
-	if i < 0 {
-		return ""
-	}
-	s := before[:i]
-	if j := bytes.LastIndexAny(s, "=([{,;|"); j >= 0 {
-		s = s[j+1:]
-	}
-	return strings.ToLower(string(s))
 }
 
 func standsAlone(window []byte, at, size int) bool {

@@ -35,13 +35,15 @@ func TestIndicator(t *testing.T) {
 		{Name: "url-of-variables", Path: "run.sh", Kind: script, Content: `X="stratum+tcp://${HOST}:${PORT}"`, Want: trust.Weak},
 		{Name: "placeholder", Path: "run.sh", Kind: script, Content: `X="stratum+tcp://pool.example.com:3333"`, Want: trust.Weak},
 		{Name: "onion", Path: "run.sh", Kind: script, Content: "stratum+tcp://" + strings.Repeat("a", 56) + ".onion:10032", Want: trust.Strong},
-		{Name: "pool-host", Path: "run.sh", Kind: script, Content: "H=xmr-eu1.nanopool.org:10343\n", Want: trust.Strong},
-		{Name: "pool-host-call", Path: "m.py", Kind: script, Content: `s.connect(("pool.supportxmr.com", 3333))`, Want: trust.Strong},
-		{Name: "pool-host-env", Path: "config:env", Kind: config, Content: "POOL_HOST=pool.hashvault.pro", Want: trust.Weak},
-		{Name: "pool-host-late", Path: "config:env", Kind: config, Content: strings.Repeat("A=pool.hashvault.pro\n", 65) + "B=pool.hashvault.pro:443", Want: trust.Strong},
-		{Name: "verbs-script", Path: "m.js", Kind: script, Content: subscribe + `{"method":"mining.submit"}`, Want: trust.Strong},
+		{Name: "verbs-script", Path: "m.js", Kind: script, Content: "const s = net.connect(3333, h);" + subscribe + `{"method":"mining.submit"}`, Want: trust.Strong},
 		{Name: "verbs-program", Path: "m", Kind: exe, Content: "\x7fELF\x00mining.subscribe\x00mining.notify\x00mining.set_target\x00", Want: trust.Strong},
-		{Name: "login-python", Path: "m.py", Kind: script, Content: "m = {'method': 'login', 'params': {'login': w,\n 'pass': 'x', 'agent': 'a/1'}}", Want: trust.Strong},
+		{Name: "verbs-without-socket", Path: "m.lua", Kind: script, Content: subscribe + `{"method":"mining.submit"}`, Want: trust.Weak, IfRun: trust.Strong},
+		{Name: "verbs-ethereum", Path: "m.py", Kind: script, Content: "s = socket.create_connection((h, p))\nsend('eth_submitLogin'); send('eth_getWork'); send('eth_submitWork')\n", Want: trust.Strong},
+		{Name: "login-call", Path: "m.py", Kind: script, Content: "s = socket.create_connection((h, 3333))\nsend(\"login\", {\"login\": w, \"pass\": \"x\", \"agent\": \"a\", \"rigid\": \"\"})\n", Want: trust.Strong},
+		{Name: "login-javascript", Path: "m.js", Kind: script, Content: "const c = net.connect(3333, h);\nc.write(JSON.stringify({ id: 1, method: 'login', params: { login: a, pass: 'x', agent: 'n' } }));", Want: trust.Strong},
+		{Name: "submit", Path: "m.rb", Kind: script, Content: "s = TCPSocket.new h, 3333\ns.puts({ 'method' => 'submit', 'params' => { 'id' => i, 'job_id' => j, 'nonce' => n, 'result' => r } }.to_json)\n", Want: trust.Strong},
+		{Name: "client", Path: "m.py", Kind: script, Content: "s = socket.create_connection((h, 3333))\nsend(\"login\", {\"login\": w, \"pass\": \"x\", \"agent\": \"a\"})\nsend('submit', {\"id\": i, \"job_id\": j, \"nonce\": n, \"result\": r, \"rigid\": \"\"})\n", Want: trust.Proof},
+		{Name: "login-python", Path: "m.py", Kind: script, Content: "m = {'method': 'login', 'params': {'login': w,\n 'pass': 'x', 'agent': 'a/1'}}", Want: trust.Weak, IfRun: trust.Strong},
 		{Name: "login-go", Path: "m", Kind: exe, Content: `{"id":1,"method":"login","params":{"login":"%s","pass":"x","rigid":"","agent":"x"}}`, Want: trust.Strong},
 	}, []indicatortest.Twin{
 		{Name: "ntp", Path: "etc/chrony.conf", Kind: text, Content: "local stratum 10\n# stratum://\nstratumweight 0.001\n"},
@@ -51,12 +53,11 @@ func TestIndicator(t *testing.T) {
 		{Name: "two-verbs", Path: "m.py", Kind: script, Content: subscribe},
 		{Name: "verbs-as-data", Path: "etc/suricata/x.rules", Kind: text, Content: subscribe + "mining.submit mining.notify"},
 		{Name: "longer-words", Path: "m.js", Kind: script, Content: "x.mining.subscribe datamining.notify mining.submitted mining.notifyAll mining.submit"},
-		{Name: "web-page", Path: "a.py", Kind: script, Content: `URL = "https://supportxmr.com/api"; B = "https://www.nicehash.com:443/x"`},
-		{Name: "other-domain", Path: "a.sh", Kind: script, Content: "curl notsupportxmr.com:3333; nc zpool.cache:33; nc zpool.ca.example.org:3333"},
-		{Name: "cache-file", Path: "init.sh", Kind: script, Content: "ZPOOL=/etc/zfs/zpool.cache\nzpool.ca\n"},
-		{Name: "block-list", Path: "etc/hosts.deny.sh", Kind: script, Content: "for h in 2miners.com:1 antpool.com:22 c3pool.com:33 f2pool.com:44 hashvault.pro:55 nanopool.org:66 supportxmr.com:77 zpool.ca:88; do iptables -A OUTPUT -d ${h%:*} -j DROP; done"},
 		{Name: "login-form", Path: "a.js", Kind: script, Content: `post({"method":"login","params":{"login":"bob","password":"x"}})`},
 		{Name: "login-page", Path: "a.js", Kind: script, Content: `rpc({"method": "login", "params": {"user": u, "pass": p}})`},
+		{Name: "job-queue", Path: "q.py", Kind: script, Content: `s = socket.create_connection((h, 1)); send({"job_id": 7, "result": "ok", "state": "done"})`},
+		{Name: "chat-login", Path: "c.js", Kind: script, Content: "ws = new WebSocket('wss://x'); ws.send(JSON.stringify({method: 'login', params: {login: 'bob', pass: 'x'}}));"},
+		{Name: "form-submit", Path: "f.js", Kind: script, Content: `rpc({"method": "submit", "params": {"form": f, "nonce": 3, "result": ok}});`},
 		{Name: "random", Path: "x.bin", Kind: data, Content: strings.Repeat("\x00\x01stratum\xff", 50)},
 		{Name: "geology", Path: "srv/rocks", Kind: text, Content: "the lowest stratum, stratum+clay"},
 	})
@@ -67,8 +68,21 @@ func TestNewRefuses(t *testing.T) {
 	if _, err := New(Rules{}); err == nil {
 		t.Error("empty rules were accepted")
 	}
-	r := Rules{Schemes: []string{"x://"}, Verbs: []string{"mining.a", "mining.b", "mining.c"}, Logins: []string{"loginlogin"}, LoginFields: []string{"a", "b"}, Pools: []string{"pool.ab"}}
+	var shipped Rules
+	indicatortest.Decode(t, name, &shipped)
+	r := shipped
+	r.Wake = []string{"login"}
 	if _, err := New(r); err == nil {
 		t.Error("a short literal was accepted")
+	}
+	r = shipped
+	r.Sockets = []string{"("}
+	if _, err := New(r); err == nil {
+		t.Error("a bad pattern was accepted")
+	}
+	r = shipped
+	r.Messages = []Message{{Why: "x", Fields: []string{"a"}, Min: 1}}
+	if _, err := New(r); err == nil {
+		t.Error("a message of one field was accepted")
 	}
 }
