@@ -25,7 +25,7 @@ import (
 )
 
 // version grows whenever the same indicators could find something else, or be asked differently, in the same content.
-const version = 4
+const version = 5
 
 // Check is the name under which the scanner itself reports.
 const Check = "scan@1"
@@ -161,7 +161,8 @@ func (s *Scanner) blob(ctx context.Context, r io.Reader, desc ocispec.Descriptor
 	if err != nil && !unanswered(err) {
 		return trust.Inspection{}, err
 	}
-	return trust.Inspection{Findings: found, DiffID: summary.DiffID, Links: summary.Links, LinksCut: summary.LinksCut, Files: summary.Files, Bytes: summary.Bytes}, err
+	tree, cut := w.blob.tree.result()
+	return trust.Inspection{Findings: found, DiffID: summary.DiffID, Tree: tree, TreeCut: cut, Files: summary.Files, Bytes: summary.Bytes}, err
 }
 
 // unanswered reports whether err is about the content, so that what was found in it counts all the same.
