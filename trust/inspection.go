@@ -8,10 +8,10 @@ type Inspection struct {
 	Findings []Finding `json:"findings"`
 	// DiffID is the digest of the uncompressed content when the blob is a layer.
 	DiffID digest.Digest `json:"diffID,omitempty"`
-	// Links are the symbolic and hard links of a layer, path to target, both from the root without a leading slash.
-	Links map[string]string `json:"links,omitempty"`
-	// LinksCut is true when there were more links than are kept.
-	LinksCut bool `json:"linksCut,omitempty"`
+	// Tree lists the entries of a layer's archive.
+	Tree Tree `json:"tree,omitzero"`
+	// TreeCut is true when there were more entries than are kept: what the layer makes of a file system is not known.
+	TreeCut bool `json:"treeCut,omitempty"`
 	// TOC is set for a layer that carries a table of contents. Descriptors of the layer must not tell of another.
 	TOC *TOC `json:"toc,omitempty"`
 	// Size is the blob's, in bytes as it is fetched. A descriptor with another size is not about this blob.

@@ -98,7 +98,7 @@ type Judge struct {
 	Limits       Limits        `yaml:"limits"`
 }
 
-// Limits bound the inspection of one layer; zero means the inspection's own default.
+// Limits bound the inspection of one layer, and of one image; zero means the inspection's own default.
 type Limits struct {
 	Files       int           `yaml:"files"`
 	Bytes       Bytes         `yaml:"bytes"`
@@ -113,6 +113,7 @@ type Limits struct {
 	NestedFiles int           `yaml:"nestedFiles"`
 	Steps       int           `yaml:"steps"`
 	Spool       Bytes         `yaml:"spool"`
+	ImageBytes  Bytes         `yaml:"imageBytes"`
 }
 
 // Default is the configuration of no file and no environment, before directories are found.

@@ -1,219 +1,192 @@
-// Package closure says what an image runs. It reads the image's configuration only: which files its entrypoint,
-// command and health check name. A file that is run weighs more than one that merely lies in a layer.
+// Package closure says what an image runs: the files that starting it leads to, from its configuration through scripts,
+// init systems and interpreters, in the merged file system. A file that runs weighs more than one that merely lies in a
+// layer, and what a script puts together is seen as it will be.
+//
+// Nothing is executed. Scripts are read as far as their text goes; where that ends the answer is a file too many rather
+// than one too few, and beyond the limits every file counts as running. What words of the configuration itself may mean is
+// always named (words.go), whatever else is found out.
+//
+// An init system counts as started when the configuration leads to its program (cron, supervisord, init, s6, runit), and
+// start-up files of shells when a shell is started for a person or as a login. ld.so.preload, and folders that are called
+// docker-entrypoint.d and the like, always count.
 package closure
 
 import (
-	"maps"
 	"path"
-	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/inspect"
+	"github.com/safepull/safepull/trust/rootfs"
 )
 
-// maxWords bounds the words of a configuration that are looked at, so that a huge command costs no more than that. A
-// configuration with more words than that names every file, which is the safe side.
-const maxWords = 4096
-
-// maxText bounds the text in which a name is looked for that is no word, in bytes; a longer one names all such files.
-const maxText = 16 << 10
-
-// defaultPath is what engines search when an image sets no PATH.
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-// wordPattern splits command lines wherever no file name that a person would choose goes on. Quoting need not be
-// understood: a word too many names a file too many, and naming more is the safe side.
-var wordPattern = regexp.MustCompile(`[A-Za-z0-9_./@%+~-]+`)
-
-// Closure is the set of files that a configuration names to be run.
+// Closure is what an image runs. The zero Closure runs nothing.
 type Closure struct {
-	paths   map[string]bool // relative to the root, clean
-	names   map[string]bool // looked up in dirs
-	dirs    map[string]bool
-	modules map[string]bool     // Python modules, run from wherever they are
-	folders map[string]bool     // all of whose files are named: "/opt/conf/*"
-	bases   map[string]bool     // of paths that a variable or a pattern begins, which may lead anywhere
-	links   map[string][]string // paths to targets
-	reached map[string]bool     // where links lead from what is named
-	kept    int                 // how many targets links has
-	steps   int                 // taken along links
-	held    int                 // bytes of paths that links led to
-	// text is all that names files, for those whose names are no words.
-	text string
-	all  bool // too much to know
+	words words
+	view  *rootfs.View
+	// all says why everything counts as running; it is empty while more is known.
+	all      string
+	reached  map[*rootfs.File]bool
+	packages map[string]bool // folders whose code counts as running
+
+	// Commands are the command lines of each script, with variables filled in where their values are known.
+	Commands []Command
+	// Joins are files that scripts put together from others.
+	Joins []Join
+	// Unread are scripts whose content would say more than was kept of it.
+	Unread []Unread
+	// Passwords are those with which scripts open archives.
+	Passwords []Password
 }
 
-// Of reads the files that the configuration names.
-func Of(c inspect.Config) Closure {
-	cl := Closure{
-		paths: map[string]bool{}, names: map[string]bool{}, dirs: searchPath(c.Env), modules: map[string]bool{},
-		links: map[string][]string{}, reached: map[string]bool{}, folders: map[string]bool{}, bases: map[string]bool{}, text: strings.Join(commandTexts(c), "\n"),
-	}
-	workdir := c.WorkingDir
-	if workdir == "" {
-		workdir = "/"
-	}
-	if cl.all = len(cl.dirs) > maxWords || len(workdir) > maxPath; cl.all {
-		return cl
-	}
-	words := 0
-	for _, text := range commandTexts(c) {
-		previous := ""
-		for _, at := range wordPattern.FindAllStringIndex(text, maxWords-words+1) {
-			words++
-			word := text[at[0]:at[1]]
-			cl.add(word, previous, workdir)
-			cl.addOpen(word, text[:at[0]], text[at[1]:], workdir)
-			previous = word
-		}
-		cl.all = cl.all || words > maxWords
-		if cl.all {
-			break
-		}
-	}
-	return cl
+// Command is the command lines of one script, one a line.
+type Command struct {
+	// File is nil for the configuration itself.
+	File *rootfs.File
+	Text string
 }
 
-func (cl *Closure) add(word, previous, workdir string) {
+// Join is a file that a script makes of others.
+type Join struct {
+	Parts  []*rootfs.File
+	Target string
+	// Base64 is true when the parts are decoded after they were joined.
+	Base64 bool
+}
+
+// Unread is a script that must be read again.
+type Unread struct {
+	File *rootfs.File
+	// Shell is true when the script may form command lines.
+	Shell bool
+}
+
+// Password is a literal password that a script opens an archive with.
+type Password struct {
+	Archive  *rootfs.File
+	Password string
+}
+
+// Of is what the configuration alone says.
+func Of(c inspect.Config) *Closure { return &Closure{words: wordsOf(c)} }
+
+// Follow adds the links of all layers, path to target, for words of the configuration: what is named may lead elsewhere.
+// It is told when links were left out, because then every file may be meant. It must be called once at most.
+func (c *Closure) Follow(links []map[string]string, cut bool) {
+	all := map[string][]string{}
+	for _, layer := range links {
+		for from, to := range layer {
+			all[from] = append(all[from], to)
+		}
+	}
+	c.words.follow(all, cut)
+}
+
+// Resolve follows what the configuration starts through the merged view. Bodies are contents, or as much of them as could
+// be had, of files that an earlier Resolve of the same view left unread.
+func Resolve(config inspect.Config, links []map[string]string, cut bool, v *rootfs.View, bodies map[*rootfs.File]string) *Closure {
+	c := Of(config)
+	c.Follow(links, cut)
+	c.view, c.reached, c.packages = v, map[*rootfs.File]bool{}, map[string]bool{}
+	if v.Cut() || cut {
+		c.all = "the layers hold more files than are followed"
+		return c
+	}
+	newExplorer(c, config, bodies).run()
+	return c
+}
+
+// Everything says why every file counts as running; it is empty when that is not so.
+func (c *Closure) Everything() string { return c.all }
+
+// Names reports whether the configuration itself names the file at this path of a layer.
+func (c *Closure) Names(file string) bool { return c.words.means(file) }
+
+// Reach says how far the content that a finding was made in is reached; empty where that is not known yet.
+func (c *Closure) Reach(f trust.Finding) trust.Reach {
+	if c.view == nil {
+		if ownText(f.Path) == trust.ReachRuns || c.named(f) {
+			return trust.ReachRuns
+		}
+		return ownText(f.Path)
+	}
+	if f.Kind == trust.KindConfig || !c.view.Holds(f.Layer) { // no file has that kind
+		if r := ownText(f.Path); r != "" {
+			return r
+		}
+	}
+	if c.all != "" {
+		return trust.ReachRuns
+	}
+	hidden, known := true, false
+	for outer := range outers(f.Path) {
+		for _, file := range c.view.Files(f.Layer, outer) {
+			known = true
+			switch {
+			case file.Hidden():
+			case c.runs(file, f.Kind):
+				return trust.ReachRuns
+			default:
+				hidden = false
+			}
+		}
+	}
 	switch {
-	case previous == "-m":
-		cl.modules[strings.ReplaceAll(word, ".", "/")] = true
-	case path.IsAbs(word):
-		cl.paths[rel(word)] = true
-	default:
-		cl.paths[rel(path.Join(workdir, word))] = true
-		if !strings.Contains(word, "/") {
-			cl.names[word] = true
-		}
+	case known && hidden:
+		return trust.ReachHidden
+	case c.named(f):
+		return trust.ReachRuns
 	}
+	return trust.ReachPresent
 }
 
-// addOpen adds what a shell makes of a word that is only a part of a path: a folder of which it takes the files, or the
-// end of a path that begins with a variable.
-func (cl *Closure) addOpen(word, before, after, workdir string) {
-	folder := strings.HasSuffix(word, "/")
-	if after != "" && strings.IndexByte("*?[", after[0]) >= 0 {
-		word, folder = word[:strings.LastIndexByte(word, '/')+1], true
+// ownText is the reach of texts that are no files: what starting the image uses, and what only describes it.
+func ownText(name string) trust.Reach {
+	switch {
+	case strings.HasPrefix(name, "closure:"), name == "config:command", name == "config:env", name == "config:healthcheck",
+		name == "config:onbuild", name == "config:shell":
+		return trust.ReachRuns
+	case strings.HasPrefix(name, "config:"), strings.HasPrefix(name, "manifest:"):
+		return trust.ReachPresent
 	}
-	if folder {
-		if !path.IsAbs(word) {
-			word = path.Join(workdir, word)
-		}
-		cl.folders[rel(word)] = true
-	}
-	if before != "" && strings.IndexByte("}$*?])`", before[len(before)-1]) >= 0 && strings.Contains(word, "/") {
-		cl.bases[path.Base(word)] = true
-	}
+	return ""
 }
 
-// What following links may cost: maxHops from one path, as in a kernel; maxLinks of all layers together; paths of at most
-// maxPath bytes, which is what a kernel takes; maxSteps looks at a path or a folder above it, and maxHeld bytes of paths
-// that were reached, since links that lead below themselves double the paths with every hop. Beyond, every file is named.
-const (
-	maxHops  = 40
-	maxLinks = 1 << 16
-	maxPath  = 4096
-	maxSteps = 1 << 22
-	maxHeld  = 16 << 20
-)
-
-// Follow adds the links of a layer, path to target: what a configuration names may lead elsewhere. It is told when links
-// were left out, because then every file may be meant. A closure of nothing stays one.
-func (cl *Closure) Follow(links map[string]string, cut bool) {
-	if cl.links == nil {
-		return
-	}
-	for from, to := range links {
-		if !slices.Contains(cl.links[from], to) && cl.kept <= maxLinks {
-			cl.links[from] = append(cl.links[from], to)
-			cl.kept++
+func (c *Closure) named(f trust.Finding) bool {
+	for outer := range outers(f.Path) {
+		if c.words.means(outer) {
+			return true
 		}
 	}
-	if cl.all = cl.all || cut || cl.kept > maxLinks; cl.all {
-		return
-	}
-	for _, step := range []struct{ from, into map[string]bool }{
-		{cl.dirs, cl.dirs}, {cl.folders, cl.folders}, {cl.paths, cl.reached}, {cl.reached, cl.reached},
-	} {
-		cl.reach(slices.Collect(maps.Keys(step.from)), step.into)
-	}
-	// A link of an earlier layer may stand in a folder that only this one leads to.
-	var named []string
-	for from := range cl.links {
-		if cl.Names(from) {
-			named = append(named, from)
-		}
-	}
-	cl.reach(named, cl.reached)
+	return false
 }
 
-// reach follows the links on the way to each path: the path itself may be one, and every folder above it. What is fewer
-// hops away comes first, so that no path is given up that another way leads to.
-func (cl *Closure) reach(from []string, into map[string]bool) {
-	for hops := 0; hops < maxHops && len(from) > 0 && !cl.all; hops++ {
-		var next []string
-		for _, p := range from {
-			next = append(next, cl.hop(p, into)...)
-		}
-		from = next
-	}
-}
-
-// hop adds where one link leads from a path, and returns what is new.
-func (cl *Closure) hop(p string, into map[string]bool) (next []string) {
-	if len(p) > 2*maxPath {
-		return nil // a word that is no path: what a kernel may be asked for is a path below a working directory
-	}
-	for end := len(p); end > 0; end = strings.LastIndexByte(p[:end], '/') {
-		targets := cl.links[p[:end]]
-		cl.steps += 1 + len(targets)
-		for _, to := range targets {
-			target := rel(to + p[end:])
-			if !into[target] {
-				into[target] = true
-				cl.held += len(target)
-				next = append(next, target)
-			}
-			if cl.all = cl.all || len(target) > maxPath || cl.steps > maxSteps || cl.held > maxHeld; cl.all {
-				return nil
+// outers are the paths of files that the path of a finding may stand for: what stands before trust.Nested, which may be
+// part of a name too.
+func outers(p string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for end := len(p); end >= 0; end = strings.LastIndex(p[:end], trust.Nested) {
+			if !yield(p[:end]) {
+				return
 			}
 		}
 	}
-	return next
 }
 
-// Names reports whether the configuration names the file at this path of a layer (no leading slash). An engine unpacks a
-// file to where the links above it lead, so that it may be named by any path on the way.
-func (cl *Closure) Names(file string) bool {
-	file = rel("/" + file)
-	cl.steps++
-	if cl.all || cl.steps > maxSteps && len(cl.links) > 0 || cl.named(file) {
+// runs reports whether a file of the merged view runs.
+func (c *Closure) runs(f *rootfs.File, kind trust.Kind) bool {
+	if c.reached[f] {
 		return true
 	}
-	if len(cl.links) == 0 {
-		return false
-	}
-	held := cl.held
-	leads := map[string]bool{}
-	cl.reach([]string{file}, leads)
-	cl.held = held // what is not kept costs no memory
-	return cl.all || slices.ContainsFunc(slices.Collect(maps.Keys(leads)), cl.named)
-}
-
-// named is Names for where a file is in the end.
-func (cl *Closure) named(file string) bool {
-	if cl.reached[file] || cl.folders[path.Dir(file)] || cl.bases[path.Base(file)] || cl.namesOdd(file) {
-		return true
-	}
-	if cl.paths[file] || cl.names[path.Base(file)] && cl.dirs[path.Dir(file)] {
-		return true
-	}
-	if module, ok := strings.CutSuffix(file, ".py"); ok {
-		module = strings.TrimSuffix(module, "/__main__")
-		for more := true; more; _, module, more = strings.Cut(module, "/") {
-			if cl.modules[module] {
+	for _, p := range f.Places() {
+		if c.words.means(p) {
+			return true
+		}
+		if kind == trust.KindText || len(c.packages) == 0 {
+			continue
+		}
+		for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+			if c.packages[dir] {
 				return true
 			}
 		}
@@ -221,45 +194,18 @@ func (cl *Closure) named(file string) bool {
 	return false
 }
 
-// namesOdd looks for a name that is more than one word, such as one with a blank or an umlaut in it.
-func (cl *Closure) namesOdd(file string) bool {
-	base := path.Base(file)
-	return wordPattern.FindString(base) != base && (len(cl.text) > maxText || strings.Contains(cl.text, base))
-}
+// hiddenNote is what a finding in a hidden file says beside its reason.
+const hiddenNote = "; a later layer hides this file, which still arrives on the host"
 
-// Weigh is the finding with the strength that it has in this image: a file that is named to be run weighs what its
-// indicator says that it weighs when run.
-func (cl *Closure) Weigh(f trust.Finding) trust.Finding {
-	if f.IfRun > f.Strength && cl.Names(f.Path) {
+// Weigh is the finding as it is in this image: with its reach, and with the strength that its indicator says that it has
+// when the file runs, if it does.
+func (c *Closure) Weigh(f trust.Finding) trust.Finding {
+	f.Reach = c.Reach(f)
+	if f.Reach == trust.ReachHidden {
+		f.Why += hiddenNote
+	}
+	if f.IfRun > f.Strength && (f.Reach == trust.ReachRuns || c.named(f)) {
 		f.Strength = f.IfRun
 	}
 	return f
-}
-
-func commandTexts(c inspect.Config) []string {
-	texts := []string{strings.Join(c.Entrypoint, " "), strings.Join(c.Cmd, " "), strings.Join(c.Healthcheck, " "), strings.Join(c.Shell, " ")}
-	return append(texts, c.Env...)
-}
-
-func searchPath(env []string) map[string]bool {
-	value := defaultPath
-	for _, e := range env {
-		if v, ok := strings.CutPrefix(e, "PATH="); ok {
-			value = v
-		}
-	}
-	dirs := map[string]bool{}
-	for _, dir := range strings.Split(value, ":") {
-		dirs[rel("/"+dir)] = true
-	}
-	return dirs
-}
-
-// rel is a clean path without its leading slash; the root itself is ".".
-func rel(p string) string {
-	p = strings.TrimPrefix(path.Clean("/"+p), "/")
-	if p == "" {
-		return "."
-	}
-	return p
 }

@@ -76,7 +76,7 @@ func (*linking) Layer(_ context.Context, r io.Reader, _ ocispec.Descriptor) (tru
 	case "document":
 		found.Findings = []trust.Finding{{Check: "a@1", Path: "usr/share/doc/notes.md", IfRun: trust.Proof}}
 	case "a link to the document":
-		found.Links = map[string]string{"bin/sh": "usr/share/doc/notes.md"}
+		found.Tree.Add(trust.TreeEntry{Path: "bin/sh", Type: trust.TypeSymlink, Target: "../usr/share/doc/notes.md"})
 	}
 	return found, nil
 }

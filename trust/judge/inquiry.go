@@ -20,6 +20,7 @@ const (
 	askManifest   = "manifest"
 	askConfig     = "config"
 	askLayers     = "layers"
+	askClosure    = "what runs"
 )
 
 // inquiry is one judgement while it goes on. It collects evidence; it decides nothing.
@@ -30,7 +31,13 @@ type inquiry struct {
 	evidence trust.Evidence
 	manifest inspect.Manifest
 	config   inspect.Config
-	runs     closure.Closure
+	// runs is what is known of what the image runs: its configuration, until all layers are in.
+	runs *closure.Closure
+	// hasConfig is true when there is a configuration that an engine may run.
+	hasConfig bool
+	trees     trees
+	// bytes counts what the layers unpack to.
+	bytes int64
 	// raw are the findings as they were made; evidence has them with the strength that they have in this image.
 	raw []trust.Finding
 	// strongest is what the weightiest of raw weighs by itself, for each check.
@@ -62,7 +69,7 @@ func (c *inquiry) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return c.askClosure(ctx)
 }
 
 func (c *inquiry) askManifest(ctx context.Context) (bool, error) {
@@ -133,7 +140,7 @@ func (c *inquiry) askConfig(ctx context.Context) (bool, error) {
 		return true, c.unanswered(askConfig, err)
 	}
 	c.evidence.Platform = c.config.Platform()
-	c.runs = closure.Of(c.config)
+	c.runs, c.hasConfig = closure.Of(c.config), true
 	if err := c.snippets(askConfig, c.manifest.Config.Digest, c.config.Texts()...); err != nil {
 		return false, err
 	}
@@ -236,16 +243,5 @@ func (c *inquiry) found(question string, findings []trust.Finding) {
 		c.strongest[f.Check] = max(f.Strength, strongest)
 		c.raw = append(c.raw, f)
 		c.evidence.Findings = append(c.evidence.Findings, c.runs.Weigh(f))
-	}
-}
-
-// follow takes the links of a layer into account, for the findings of all layers.
-func (c *inquiry) follow(found trust.Inspection) {
-	if len(found.Links) == 0 && !found.LinksCut {
-		return
-	}
-	c.runs.Follow(found.Links, found.LinksCut)
-	for i, f := range c.raw {
-		c.evidence.Findings[i] = c.runs.Weigh(f)
 	}
 }

@@ -18,6 +18,8 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/closure"
+	"github.com/safepull/safepull/trust/layer"
 )
 
 // Scanner inspects content. trust/scan implements it.
@@ -63,6 +65,10 @@ type Options struct {
 	// LayersInWork bounds the layers that are inspected at one time by all judgements together, because each may need
 	// 64 MiB. Zero means 4.
 	LayersInWork int
+	// Limits are those of the layers, for what is read of them a second time.
+	Limits layer.Limits
+	// ImageBytes bounds what all layers of one image unpack to: CPU time. Zero means 60 GiB.
+	ImageBytes int64
 	// Recent is how many verdicts are kept in process memory in front of Memory. Zero means 1024.
 	Recent int
 	// Now is the clock; nil means time.Now.
@@ -84,6 +90,9 @@ func New(o Options) (*Judge, error) {
 	}
 	if o.LayersInWork <= 0 {
 		o.LayersInWork = 4
+	}
+	if o.ImageBytes <= 0 {
+		o.ImageBytes = 60 << 30
 	}
 	if o.Recent <= 0 {
 		o.Recent = 1024
@@ -124,8 +133,8 @@ func (j *Judge) remembered(ctx context.Context, ref trust.Reference, key digest.
 }
 
 // version grows whenever the same evidence could be gathered or weighed otherwise by the code of this package,
-// trust/inspect, trust/closure or trust/policy, so that no verdict of an older program is taken for an answer.
-const version = 4
+// trust/inspect, trust/rootfs, trust/closure or trust/policy, so that no verdict of an older program is taken for an answer.
+const version = 5
 
 // key names a question: this digest under this name (and tag, where a rule looks at it), ruleset, policy and lists. The
 // entry that decided is part of it, because it may have matched an index that led here.
@@ -140,7 +149,7 @@ func (j *Judge) key(ref trust.Reference, standing trust.Standing) digest.Digest 
 	}
 	return digest.FromString(strings.Join([]string{
 		fmt.Sprintf("verdict %d", version), ref.Name(), tag, ref.Digest.String(), decided,
-		j.Scanner.Key().String(), j.Policy.Digest().String(), j.Lists.Digest().String(),
+		j.Scanner.Key().String(), j.Policy.Digest().String(), j.Lists.Digest().String(), fmt.Sprint(j.ImageBytes),
 	}, "\n"))
 }
 
@@ -156,7 +165,7 @@ func (j *Judge) Judge(ctx context.Context, ref trust.Reference, src trust.Source
 	if v, ok, err := j.remembered(ctx, ref, key); ok || err != nil {
 		return v, err
 	}
-	c := &inquiry{judge: j, ref: ref, src: src, evidence: newEvidence(ref, standing), strongest: map[string]trust.Strength{}}
+	c := &inquiry{judge: j, ref: ref, src: src, evidence: newEvidence(ref, standing), runs: &closure.Closure{}, strongest: map[string]trust.Strength{}}
 	if err := c.run(ctx); err != nil {
 		return trust.Verdict{}, err
 	}

@@ -42,6 +42,12 @@ func (c *inquiry) askLayers(ctx context.Context) (bool, error) {
 		if err := c.takeLayer(i, a); err != nil {
 			return false, err
 		}
+		if c.bytes > c.judge.ImageBytes {
+			for _, late := range order[n:] {
+				c.evidence.Unanswered[c.layerName(late)] = fmt.Sprintf("%v: the image unpacks to more than %d bytes", trust.ErrLimit, c.judge.ImageBytes)
+			}
+			return false, nil
+		}
 	}
 	return true, nil
 }
@@ -102,7 +108,10 @@ func (c *inquiry) guarded(ctx context.Context, layer ocispec.Descriptor) (a answ
 func (c *inquiry) takeLayer(i int, a answer) error {
 	name, layer := c.layerName(i), c.manifest.Layers[i]
 	c.found(name, a.found.Findings)
-	c.follow(a.found)
+	c.trees.keep(i, a.found)
+	if c.bytes += a.found.Bytes; c.bytes > c.judge.ImageBytes {
+		return nil
+	}
 	if a.err != nil {
 		return c.unanswered(name, a.err)
 	}
@@ -125,11 +134,17 @@ func (c *inquiry) layerName(i int) string {
 
 // waive leaves the layers out where a trust entry waives inspection. Signs that are known from other pulls count all
 // the same, unless the entry names this very digest: known bad is not allowed by a pattern.
-func (c *inquiry) waive(ctx context.Context, order []int) (bool, error) {
+func (c *inquiry) waive(ctx context.Context, order []int) (waived bool, err error) {
 	entry := c.evidence.Standing.Decided
 	if entry == nil || !entry.SkipInspection {
 		return false, nil
 	}
+	defer func() {
+		if waived && err == nil {
+			c.runs.Follow(c.trees.links(), c.trees.cut)
+			c.weigh(c.runs)
+		}
+	}()
 	for _, i := range order {
 		c.evidence.NotAsked[c.layerName(i)] = fmt.Sprintf("inspection is waived by the trust entry %s", entry.Pattern)
 		if digest.Digest(after(entry.Pattern, '@')) == c.ref.Digest {
@@ -142,7 +157,7 @@ func (c *inquiry) waive(ctx context.Context, order []int) (bool, error) {
 		}
 		if ok {
 			c.found(c.layerName(i), known.Findings)
-			c.follow(known)
+			c.trees.keep(i, known)
 		}
 	}
 	return true, nil
@@ -213,5 +228,5 @@ func (c *inquiry) scan(ctx context.Context, desc ocispec.Descriptor, treatment i
 
 // inspectionKey is the question about a blob: the checks, their rules and limits, and the way of reading it.
 func (j *Judge) inspectionKey(t inspect.Treatment) digest.Digest {
-	return digest.FromString(fmt.Sprintf("inspection 1\n%s\n%d", j.Scanner.Key(), t))
+	return digest.FromString(fmt.Sprintf("inspection 2\n%s\n%d", j.Scanner.Key(), t))
 }

@@ -34,6 +34,13 @@ type Visitor interface {
 	File(ctx context.Context, e Entry, r io.Reader) error
 }
 
+// Lister is a Visitor that is shown every entry of a layer, in the order of the archive. An entry that has a body is
+// shown to Entry first and then to File.
+type Lister interface {
+	Visitor
+	Entry(trust.TreeEntry)
+}
+
 // DataPath is what WalkData calls a blob that is no archive.
 const DataPath = "data"
 
@@ -41,10 +48,6 @@ const DataPath = "data"
 type Summary struct {
 	// DiffID is the digest of all uncompressed bytes; empty unless the whole stream was read.
 	DiffID digest.Digest
-	// Links are symbolic and hard links, path to target, both clean, from the root and without a leading slash.
-	Links map[string]string
-	// LinksCut is true when there were more than maxLinks, or longer ones than maxLinkBytes: Links has the first of them.
-	LinksCut bool
 	// TOC is the table of contents that the layer carries for lazy pulling, nil if there is none. It agrees with the archive.
 	TOC *trust.TOC
 	// Files counts the bodies that were shown to the visitor.

@@ -29,8 +29,6 @@ type walk struct {
 	index   *index
 	scratch []byte
 	entries int
-	// linkBytes counts what summary.Links holds.
-	linkBytes int
 	// bodies counts bytes of file bodies, holes included.
 	bodies  int64
 	summary Summary
@@ -125,7 +123,7 @@ func (w *walk) walkTar() {
 			return
 		}
 		w.note(w.check(hdr))
-		w.link(hdr)
+		w.list(hdr)
 		w.index.begin(hdr, start, w.archive.n)
 		if hasBody(hdr) {
 			w.visit(Entry{
@@ -135,38 +133,6 @@ func (w *walk) walkTar() {
 			}, tr)
 		}
 	}
-}
-
-// What is kept of links, so that what leads to a file can be followed: memory, here and where inspections are kept.
-const (
-	maxLinks     = 8192
-	maxLinkBytes = 1 << 20
-)
-
-// link keeps a link. A target is resolved as far as its text goes; folders that are links themselves are not known here.
-func (w *walk) link(hdr *tar.Header) {
-	from, to := cleanPath(hdr.Name), ""
-	switch hdr.Typeflag {
-	case tar.TypeLink:
-		to = cleanPath(hdr.Linkname)
-	case tar.TypeSymlink:
-		to = hdr.Linkname
-		if !path.IsAbs(to) {
-			to = path.Dir("/"+from) + "/" + to
-		}
-		to = cleanPath(to)
-	default:
-		return
-	}
-	w.linkBytes += len(from) + len(to)
-	if len(w.summary.Links) >= maxLinks || w.linkBytes > maxLinkBytes {
-		w.summary.LinksCut = true
-		return
-	}
-	if w.summary.Links == nil {
-		w.summary.Links = map[string]string{}
-	}
-	w.summary.Links[from] = to
 }
 
 // next reads the next header, and all that describes it, within the limit.

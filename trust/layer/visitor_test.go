@@ -1,7 +1,6 @@
 package layer_test
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
@@ -106,41 +105,6 @@ func TestWalkCancelled(t *testing.T) {
 			}
 			only(t, err, nil)
 		})
-	}
-}
-
-func TestLinks(t *testing.T) {
-	t.Parallel()
-	link := func(kind byte, name, target string) *tar.Header {
-		return &tar.Header{Typeflag: kind, Name: name, Linkname: target, Mode: 0o777}
-	}
-	pack := func(headers ...*tar.Header) []byte {
-		var b bytes.Buffer
-		w := tar.NewWriter(&b)
-		for _, h := range headers {
-			if err := w.WriteHeader(h); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return b.Bytes()
-	}
-	blob := pack(link(tar.TypeSymlink, "./usr/bin/a", "../lib/b"), link(tar.TypeSymlink, "c", "/opt/d/"), link(tar.TypeLink, "/e", "usr/f"), link(tar.TypeDir, "g/", ""))
-	got, err := layer.Walk(t.Context(), bytes.NewReader(blob), descriptor(blob), layer.Limits{}, &visited{})
-	want := map[string]string{"usr/bin/a": "usr/lib/b", "c": "opt/d", "e": "usr/f"}
-	if diff := cmp.Diff(want, got.Links); diff != "" || err != nil || got.LinksCut {
-		t.Error(err, got.LinksCut, diff)
-	}
-	var many []*tar.Header
-	for i := range 9000 {
-		many = append(many, link(tar.TypeSymlink, fmt.Sprint(i), "x"))
-	}
-	blob = pack(many...)
-	got, err = layer.Walk(t.Context(), bytes.NewReader(blob), descriptor(blob), layer.Limits{}, &visited{})
-	if err != nil || !got.LinksCut || len(got.Links) >= len(many) {
-		t.Error(err, got.LinksCut, len(got.Links))
 	}
 }
 

@@ -33,7 +33,8 @@ type NestedLimits struct {
 	// Depth bounds archives within archives, Peels encodings within encodings: memory, a buffer each.
 	Depth int `json:"depth"`
 	Peels int `json:"peels"`
-	// Bytes bounds what wrappers show and spool of one blob, all depths together: CPU time and disk.
+	// Bytes bounds what wrappers show and spool of one blob, all depths together: CPU time and disk. Layer.Ratio bounds it
+	// too, by the bytes of the layer's files so far, once it is more than Layer.RatioFloor.
 	Bytes int64 `json:"bytes"`
 	// Pieces bounds how many pieces are shown of one blob: work per piece.
 	Pieces int `json:"pieces"`
@@ -78,7 +79,9 @@ func positive[T ~int | ~int64](n, otherwise T) T {
 
 // nested counts what was unwrapped of one blob, and in the current file of it.
 type nested struct {
-	limits    Limits
+	limits Limits
+	// outer counts the bytes of the layer's own files.
+	outer     int64
 	bytes     int64
 	pieces    int
 	steps     int64
@@ -99,6 +102,8 @@ func (n *nested) spend(ctx context.Context, bytes, steps int64) error {
 	switch l := n.limits; {
 	case n.bytes > l.Nested.Bytes:
 		return fmt.Errorf("%w: more than %d bytes unwrapped", trust.ErrLimit, l.Nested.Bytes)
+	case n.bytes > l.Layer.RatioFloor && n.bytes/l.Layer.Ratio > n.outer:
+		return fmt.Errorf("%w: more than %d times its size unwrapped", trust.ErrLimit, l.Layer.Ratio)
 	case n.steps > l.Nested.Steps:
 		return fmt.Errorf("%w: more than %d steps of decoding in one file", trust.ErrLimit, l.Nested.Steps)
 	case time.Since(n.began)-n.arrival > l.FileTime:
@@ -116,6 +121,7 @@ type clock struct {
 func (c *clock) Read(p []byte) (int, error) {
 	began := time.Now()
 	n, err := c.r.Read(p)
+	c.nested.outer += int64(n)
 	c.nested.arrival += time.Since(began)
 	return n, err
 }

@@ -253,3 +253,15 @@ func TestFileWithPasswords(t *testing.T) {
 		t.Error(found, err, seen)
 	}
 }
+
+// A file may not unwrap to many times what the layer had so far.
+func TestNestedRatio(t *testing.T) {
+	t.Parallel()
+	for floor, want := range map[int64]error{10_000: nil, 1000: trust.ErrLimit} {
+		s := nestedScanner(t, scan.Limits{Layer: layer.Limits{Ratio: 3, RatioFloor: floor}}, box{name: "box"})
+		body := "box x\n" + filler(2000)
+		if _, err := s.File(t.Context(), rules, layer.Entry{Path: "f"}, strings.NewReader(body), nil); !errors.Is(err, want) {
+			t.Errorf("beyond %d bytes: %v", floor, err)
+		}
+	}
+}

@@ -161,7 +161,8 @@ func (s *Scanner) blob(ctx context.Context, r io.Reader, desc ocispec.Descriptor
 	if err != nil && !unanswered(err) {
 		return trust.Inspection{}, err
 	}
-	return trust.Inspection{Findings: found, DiffID: summary.DiffID, Links: summary.Links, LinksCut: summary.LinksCut, TOC: summary.TOC, Files: summary.Files, Bytes: summary.Bytes}, err
+	tree, cut := w.blob.tree.result()
+	return trust.Inspection{Findings: found, DiffID: summary.DiffID, Tree: tree, TreeCut: cut, TOC: summary.TOC, Files: summary.Files, Bytes: summary.Bytes}, err
 }
 
 // unanswered reports whether err is about the content, so that what was found in it counts all the same.

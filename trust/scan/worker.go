@@ -62,6 +62,7 @@ type blob struct {
 	// hits and bytes count all files before the current ones.
 	hits, bytes int64
 	nested      nested
+	tree        tree
 }
 
 // watch is one indicator's view of the file; a nil Watch that is not idle asks for nothing.
@@ -116,6 +117,9 @@ func (w *worker) follow(ctx context.Context, s subject, r io.Reader) error {
 		kind = s.within // text that stands encoded in a program is a part of the program
 	}
 	w.begin(indicator.File{Path: s.path, Kind: kind, Size: s.size})
+	if w.depth == 0 && w.peels == 0 {
+		w.blob.tree.seen(kind, w.buf[:w.n])
+	}
 	in := &input{ctx: ctx, w: w, r: r, more: more, err: err}
 	if err == nil {
 		w.unwrap(in)

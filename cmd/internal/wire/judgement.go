@@ -35,6 +35,8 @@ type sources struct {
 	layers      int
 	// inflate names what undoes gzip; empty means the default.
 	inflate string
+	// image bounds what all layers of an image unpack to, in bytes; zero means the judge's default.
+	image int64
 }
 
 // inForce is what the files of sources hold.
@@ -71,7 +73,7 @@ func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return judge.New(judge.Options{Scanner: scanner, Policy: l.policy, Lists: l.lists, Memory: memory, LayersInWork: l.from.layers})
+	return judge.New(judge.Options{Scanner: scanner, Policy: l.policy, Lists: l.lists, Memory: memory, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image})
 }
 
 // fields name the files and the digests of what they hold, for a log: files that change later count at the next start.

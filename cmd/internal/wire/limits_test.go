@@ -15,7 +15,8 @@ func TestEveryLimitIsPassedOn(t *testing.T) {
 		var l config.Limits
 		field := reflect.ValueOf(&l).Elem().Field(i)
 		field.SetInt(7)
-		if limits(l) == (scan.Limits{}) {
+		from := judgedFrom(config.Config{Judge: config.Judge{Limits: l}})
+		if from.limits == (scan.Limits{}) && from.image == 0 {
 			t.Errorf("judge.limits: %s is not passed on", reflect.TypeFor[config.Limits]().Field(i).Name)
 		}
 	}

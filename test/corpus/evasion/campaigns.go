@@ -48,8 +48,9 @@ func campaigns() []recipe {
 			hider := corpus.Program(amd64, []byte(either(k,
 				"readdir\x00readdir64\x00dlsym\x00/proc/self/fd/%d\x00/proc/%s/stat\x00xmrig\x00Error in dlsym: %s\n\x00",
 				"malloc\x00free\x00dlsym\x00/proc/self/maps\x00/proc/%s/statm\x00jemalloc\x00Error in dlsym: %s\n\x00")))
-			return k.image([]string{run}, imagetest.Binary("opt/app/worker", k.program()), imagetest.Binary("usr/local/lib/libsystem.so", hider),
-				imagetest.Text("etc/ld.so.preload", "/usr/local/lib/libsystem.so\n"))
+			library := either(k, "libsystem.so", "libjemalloc.so.2")
+			return k.image([]string{run}, imagetest.Binary("opt/app/worker", k.program()), imagetest.Binary("usr/local/lib/"+library, hider),
+				imagetest.Text("etc/ld.so.preload", "/usr/local/lib/"+library+"\n"))
 		}),
 		with("2021-setup-script", func(k *kit) imagetest.Image {
 			return k.image([]string{"bash", "-c", either(k,

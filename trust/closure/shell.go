@@ -1,0 +1,379 @@
+package closure
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/safepull/safepull/trust/inspect"
+	"github.com/safepull/safepull/trust/rootfs"
+)
+
+const (
+	// maxShell bounds the text that is parsed; what is longer is read word by word. The parser recurses: maxMarksOfNest
+	// bounds how deep it can, since each level takes a character or word that opens one.
+	maxShell = 256 << 10
+	maxOpens = 1 << 15
+	// maxTexts bounds scripts in strings of scripts.
+	maxTexts = 16
+	// maxValues bounds the values that a variable may have at one time, and the ways that one command is read.
+	maxValues = 4
+	// maxLine bounds one command line, and maxScript the command lines of one script, in bytes.
+	maxLine   = 8 << 10
+	maxScript = 64 << 10
+)
+
+// script is one script while it is read.
+type script struct {
+	x     *explorer
+	file  *rootfs.File
+	place string
+	dirs  []string // that the script may be in while it runs
+	args  [][]string
+	vars  map[string][]string
+	level int
+	texts int // scripts in strings of scripts that this one is in
+	lines map[string]bool
+	out   strings.Builder
+	// sourced are the files that were read into this script.
+	sourced map[*rootfs.File]bool
+}
+
+func (x *explorer) script(f *rootfs.File, place string, args []string, level int) *script {
+	st := &script{
+		x: x, file: f, place: place, dirs: []string{x.workd}, args: [][]string{args}, vars: map[string][]string{}, level: level,
+		lines: map[string]bool{}, sourced: map[*rootfs.File]bool{},
+	}
+	for name, values := range x.env {
+		st.vars[name] = values
+	}
+	return st
+}
+
+// finish files the command lines.
+func (st *script) finish() {
+	if st.out.Len() > 0 {
+		st.x.out.Commands = append(st.x.out.Commands, Command{File: st.file, Text: st.out.String()})
+	}
+}
+
+// text reads a text as shell.
+func (st *script) text(body string) {
+	if st.texts++; st.texts > maxTexts || !st.x.spend(1+len(body)/16) {
+		st.x.giveUp("scripts in scripts are nested too deep")
+		return
+	}
+	defer func() { st.texts-- }()
+	if len(body) > maxShell || opens(body) > maxOpens {
+		st.loose(body)
+		return
+	}
+	parsed, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(body), "")
+	if err != nil {
+		st.loose(body)
+		return
+	}
+	syntax.Walk(parsed, st.node)
+}
+
+// opens counts what a parser may recurse for.
+func opens(body string) int {
+	n := 0
+	for i := range len(body) {
+		switch body[i] {
+		case '|', '&', '(', '{', '!', '?', '~', '`', '*', '=', '+', '[', '<':
+			n++
+		case 'i', 'w', 'u', 'f', 'c', 's': // if, while, until, for, function, case, select
+			if (i == 0 || strings.IndexByte(" \t\n;", body[i-1]) >= 0) && i+1 < len(body) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// loose reads a text that cannot be parsed: every line, and every part of it, may be a command.
+func (st *script) loose(body string) {
+	for line := range strings.FieldsFuncSeq(body, func(r rune) bool { return strings.ContainsRune("\n;|&(){}`", r) }) {
+		argv := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\r\"'", r) })
+		if len(argv) == 0 || strings.HasPrefix(argv[0], "#") {
+			continue
+		}
+		if !st.x.spend(1 + len(argv)) {
+			return
+		}
+		if len(argv) > 256 {
+			argv = argv[:256]
+		}
+		st.x.runCommand(st, argv)
+	}
+}
+
+// node is called for every node of the syntax tree, in the order of the text.
+func (st *script) node(n syntax.Node) bool {
+	if n == nil || !st.x.spend(1) {
+		return n != nil && st.x.out.all == ""
+	}
+	switch n := n.(type) {
+	case *syntax.Stmt:
+		st.redirects(n)
+	case *syntax.BinaryCmd:
+		if n.Op == syntax.Pipe || n.Op == syntax.PipeAll {
+			st.pipe(n)
+		}
+	case *syntax.DeclClause:
+		for _, a := range n.Args {
+			st.assign(a)
+		}
+	case *syntax.ForClause:
+		if loop, ok := n.Loop.(*syntax.WordIter); ok {
+			st.loop(loop)
+		}
+	case *syntax.CallExpr:
+		for _, a := range n.Assigns {
+			st.assign(a)
+		}
+		if len(n.Args) > 0 {
+			st.call(n)
+		}
+	}
+	return true
+}
+
+// assign notes the values of a variable; where it had others, it may still have them.
+func (st *script) assign(a *syntax.Assign) {
+	if a.Name == nil || a.Naked {
+		return
+	}
+	var values []string
+	switch {
+	case a.Value != nil:
+		values = st.expand(a.Value)
+	case a.Array != nil:
+		var all []string
+		for _, e := range a.Array.Elems {
+			if e.Value != nil && len(all) < 256 {
+				all = append(all, st.expand(e.Value)[0])
+			}
+		}
+		values = []string{strings.Join(all, " ")}
+	default:
+		values = []string{""}
+	}
+	old := st.vars[a.Name.Value]
+	var now []string
+	for _, v := range values {
+		if a.Append {
+			if len(old) == 0 {
+				old = []string{""}
+			}
+			for _, o := range old {
+				now = appendValue(now, o+v)
+			}
+			continue
+		}
+		now = appendValue(now, v)
+	}
+	for _, o := range old {
+		if !a.Append {
+			now = appendValue(now, o)
+		}
+	}
+	if len(st.vars) < 4096 {
+		st.vars[a.Name.Value] = now
+	}
+}
+
+func appendValue(list []string, v string) []string {
+	if len(list) >= maxValues || len(v) > maxLine || slices.Contains(list, v) {
+		return list
+	}
+	return append(list, v)
+}
+
+// loop gives the variable of a loop its values. Files that a pattern matches may all be run.
+func (st *script) loop(n *syntax.WordIter) {
+	var values []string
+	for _, w := range n.Items {
+		for _, v := range st.expand(w) {
+			for _, full := range absolute(strings.ReplaceAll(plainText(v), "\x00", ""), st.dirs) {
+				if strings.ContainsAny(full, "*?[") {
+					st.x.glob(full, st)
+				}
+			}
+			if len(values) < 256 {
+				values = append(values, v)
+			}
+		}
+	}
+	for _, v := range values {
+		st.vars[n.Name.Value] = appendValue(st.vars[n.Name.Value], v)
+	}
+}
+
+// call runs a simple command, once for each way that its variables may be.
+func (st *script) call(n *syntax.CallExpr) {
+	words := make([][]string, 0, len(n.Args))
+	ways, filled := 1, false
+	for _, w := range n.Args {
+		alternatives := st.expand(w)
+		words = append(words, alternatives)
+		ways = max(ways, len(alternatives))
+		filled = filled || !literal(w)
+		if len(words) == 1024 {
+			break
+		}
+	}
+	if isAllArguments(n.Args[0]) || len(n.Args) > 1 && isAllArguments(n.Args[1]) {
+		ways = max(ways, len(st.args))
+	}
+	for way := range ways {
+		var argv []string
+		size := 0
+		for i, alternatives := range words {
+			if isAllArguments(n.Args[i]) {
+				argv = append(argv, st.args[min(way, len(st.args)-1)]...)
+				continue
+			}
+			fields := splitFields(alternatives[min(way, len(alternatives)-1)])
+			for _, f := range fields {
+				size += len(f)
+			}
+			if size > maxLine {
+				break
+			}
+			argv = append(argv, fields...)
+		}
+		if len(argv) == 0 {
+			continue
+		}
+		if filled {
+			st.line(argv)
+		}
+		if name := argv[0]; name == "set" && len(argv) > 1 && argv[1] == "--" {
+			if st.args = append(st.args, argv[2:]); len(st.args) > maxValues {
+				st.args = st.args[1:]
+			}
+			continue
+		}
+		st.x.runCommand(st, argv)
+	}
+}
+
+// line keeps a command line that says more than its text in the script does.
+func (st *script) line(argv []string) {
+	clean := make([]string, len(argv))
+	for i, a := range argv {
+		clean[i] = shownText(a)
+	}
+	text := inspect.CommandLine(clean)
+	if len(argv) < 2 || len(text) > maxLine || st.out.Len()+len(text) > maxScript || st.lines[text] {
+		return
+	}
+	if st.x.commands += len(text) + 1; st.x.commands > maxCommands {
+		return
+	}
+	st.lines[text] = true
+	st.out.WriteString(text + "\n")
+}
+
+// redirects follows what a statement reads and writes.
+func (st *script) redirects(n *syntax.Stmt) {
+	for _, r := range n.Redirs {
+		switch r.Op {
+		case syntax.RdrIn, syntax.RdrInOut:
+			for _, v := range st.expand(r.Word) {
+				st.x.readArgument(v, st.reader(n), st)
+			}
+		case syntax.Hdoc, syntax.DashHdoc, syntax.WordHdoc:
+			st.heredoc(n, r)
+		case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.RdrAll, syntax.AppAll:
+			st.written(n, r)
+		}
+	}
+}
+
+// reader is the language that the command of a statement reads from its input, "" if it is no interpreter.
+func (st *script) reader(n *syntax.Stmt) string {
+	call, ok := n.Cmd.(*syntax.CallExpr)
+	if !ok {
+		return ""
+	}
+	for _, w := range call.Args {
+		for _, v := range st.expand(w) {
+			if l := languageOfProgram(v); l != "" {
+				return l
+			}
+		}
+	}
+	return ""
+}
+
+func (st *script) heredoc(n *syntax.Stmt, r *syntax.Redirect) {
+	word := r.Hdoc
+	if r.Op == syntax.WordHdoc {
+		word = r.Word
+	}
+	if word == nil {
+		return
+	}
+	body := shownText(st.expand(word)[0])
+	language := st.reader(n)
+	if first, ok := strings.CutPrefix(body, "#!"); ok && language == "" {
+		line, _, _ := strings.Cut(first, "\n")
+		for w := range strings.FieldsSeq(line) {
+			language = languageOfProgram(w)
+		}
+		if language == "" {
+			language = shellScript
+		}
+	}
+	if language != "" {
+		if st.texts++; st.texts <= maxTexts {
+			st.x.readAs(language, body, st)
+		}
+		st.texts--
+	}
+}
+
+// written follows what becomes of the output: "cat a b > c" makes c of a and b.
+func (st *script) written(n *syntax.Stmt, r *syntax.Redirect) {
+	for _, v := range st.expand(r.Word) {
+		for _, target := range absolute(plainText(v), st.dirs) {
+			if !strings.HasPrefix(target, "/dev/") && !strings.ContainsRune(target, 0) {
+				st.join(n.Cmd, target, r.Op == syntax.AppOut || r.Op == syntax.AppAll)
+			}
+		}
+	}
+}
+
+// isAllArguments: "$@" or $*.
+func isAllArguments(w *syntax.Word) bool {
+	if len(w.Parts) != 1 {
+		return false
+	}
+	part := w.Parts[0]
+	if q, ok := part.(*syntax.DblQuoted); ok && len(q.Parts) == 1 {
+		part = q.Parts[0]
+	}
+	p, ok := part.(*syntax.ParamExp)
+	return ok && p.Param != nil && (p.Param.Value == "@" || p.Param.Value == "*")
+}
+
+// literal reports whether a word has nothing to fill in.
+func literal(w *syntax.Word) bool {
+	known := true
+	syntax.Walk(w, func(n syntax.Node) bool {
+		switch n.(type) {
+		case *syntax.ParamExp, *syntax.CmdSubst, *syntax.ArithmExp, *syntax.ProcSubst:
+			known = false
+		}
+		return known
+	})
+	return known
+}
+
+// self is the folder of the script.
+func (st *script) self() string { return path.Dir(st.place) }

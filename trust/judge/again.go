@@ -1,0 +1,273 @@
+package judge
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/closure"
+	"github.com/safepull/safepull/trust/layer"
+	"github.com/safepull/safepull/trust/rootfs"
+)
+
+// What is read of layers a second time, of one image: memory for scripts, and a temporary file for what is joined or
+// opened with a password.
+const (
+	maxBody   = 8 << 20
+	maxBodies = 32 << 20
+	maxSpool  = 256 << 20
+)
+
+// Opener inspects one file again, with passwords for archives in it. trust/scan implements it; a Scanner need not.
+type Opener interface {
+	File(ctx context.Context, blob digest.Digest, e layer.Entry, r io.Reader, passwords []string) ([]trust.Finding, error)
+}
+
+// rereading is one more walk through a layer, for a few files.
+type rereading struct {
+	wanted map[string]func(io.Reader) error
+}
+
+// File implements layer.Visitor.
+func (v *rereading) File(_ context.Context, e layer.Entry, r io.Reader) error {
+	if take := v.wanted[e.Path]; take != nil {
+		return take(r)
+	}
+	return nil
+}
+
+// reread walks through the layers of files once each, in the order of the manifest.
+func (c *inquiry) reread(ctx context.Context, files []*rootfs.File, take func(*rootfs.File, io.Reader) error) error {
+	by := map[int]*rereading{}
+	for _, f := range files {
+		i := c.layerOf(f.Layer)
+		if i < 0 {
+			return fmt.Errorf("%w: the manifest has no layer %s", trust.ErrMalformed, f.Layer)
+		}
+		if by[i] == nil {
+			by[i] = &rereading{wanted: map[string]func(io.Reader) error{}}
+		}
+		by[i].wanted[f.Path] = func(r io.Reader) error { return take(f, r) }
+	}
+	for i, desc := range c.manifest.Layers {
+		if by[i] == nil {
+			continue
+		}
+		if err := c.rewalk(ctx, i, by[i]); err != nil {
+			return fmt.Errorf("read %s again: %w", desc.Digest, err)
+		}
+	}
+	return nil
+}
+
+func (c *inquiry) rewalk(ctx context.Context, i int, v layer.Visitor) (err error) {
+	if err := c.judge.layers.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer c.judge.layers.Release(1)
+	desc := c.manifest.Layers[i]
+	r, err := c.src.Fetch(ctx, c.ref, desc)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := r.Close(); err == nil {
+			err = closeErr
+		}
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: reading failed: %v", trust.ErrUnsupported, p)
+		}
+	}()
+	_, err = layer.Walk(ctx, r, desc, c.judge.Limits, v)
+	return err
+}
+
+// readBodies reads scripts whose bodies were not kept. A body that is longer than maxBody stays shorter than it is, which
+// closure.Resolve takes for too long.
+func (c *inquiry) readBodies(ctx context.Context, files []*rootfs.File, bodies map[*rootfs.File]string) error {
+	total := 0
+	for _, body := range bodies {
+		total += len(body)
+	}
+	for _, f := range files {
+		bodies[f] = "" // also if the walk does not come by
+	}
+	return c.reread(ctx, files, func(f *rootfs.File, r io.Reader) error {
+		total -= len(bodies[f]) // the last one of a path counts
+		body, err := io.ReadAll(io.LimitReader(r, int64(max(min(maxBody, maxBodies-total), 0))))
+		bodies[f] = string(body)
+		total += len(body)
+		return err
+	})
+}
+
+// askAgain inspects what scripts join and what they have passwords for.
+func (c *inquiry) askAgain(ctx context.Context, runs *closure.Closure) error {
+	opener, ok := c.judge.Scanner.(Opener)
+	if !ok || len(runs.Joins)+len(runs.Passwords) == 0 {
+		return nil
+	}
+	var files []*rootfs.File
+	for _, j := range runs.Joins {
+		files = append(files, j.Parts...)
+	}
+	passwords := map[*rootfs.File][]string{}
+	for _, p := range runs.Passwords {
+		if passwords[p.Archive] == nil {
+			files = append(files, p.Archive)
+		}
+		passwords[p.Archive] = append(passwords[p.Archive], p.Password)
+	}
+	spool := &spool{parts: map[*rootfs.File]part{}}
+	defer spool.close()
+	if err := c.reread(ctx, files, spool.take); err != nil {
+		return err
+	}
+	for _, j := range runs.Joins {
+		r, size, err := spool.join(j)
+		if err != nil {
+			return err
+		}
+		e := layer.Entry{Path: joinName(j), Mode: fs.FileMode(0o755), Size: size}
+		found, err := opener.File(ctx, j.Parts[0].Layer, e, r, nil)
+		c.foundRunning(found)
+		if err != nil {
+			return fmt.Errorf("%s: %w", trust.Sanitise(e.Path, 200), err)
+		}
+	}
+	for _, f := range slices.Compact(files) {
+		if passwords[f] == nil {
+			continue
+		}
+		r, size, err := spool.join(closure.Join{Parts: []*rootfs.File{f}})
+		if err != nil {
+			return err
+		}
+		e := layer.Entry{Path: f.Path, Mode: fs.FileMode(f.Mode) & fs.ModePerm, Size: size}
+		found, err := opener.File(ctx, f.Layer, e, r, passwords[f])
+		c.foundRunning(found)
+		if err != nil {
+			return fmt.Errorf("%s: %w", trust.Sanitise(e.Path, 200), err)
+		}
+		passwords[f] = nil
+	}
+	return nil
+}
+
+// joinName is how a joined file is called in findings: "opt/a+opt/b".
+func joinName(j closure.Join) string {
+	var b strings.Builder
+	for i, p := range j.Parts {
+		if i > 0 {
+			b.WriteByte('+')
+		}
+		if b.Len()+len(p.Path) > 1024 {
+			b.WriteString("…")
+			break
+		}
+		b.WriteString(p.Path)
+	}
+	return b.String()
+}
+
+// foundRunning adds findings in content that what runs makes or opens, unless they are known.
+func (c *inquiry) foundRunning(found []trust.Finding) {
+	type place struct {
+		check  string
+		layer  digest.Digest
+		path   string
+		offset int64
+	}
+	known := map[place]bool{}
+	for _, f := range c.raw {
+		known[place{f.Check, f.Layer, f.Path, f.Offset}] = true
+	}
+	for _, f := range found {
+		if known[place{f.Check, f.Layer, f.Path, f.Offset}] {
+			continue
+		}
+		f.Strength = max(f.Strength, f.IfRun)
+		before := len(c.evidence.Findings)
+		c.found(askClosure, []trust.Finding{f})
+		for i := before; i < len(c.evidence.Findings); i++ {
+			c.evidence.Findings[i].Reach = trust.ReachRuns
+		}
+	}
+}
+
+// spool holds the content of some files, one after another.
+type spool struct {
+	parts map[*rootfs.File]part
+	file  *os.File
+	size  int64
+}
+
+type part struct{ at, size int64 }
+
+// take adds the content of a file; of several of one path the last one counts.
+func (s *spool) take(f *rootfs.File, r io.Reader) error {
+	if s.file == nil {
+		made, err := os.CreateTemp("", "safepull-*")
+		if err != nil {
+			return err
+		}
+		s.file = made
+		_ = os.Remove(made.Name()) // where the system allows it: nothing is left behind, whatever happens
+	}
+	n, err := io.Copy(s.file, io.LimitReader(r, maxSpool-s.size+1))
+	s.parts[f] = part{s.size, n}
+	if s.size += n; err == nil && s.size > maxSpool {
+		err = fmt.Errorf("%w: scripts join or open files of more than %d bytes", trust.ErrLimit, maxSpool)
+	}
+	return err
+}
+
+// join is the content of a joined file, and its size; -1 if it is not known.
+func (s *spool) join(j closure.Join) (io.Reader, int64, error) {
+	var readers []io.Reader
+	size := int64(0)
+	for _, f := range j.Parts {
+		p, ok := s.parts[f]
+		if !ok {
+			if f.Size == 0 {
+				continue
+			}
+			return nil, 0, fmt.Errorf("%w: %q was not read", trust.ErrMalformed, trust.Sanitise(f.Path, 200))
+		}
+		readers = append(readers, io.NewSectionReader(s.file, p.at, p.size))
+		size += p.size
+	}
+	r := io.MultiReader(readers...)
+	if j.Base64 {
+		return &lenient{r: base64.NewDecoder(base64.StdEncoding, r)}, size / 4 * 3, nil
+	}
+	return r, size, nil
+}
+
+func (s *spool) close() {
+	if s.file != nil {
+		_ = s.file.Close()
+		_ = os.Remove(s.file.Name())
+	}
+}
+
+// lenient ends where its reader does not understand its input, as programs that decode do: what came before counts.
+type lenient struct{ r io.Reader }
+
+func (l *lenient) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p)
+	var corrupt base64.CorruptInputError
+	if errors.As(err, &corrupt) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return n, err
+}

@@ -1,0 +1,148 @@
+package scan
+
+import (
+	"path"
+	"strings"
+
+	"github.com/safepull/safepull/trust"
+)
+
+// What is kept of a layer's entries, here and where inspections are remembered. Beyond treeEntries or treeBytes (of paths,
+// targets and bodies) the tree is cut. Bodies are shortened long before: who needs more reads the layer again.
+const (
+	treeEntries = 1 << 18
+	treeBytes   = 12 << 20
+	// bodyBytes bounds one body; bodiesBytes all of a layer that somebody starts, and bodiesElse all others.
+	bodyBytes   = 64 << 10
+	bodiesBytes = 3 << 20
+	bodiesElse  = 1 << 20
+	// noteBytes bounds text that is no script, but may be read by one.
+	noteBytes = 4 << 10
+)
+
+// tree collects the entries of a layer. Each is held back until its content was seen.
+type tree struct {
+	packed        trust.Tree
+	cut           bool
+	held          trust.TreeEntry
+	holds         bool
+	bodies, other int
+}
+
+// Entry implements layer.Lister.
+func (w *worker) Entry(e trust.TreeEntry) {
+	t := &w.blob.tree
+	t.flush()
+	t.held, t.holds = e, true
+}
+
+// flush adds the entry that is held back.
+func (t *tree) flush() {
+	if !t.holds {
+		return
+	}
+	t.holds = false
+	if t.cut = t.cut || t.packed.Len() >= treeEntries ||
+		t.packed.Bytes()+len(t.held.Path)+len(t.held.Target)+len(t.held.Body) > treeBytes; !t.cut {
+		t.packed.Add(t.held)
+	}
+	t.held = trust.TreeEntry{}
+}
+
+// result is the tree after the last entry.
+func (t *tree) result() (trust.Tree, bool) {
+	t.flush()
+	return t.packed, t.cut
+}
+
+// seen notes the kind of the file of the layer that is read now, and the beginning of its content where that may start
+// something.
+func (t *tree) seen(kind trust.Kind, head []byte) {
+	if !t.holds {
+		return
+	}
+	t.held.Kind = kind
+	head = head[:min(len(head), bodyBytes)]
+	switch rankOf(t.held, kind) {
+	case startsFirst:
+		if t.bodies+len(head) <= bodiesBytes {
+			t.bodies += len(head)
+			t.held.Body = string(head)
+		}
+	case startsElse:
+		if t.other+len(head) <= bodiesElse {
+			t.other += len(head)
+			t.held.Body = string(head)
+		}
+	case startsNothing:
+	}
+}
+
+// rank says how likely it is that the body of a file says what an image starts.
+type rank int
+
+const (
+	startsNothing rank = iota
+	startsElse
+	startsFirst
+)
+
+func rankOf(e trust.TreeEntry, kind trust.Kind) rank {
+	name := strings.ToLower(e.Path)
+	switch {
+	case kind != trust.KindScript && kind != trust.KindText:
+		return startsNothing
+	case runsByName(name) || startsByName(name):
+		return startsFirst
+	case inLibrary(name):
+		return startsNothing
+	case kind == trust.KindScript && e.Mode&0o111 != 0:
+		return startsFirst
+	case kind == trust.KindScript:
+		return startsElse
+	case e.Size <= noteBytes && !strings.HasPrefix(name, "usr/share/"):
+		return startsElse
+	}
+	return startsNothing
+}
+
+// startsByName knows the configuration files of programs that start others, beside those of runsByName.
+func startsByName(name string) bool {
+	switch path.Base(name) {
+	case "package.json":
+		return !inLibrary(name)
+	case "sitecustomize.py", "usercustomize.py", "supervisord.conf", "anacrontab", "wrapper.conf":
+		return true
+	}
+	if path.Ext(name) == ".pth" {
+		return true
+	}
+	for _, folder := range startFolders {
+		if strings.HasPrefix(name, folder) {
+			return true
+		}
+	}
+	return false
+}
+
+// startFolders hold what programs that start others read.
+var startFolders = []string{
+	"etc/systemd/system/", "etc/systemd/user/", "etc/sv/", "etc/my_init.d/", "etc/apt/apt.conf.d/", "etc/anacrontab", "etc/default/",
+	"docker-entrypoint-initdb.d/", "etc/conf.d/", "etc/apk/commit_hooks.d/", "lib/systemd/system/", "usr/lib/systemd/system/",
+}
+
+// libraryFolders hold code that is read because other code names it, and so much of it that bodies are not kept.
+var libraryFolders = []string{
+	"/site-packages/", "/dist-packages/", "/node_modules/", "/lib/python", "/share/perl", "/lib/perl", "/perl5/", "/lib/ruby/", "/gems/",
+	"/share/doc/", "/share/man/", "/share/locale/", "/share/info/", "/dpkg/info/", "/share/php/", "/share/vim/", "/lib/go/", "/go/pkg/", "/.cargo/",
+}
+
+func inLibrary(name string) bool {
+	name = "/" + name
+	for _, folder := range libraryFolders {
+		if strings.Contains(name, folder) {
+			return true
+		}
+	}
+	return false
+}
