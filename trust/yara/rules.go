@@ -125,11 +125,11 @@ func (r *Rules) Names() []string {
 	return names
 }
 
-// Info describes all rules, in the order of Names. It is shared: do not change it.
-func (r *Rules) Info() []Info {
-	infos := make([]Info, len(r.rules))
+// Info describes all rules, in the order of Names. What it points to is shared: do not change it.
+func (r *Rules) Info() []*Info {
+	infos := make([]*Info, len(r.rules))
 	for i := range r.rules {
-		infos[i] = r.rules[i].info
+		infos[i] = &r.rules[i].info
 	}
 	return infos
 }
