@@ -312,3 +312,76 @@ func snippets() []string {
 		`import "hash" rule a { condition: hash.md5(0, filesize) == "8fa14cdd754f91cc6554c9e71929cce7" or hash.sha1(0, filesize) == "4a0a19218e082a343a1b17e5333409af9d98f0f5" or hash.sha256(0, filesize) startswith "25" }`,
 	}
 }
+
+// randomSnippets are strings that nobody would think of, always the same.
+func randomSnippets(n int) []string {
+	rng := rand.New(rand.NewPCG(5, 6))
+	var out []string
+	for range n {
+		var b strings.Builder
+		for i := range 10 {
+			name := string(rune('a' + i))
+			if rng.IntN(3) == 0 {
+				b.WriteString("$" + name + " = { " + randomHex(rng, 2) + "}\n\t\t")
+			} else {
+				modifier := []string{"", "", " nocase", " wide", " wide ascii", " fullword", " wide ascii nocase fullword"}[rng.IntN(7)]
+				b.WriteString("$" + name + " = /" + randomRegex(rng, 2, rng.IntN(2) == 0) + "/" + []string{"", "i", "s"}[rng.IntN(3)] + modifier + "\n\t\t")
+			}
+		}
+		out = append(out, b.String())
+	}
+	return out
+}
+
+// randomHex has a literal in the middle, so that it is never refused.
+func randomHex(rng *rand.Rand, depth int) string {
+	part := func() string {
+		var b strings.Builder
+		for range rng.IntN(4) {
+			switch rng.IntN(8) {
+			case 0:
+				b.WriteString("?? ")
+			case 1:
+				b.WriteString([]string{"6? ", "?F ", "0? "}[rng.IntN(3)])
+			case 2:
+				if depth > 0 && b.Len() > 0 {
+					b.WriteString("( " + randomHex(rng, depth-1) + "| " + randomHex(rng, depth-1) + ") ")
+				}
+			case 3:
+				if b.Len() > 0 {
+					low := rng.IntN(3)
+					b.WriteString([]string{"[3] 6F ", "[0-4] 62 ", "[" + string(rune('0'+low)) + "-" + string(rune('4'+low)) + "] 72 "}[rng.IntN(3)])
+				}
+			default:
+				b.WriteString([]string{"66 ", "6F ", "61 ", "62 ", "20 ", "72 ", "00 "}[rng.IntN(7)])
+			}
+		}
+		return b.String()
+	}
+	return part() + []string{"66 6F 6F ", "62 61 72 ", "61 6C 70 68 ", "6F 6F ", "65 00 67 "}[rng.IntN(5)] + part()
+}
+
+// randomRegex has greedy quantifiers or lazy ones, never both.
+func randomRegex(rng *rand.Rand, depth int, greedy bool) string {
+	mark := ""
+	if !greedy {
+		mark = "?"
+	}
+	part := func() string {
+		var b strings.Builder
+		for range rng.IntN(4) {
+			atom := []string{"a", "b", "o", "[a-c]", "[^o]", ".", `\w`, `\s`, "(oo|b|ba)", "r", " ", `[\w ]`}[rng.IntN(12)]
+			if depth > 0 && rng.IntN(5) == 0 {
+				atom = "(" + randomRegex(rng, depth-1, greedy) + "|" + randomRegex(rng, depth-1, greedy) + ")"
+			}
+			b.WriteString(atom)
+			if q := rng.IntN(12); q < 6 {
+				b.WriteString([]string{"*", "+", "?", "{2}", "{1,3}", "{0,5}"}[q] + mark)
+			} else if q == 6 {
+				b.WriteString(`\b`)
+			}
+		}
+		return b.String()
+	}
+	return part() + []string{"foo", "bar", "alph", "obar", "eta ", "abc"}[rng.IntN(6)] + part()
+}

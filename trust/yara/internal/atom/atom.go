@@ -5,6 +5,7 @@ package atom
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/safepull/safepull/trust/match"
@@ -15,6 +16,8 @@ const (
 	MaxLiterals = match.MaxPatterns
 	// maxShare bounds how many literals one pair of bytes may wake, and by it the time that hostile content costs.
 	maxShare = 300
+	// maxCut bounds how many long literals are looked for by a part of them, and by it the time to make a Finder.
+	maxCut = 64
 )
 
 // Literal is a byte string to find.
@@ -77,13 +80,27 @@ func New(literals []Literal) (*Finder, error) {
 			}
 		}
 	}
-	var err error
-	if f.long, err = match.New(long); err != nil {
-		// The set fails when too many are alike; which one is too many, the shortest prefix that fails says.
+	return f, f.addLong(long)
+}
+
+// addLong makes the set of the long literals. It fails when too many are alike: which one is too many, the shortest
+// beginning that fails says. Those are looked for by a few of their bytes instead, which finds more, not less.
+func (f *Finder) addLong(long []match.Pattern) error {
+	for cut := 0; ; cut++ {
+		var err error
+		if f.long, err = match.New(long); err == nil {
+			return nil
+		}
 		n := sort.Search(len(long), func(n int) bool { _, err := match.New(long[:n]); return err != nil })
-		return nil, &Error{f.longIDs[max(n-1, 0)], err}
+		if n == 0 || n > len(long) || cut == maxCut {
+			return &Error{f.longIDs[max(min(n, len(long))-1, 0)], err}
+		}
+		id, l := f.longIDs[n-1], long[n-1]
+		if err := f.addShort(id, Literal{l.Bytes[:match.MinPattern-1], l.Fold}); err != nil {
+			return &Error{id, err}
+		}
+		long, f.longIDs = slices.Delete(long, n-1, n), slices.Delete(f.longIDs, n-1, n)
 	}
-	return f, nil
 }
 
 func (f *Finder) addShort(id int, l Literal) error {
@@ -162,7 +179,8 @@ func lower(c byte) byte {
 // MaxLen is the length of the longest literal.
 func (f *Finder) MaxLen() int { return f.maxLen }
 
-// Scan calls emit for every occurrence of every literal that lies wholly in p, in no particular order.
+// Scan calls emit for every occurrence of every literal that lies wholly in p, in no particular order. Of literals that
+// are much alike it may also report places where only the first five bytes stand.
 func (f *Finder) Scan(p []byte, emit func(literal, start int)) {
 	f.long.Scan(p, func(pattern, start int) { emit(f.longIDs[pattern], start) })
 	if f.pairs == nil || len(p) < 2 {

@@ -13,9 +13,11 @@ type part struct {
 const (
 	// enough is the score of an atom that needs no improvement: about four bytes that are not the commonest.
 	enough = 16
-	// maxExpand bounds how many atoms a run of small sets becomes, and maxSmall how long such a run is.
-	maxExpand = 256
-	maxSmall  = 4
+	// maxExpand bounds how many atoms a run of small sets becomes, maxSmall how long such a run is, and maxChoices how
+	// large each of its sets.
+	maxExpand  = 256
+	maxSmall   = 4
+	maxChoices = 16
 	// unrolled bounds how many copies of a repeated group are written out to look for literals in them.
 	unrolled = 8
 	// maxItems bounds the items of one part.
@@ -135,20 +137,50 @@ func best(items []*node) part {
 		return out
 	}
 	for from := range items {
-		product, score := 1, 0
-		for to := from; to < len(items) && to-from < maxSmall && items[to].op == opSet; to++ {
-			n := items[to].set.size()
-			if product *= n; product > maxExpand {
-				break
-			}
-			// What is left of a byte's worth when it is one of n.
-			score += max(4-bitLength(n-1)/2, 1)
-			if to-from+1 >= MinAtom && score > out.score+2 {
-				out.from, out.to, out.fold, out.score = from, to+1, false, score
+		for to := from + MinAtom; to <= len(items) && to-from <= maxSmall; to++ {
+			if fold, score, ok := expanded(items[from:to]); ok && score > out.score+2 {
+				out.from, out.to, out.fold, out.score = from, to, fold, score
 			}
 		}
 	}
 	return out
+}
+
+// expanded is what a run of small sets is worth when every combination becomes an atom. ok is false when there are
+// too many.
+func expanded(run []*node) (fold bool, score int, ok bool) {
+	for _, n := range run {
+		_, both := worth(n)
+		fold = fold || both
+	}
+	product := 1
+	for _, n := range run {
+		if n.op != opSet {
+			return false, 0, false
+		}
+		size := len(choices(n.set, fold))
+		if product *= size; size > maxChoices || product > maxExpand {
+			return false, 0, false
+		}
+		value, _ := worth(n)
+		if value == 0 { // what is left of a byte's worth when it is one of several
+			value = 4 - bitLength(size-1)/2
+		}
+		score += value
+	}
+	return fold, score, true
+}
+
+// choices are the bytes of a set, of letters only the lower-case ones if they are found in both cases anyway.
+func choices(s set, fold bool) []byte {
+	if fold {
+		var lowered set
+		for _, c := range s.members() {
+			lowered.add(lowerByte(c))
+		}
+		s = lowered
+	}
+	return s.members()
 }
 
 func bitLength(n int) int {
@@ -180,13 +212,9 @@ func worth(n *node) (value int, both bool) {
 func (p *part) atoms(stride int) []Atom {
 	texts := [][]byte{nil}
 	for _, n := range p.items[p.from:p.to] {
-		members := n.set.members()
-		if p.fold {
-			members = members[len(members)-1:]
-		}
 		var longer [][]byte
 		for _, t := range texts {
-			for _, c := range members {
+			for _, c := range choices(n.set, p.fold) {
 				longer = append(longer, append(slices.Clip(t), c))
 			}
 		}
