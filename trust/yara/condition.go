@@ -243,29 +243,29 @@ func (c *compiler) reference(e *syntax.Expr) (typed, error) {
 	}
 	switch e.Op {
 	case syntax.OpString:
-		return typed{typBool, true, func(f *frame) value { return f.note(of(f).found()) }}, nil
+		return typed{typBool, true, func(f *frame) value { return of(f).found() }}, nil
 	case syntax.OpAt:
-		return typed{typBool, true, func(f *frame) value { return f.note(of(f).at(args[0](f))) }}, nil
+		return typed{typBool, true, func(f *frame) value { return of(f).at(args[0](f)) }}, nil
 	case syntax.OpIn:
 		return typed{typBool, true, func(f *frame) value {
 			n := of(f).count(args[0](f), args[1](f))
 			if yes, known := n.holds(); known {
 				return truth(yes)
 			}
-			return f.note(value{state: unread})
+			return value{state: unread}
 		}}, nil
 	case syntax.OpCount:
 		if len(args) == 2 {
-			return typed{typInt, false, func(f *frame) value { return f.note(of(f).count(args[0](f), args[1](f))) }}, nil
+			return typed{typInt, false, func(f *frame) value { return of(f).count(args[0](f), args[1](f)) }}, nil
 		}
-		return typed{typInt, false, func(f *frame) value { return f.note(of(f).countAll()) }}, nil
+		return typed{typInt, false, func(f *frame) value { return of(f).countAll() }}, nil
 	default:
 		index := func(*frame) value { return whole(1) }
 		if len(args) == 1 {
 			index = args[0]
 		}
 		length := e.Op == syntax.OpLength
-		return typed{typInt, true, func(f *frame) value { return f.note(of(f).place(index(f), length)) }}, nil
+		return typed{typInt, true, func(f *frame) value { return of(f).place(index(f), length) }}, nil
 	}
 }
 
@@ -281,5 +281,5 @@ func (c *compiler) named(e *syntax.Expr) (typed, error) {
 	if !ok {
 		return typed{}, c.errorf(e.Pos, "there is no rule or variable %q here; external variables are not supported", e.Text)
 	}
-	return typed{eval: func(f *frame) value { return f.note(f.answers[k].value()) }}, nil
+	return typed{eval: func(f *frame) value { return f.rule(k) }}, nil
 }

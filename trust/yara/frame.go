@@ -19,12 +19,12 @@ type frame struct {
 	why string
 }
 
-// note gives the usual reason for what is unread.
-func (f *frame) note(v value) value {
-	if v.state == unread {
-		f.because("its strings stand there more often, or cost more to confirm, than the limits allow")
+// rule is the answer of a rule before this one.
+func (f *frame) rule(k int) value {
+	if f.answers[k] == unsure {
+		f.because("it depends on rule %s", f.rules.rules[k].info.Name)
 	}
-	return v
+	return f.answers[k].value()
 }
 
 func (f *frame) because(format string, args ...any) {

@@ -107,7 +107,7 @@ func (c *compiler) of(e *syntax.Expr) (typed, error) {
 			return typed{}, c.errorf(e.Pos, "rules are not in a range")
 		}
 		out.needs = false
-		each = func(f *frame) value { return f.note(f.answers[f.current].value()) }
+		each = func(f *frame) value { return f.rule(f.current) }
 	case e.Op == syntax.OpForOf:
 		c.inForOf = append(c.inForOf, set)
 		body, err := c.expr(e.Args[0])
@@ -122,7 +122,7 @@ func (c *compiler) of(e *syntax.Expr) (typed, error) {
 			return typed{}, err
 		}
 	default:
-		each = func(f *frame) value { return f.note(f.seen[f.current].found()) }
+		each = func(f *frame) value { return f.seen[f.current].found() }
 	}
 	out.eval = func(f *frame) value {
 		n, none, missing, ok := q.need(f, int64(len(set)))
@@ -160,7 +160,7 @@ func (c *compiler) inRange(e *syntax.Expr, set []int) (eval, error) {
 		if yes, known := n.holds(); known {
 			return truth(yes)
 		}
-		return f.note(value{state: unread})
+		return value{state: unread}
 	}, err
 }
 

@@ -250,6 +250,7 @@ func (s *Scan) judge() ([]Match, error) {
 			if reasons == nil {
 				reasons = map[int]string{}
 			}
+			f.because("its strings stand there more often, or cost more to confirm, than the limits allow")
 			s.answers[k], reasons[k] = unsure, f.why
 		case holds:
 			s.answers[k] = yes
@@ -273,11 +274,11 @@ func (s *Scan) report(reasons map[int]string) ([]Match, error) {
 			matches = append(matches, s.match(rule))
 		case unsure:
 			if count++; count <= maxReasons {
-				if why == k && reasons[k] != "" {
-					unanswered = append(unanswered, fmt.Sprintf("rule %s of %s: %s", rule.info.Name, rule.info.Source, reasons[k]))
-				} else {
-					unanswered = append(unanswered, fmt.Sprintf("rule %s of %s: it depends on rule %s", rule.info.Name, rule.info.Source, s.rules.rules[why].info.Name))
+				reason := reasons[k]
+				if why != k {
+					reason = "it depends on rule " + s.rules.rules[why].info.Name
 				}
+				unanswered = append(unanswered, fmt.Sprintf("rule %s of %s: %s", rule.info.Name, rule.info.Source, reason))
 			}
 		case no:
 		}

@@ -96,7 +96,7 @@ func (s *sighting) at(v value) value {
 	if _, ok := s.search(v.i); ok {
 		return truth(true)
 	}
-	if v.i >= s.known {
+	if s.known != complete && v.i >= s.known {
 		return value{state: unread}
 	}
 	return truth(false)
@@ -120,7 +120,7 @@ func (s *sighting) count(low, high value) value {
 		to, _ = s.search(high.i + 1)
 	}
 	n := int64(max(to-from, 0))
-	if high.i >= s.known && high.i >= low.i {
+	if s.known != complete && high.i >= s.known && high.i >= low.i {
 		return value{state: atLeast, i: n}
 	}
 	return whole(n)

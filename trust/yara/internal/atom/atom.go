@@ -3,6 +3,7 @@
 package atom
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -47,7 +48,7 @@ type Finder struct {
 	maxLen  int
 
 	// pairs has a bit for every pair of bytes that wakes a short literal; buckets[first[pair]] are those literals.
-	pairs   []uint64
+	pairs   *[1 << 16 / 64]uint64
 	first   []uint32
 	buckets [][]short
 }
@@ -105,7 +106,7 @@ func (f *Finder) addLong(long []match.Pattern) error {
 
 func (f *Finder) addShort(id int, l Literal) error {
 	if f.pairs == nil {
-		f.pairs, f.first = make([]uint64, 1<<16/64), make([]uint32, 1<<16)
+		f.pairs, f.first = new([1 << 16 / 64]uint64), make([]uint32, 1<<16)
 		f.buckets = make([][]short, 1) // the first is of no pair
 	}
 	best, bestCost := -1, maxShare+1
@@ -186,12 +187,22 @@ func (f *Finder) Scan(p []byte, emit func(literal, start int)) {
 	if f.pairs == nil || len(p) < 2 {
 		return
 	}
-	bitmap := f.pairs
-	pair := uint16(p[0]) << 8
-	for i := 1; i < len(p); i++ {
-		pair = pair>>8 | uint16(p[i])<<8
-		if bitmap[pair>>6]>>(pair&63)&1 != 0 {
-			f.verify(p, i-1, pair, emit)
+	bitmap, i := f.pairs, 0
+	bit := func(pair uint16) uint64 { return bitmap[pair>>6] >> (pair & 63) }
+	for ; i+8 <= len(p); i += 4 { // four pairs a round, from one word
+		v := binary.LittleEndian.Uint64(p[i:])
+		if (bit(uint16(v))|bit(uint16(v>>8))|bit(uint16(v>>16))|bit(uint16(v>>24)))&1 == 0 {
+			continue
+		}
+		for k := range 4 {
+			if pair := uint16(v >> (8 * k)); bit(pair)&1 != 0 {
+				f.verify(p, i+k, pair, emit)
+			}
+		}
+	}
+	for ; i+2 <= len(p); i++ {
+		if pair := binary.LittleEndian.Uint16(p[i:]); bit(pair)&1 != 0 {
+			f.verify(p, i, pair, emit)
 		}
 	}
 }

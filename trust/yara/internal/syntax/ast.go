@@ -9,8 +9,8 @@ const (
 	// MaxRules and MaxStrings bound the rules of a file and the strings of a rule.
 	MaxRules   = 10_000
 	MaxStrings = 1024
-	// MaxNesting bounds how deep a condition nests, and by it the stack.
-	MaxNesting = 64
+	// MaxNesting bounds how deep a condition nests, and by it the stack. A pair of parentheses counts twice.
+	MaxNesting = 128
 
 	maxName   = 128
 	maxText   = 4 << 10

@@ -331,6 +331,10 @@ func (p *parser) unary() (*Expr, error) {
 }
 
 func (p *parser) primary() (*Expr, error) {
+	if err := p.deeper(); err != nil {
+		return nil, err
+	}
+	defer func() { p.depth-- }()
 	t := p.tok
 	e := p.node(OpInt, t.pos)
 	e.Text = t.text
@@ -383,10 +387,6 @@ func (p *parser) word(e *Expr) (*Expr, error) {
 		if err := p.expect("("); err != nil {
 			return nil, err
 		}
-		if err := p.deeper(); err != nil {
-			return nil, err
-		}
-		defer func() { p.depth-- }()
 		at, err := p.binary(levelArith)
 		if err != nil {
 			return nil, err
@@ -427,10 +427,6 @@ func (p *parser) named(e *Expr) (*Expr, error) {
 		return e, nil
 	}
 	e.Op = OpCall
-	if err := p.deeper(); err != nil {
-		return nil, err
-	}
-	defer func() { p.depth-- }()
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
@@ -475,10 +471,6 @@ func (p *parser) reference(e *Expr) (*Expr, error) {
 	case form == tokCount && p.tok.is("in"):
 		e.Args, err = p.bounds()
 	case (form == tokOffset || form == tokLength) && p.tok.is("["):
-		if err := p.deeper(); err != nil {
-			return nil, err
-		}
-		defer func() { p.depth-- }()
 		if err := p.advance(); err != nil {
 			return nil, err
 		}
