@@ -9,8 +9,8 @@ import (
 	"github.com/safepull/safepull/trust/yara/internal/pattern"
 )
 
-// What is kept of a file, and what a file may cost. Together with placesOfFile they make the memory of a Scan: less
-// than 6 MiB for any file and any rules, and usually 128 KiB.
+// What is kept of a file, and what a file may cost. Together with placesOfFile they make the memory of a Scan, whatever
+// the file: about 8 MiB at the most, usually 128 KiB, and 200 bytes for each string of the rules.
 const (
 	// HeadBytes and TailBytes at the two ends of a file can be read by conditions: uint32(0), uint8(filesize-1). A
 	// condition that turns on a byte between them is unanswered.

@@ -306,7 +306,7 @@ func TestErrors(t *testing.T) {
 		`/ab[z-a]/`:                              "2:11: a range that runs from no byte to a higher one",
 		`/ab[\w-z]/`:                             "a range that runs from no byte",
 		`/ab[^\x00-\xff]/`:                       "a class that no byte is in",
-		`/(*ab)/`:                                  `2:8: a '*' that follows nothing to repeat`,
+		`/(*ab)/`:                                `2:8: a '*' that follows nothing to repeat`,
 		`/ab(+c)/`:                               `2:10: a '+' that follows nothing`,
 		`/ab**/`:                                 "2:9: two quantifiers follow each other",
 		`/ab*{2}/`:                               "two quantifiers follow each other",
