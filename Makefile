@@ -57,7 +57,7 @@ unit: ## unit tests and test/arch
 .PHONY: e2e
 e2e: build tools ## end-to-end stories against a real engine (Debian's), root only
 	@packages='$(E2E_PACKAGES)' test/demo/install.sh
-	YARA_ORACLE=1 go test -count=1 -run '^TestOracle$$' ./trust/yara
+	YARA_ORACLE=1 go test -count=1 -run 'Oracle$$' ./trust/yara
 	cd test/e2e && E2E_BIN='$(BIN)' E2E_TOOLS='$(TOOLS)' go test -timeout 20m -count=1 .
 
 .PHONY: e2e-engines
