@@ -19,6 +19,7 @@ type compiler struct {
 	literals map[string]int
 	atoms    []atom.Literal
 	origins  []origin
+	steps    int // of all automata
 
 	// byName are the rules of the source at hand; modules are its imports.
 	byName  map[string]int
@@ -122,6 +123,9 @@ func (c *compiler) string(s *syntax.String) (int, error) {
 	p, err := pattern.New(c.file.Name, s)
 	if err != nil {
 		return 0, err
+	}
+	if c.steps += p.Steps(); c.steps > MaxSteps {
+		return 0, c.errorf(s.Pos, "the hex strings and regular expressions up to $%s have more than %d steps", s.Name, MaxSteps)
 	}
 	id := len(c.r.strings)
 	c.r.strings = append(c.r.strings, stringRule{name: "$" + s.Name, rule: c.index, private: s.Private, pattern: p})

@@ -61,7 +61,8 @@ func (c *compiler) expr(e *syntax.Expr) (typed, error) {
 	case syntax.OpFileSize:
 		return typed{typ: typInt, eval: func(f *frame) value { return whole(f.total) }}, nil
 	case syntax.OpEntryPoint:
-		return typed{typ: typInt, eval: (*frame).entryPoint}, c.wantHead()
+		c.wantHead()
+		return typed{typ: typInt, eval: (*frame).entryPoint}, nil
 	case syntax.OpName:
 		return c.named(e)
 	case syntax.OpCall:
@@ -235,7 +236,7 @@ func (c *compiler) reference(e *syntax.Expr) (typed, error) {
 		args = append(args, t.eval)
 	}
 	of := func(f *frame) *sighting {
-		f.spend(1)
+		f.spend()
 		if id >= 0 {
 			return &f.seen[id]
 		}

@@ -33,9 +33,9 @@ func (f *frame) because(format string, args ...any) {
 	}
 }
 
-// spend counts steps. It is false when there are too many; then the condition is unread.
-func (f *frame) spend(n int) bool {
-	f.steps += n
+// spend counts one step. It is false when there are too many; then the condition is unread.
+func (f *frame) spend() bool {
+	f.steps++
 	if f.steps > stepsOfCondition {
 		f.because("its condition takes more than %d steps", stepsOfCondition)
 		return false
@@ -58,10 +58,7 @@ func (f *frame) bytes(offset int64, size int) (p []byte, gap value, ok bool) {
 }
 
 // wantHead makes scans keep the beginning of files.
-func (c *compiler) wantHead() error {
-	c.r.headBytes = HeadBytes
-	return nil
-}
+func (c *compiler) wantHead() { c.r.headBytes = HeadBytes }
 
 // read compiles uint16(offset) and its like.
 func (c *compiler) read(e *syntax.Expr) (typed, error) {
@@ -76,6 +73,7 @@ func (c *compiler) read(e *syntax.Expr) (typed, error) {
 	if big {
 		order = binary.BigEndian
 	}
+	c.wantHead()
 	return typed{typ: typInt, needs: at.needs, eval: func(f *frame) value {
 		v := at.eval(f)
 		if w, ok := gap(v, v); ok {
@@ -86,7 +84,7 @@ func (c *compiler) read(e *syntax.Expr) (typed, error) {
 			return missing
 		}
 		return whole(number64(p, order, unsigned))
-	}}, c.wantHead()
+	}}, nil
 }
 
 func number64(p []byte, order binary.ByteOrder, unsigned bool) int64 {

@@ -35,12 +35,12 @@ func (c *compiler) quota(q syntax.Quantifier) (quota, error) {
 
 // need is how many of total must hold; none is the other way round. ok is false when that was not read or is undefined.
 func (q quota) need(f *frame, total int64) (n int64, none bool, gap value, ok bool) {
-	switch {
-	case q.word == "all":
+	switch q.word {
+	case "all":
 		return total, false, value{}, true
-	case q.word == "any":
+	case "any":
 		return 1, false, value{}, true
-	case q.word == "none":
+	case "none":
 		return 1, true, value{}, true
 	}
 	v := q.n(f)
@@ -133,7 +133,7 @@ func (c *compiler) of(e *syntax.Expr) (typed, error) {
 		defer func() { f.current = outer }()
 		t := tally{need: n, none: none, left: int64(len(set))}
 		for _, f.current = range set {
-			if !f.spend(1) {
+			if !f.spend() {
 				return value{state: unread}
 			}
 			if t.add(each(f)) {
@@ -214,7 +214,7 @@ func (l loop) list(f *frame) value {
 	}
 	t := tally{need: n, none: none, left: int64(len(l.values))}
 	for _, v := range l.values {
-		if !f.spend(1) {
+		if !f.spend() {
 			return value{state: unread}
 		}
 		f.variables[l.variable] = v(f)
@@ -241,7 +241,7 @@ func (l loop) span(f *frame) value {
 	}
 	t := tally{need: n, none: none, left: total}
 	for i := low.i; ; i++ {
-		if !f.spend(1) {
+		if !f.spend() {
 			return value{state: unread}
 		}
 		f.variables[l.variable] = whole(i)

@@ -48,6 +48,7 @@ func (c *compiler) moduleValue(e *syntax.Expr, module, name string) (typed, erro
 	if !ok {
 		return typed{}, c.errorf(e.Pos, "%q is not supported", e.Text)
 	}
+	c.wantHead()
 	return typed{typ: typInt, eval: func(f *frame) value {
 		h := f.elf()
 		if h == nil {
@@ -58,7 +59,7 @@ func (c *compiler) moduleValue(e *syntax.Expr, module, name string) (typed, erro
 			return h.gap
 		}
 		return v
-	}}, c.wantHead()
+	}}, nil
 }
 
 // call compiles the functions of modules: those over the whole file, which are computed while it passes.
@@ -99,11 +100,11 @@ type sums struct {
 }
 
 func (s *sums) begin(w wants) {
-	fresh := func(h *hash.Hash, want bool, make func() hash.Hash) {
+	fresh := func(h *hash.Hash, want bool, create func() hash.Hash) {
 		switch {
 		case !want:
 		case *h == nil:
-			*h = make()
+			*h = create()
 		default:
 			(*h).Reset()
 		}

@@ -20,7 +20,8 @@ const (
 	MaxSources       = 256
 	MaxRules         = 20_000 // of all sources; a single one has at most syntax.MaxRules
 	MaxStringsOfRule = syntax.MaxStrings
-	MaxStrings       = 65_536 // of all sources
+	MaxStrings       = 65_536  // of all sources
+	MaxSteps         = 1 << 21 // of the automata of all sources, 56 bytes each
 )
 
 // Source is a rule file. Rules of different sources do not see each other, and may have the same names.

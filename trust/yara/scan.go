@@ -59,6 +59,7 @@ type Scan struct {
 	seen    []sighting
 	touched []int // strings that were found
 	places  int   // spans kept
+	spent   bool  // the steps are used up
 	machine pattern.Machine
 	lost    []int // strings that were not found before the steps were used up
 	sums    sums
@@ -152,7 +153,7 @@ func (s *Scan) reset() {
 	}
 	clear(s.answers)
 	s.touched, s.lost, s.head = s.touched[:0], s.lost[:0], s.head[:0]
-	s.n, s.base, s.fresh, s.total, s.places = 0, 0, 0, 0, 0
+	s.n, s.base, s.fresh, s.total, s.places, s.spent = 0, 0, 0, 0, 0, false
 	s.machine.Steps = 0
 	s.rules.scans.Put(s)
 }
@@ -185,19 +186,35 @@ func (s *Scan) search(last bool) {
 
 // confirm looks whether the strings that a literal stands for are there.
 func (s *Scan) confirm(literal, at int) {
+	if s.spent {
+		return
+	}
+	budget := stepsOfFile + stepsOfByte*(s.base+int64(at))
 	w := pattern.Window{Bytes: s.buf[:s.n], Base: s.base}
-	for _, wake := range s.rules.wakes[literal] {
+	wakes := s.rules.wakes[literal]
+	s.machine.Steps += int64(len(wakes))
+	for _, wake := range wakes {
+		if s.machine.Steps > budget {
+			s.giveUp()
+			return
+		}
 		str, seen := &s.rules.strings[wake.str], &s.seen[wake.str]
 		if seen.hit && !str.places || seen.known != complete {
-			continue
-		}
-		if s.machine.Steps > stepsOfFile+stepsOfByte*(s.base+int64(at)) {
-			s.drop(wake.str)
 			continue
 		}
 		str.pattern.Branches[wake.branch].Confirm(&s.machine, w, at, func(start, end int) {
 			s.add(wake.str, start, end)
 		})
+	}
+}
+
+// giveUp ends the search: whatever was not found is not known from here on.
+func (s *Scan) giveUp() {
+	s.spent = true
+	for id := range s.seen {
+		if !s.seen[id].hit || s.rules.strings[id].places {
+			s.drop(id)
+		}
 	}
 }
 

@@ -151,10 +151,17 @@ func TestCompileLimits(t *testing.T) {
 	}
 	words := Source{"w.yar", []byte(text.String())}
 	xor := Source{"x.yar", []byte("rule x { strings:\n" + string(repeat(400, `$a%d = "word%[1]d is long" xor`+"\n")) + "condition: any of them }")}
+	var groups strings.Builder
+	groups.WriteString("rule r { strings:\n")
+	for i := range 300 {
+		fmt.Fprintf(&groups, "$a%d = /word%[1]d((ab){90}x){40}/\n", i)
+	}
+	groups.WriteString("condition: any of them }")
 	for name, c := range map[string]struct {
 		sources []Source
 		want    string
 	}{
+		"steps":    {[]Source{{"s.yar", []byte(groups.String())}}, "the hex strings and regular expressions up to $a288 have more than 2097152 steps"},
 		"sources":  {make([]Source, MaxSources+1), "257 rule files are more than 256"},
 		"rules":    {[]Source{rules, rules, rules}, "r.yar:2001:6: more than 20000 rules"},
 		"literals": {[]Source{xor}, "x.yar:258:1: the string $a256 brings more than 65536 literals"},

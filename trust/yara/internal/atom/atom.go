@@ -143,10 +143,10 @@ func (f *Finder) addShort(id int, l Literal) error {
 
 // common is a penalty for bytes that files are full of.
 func common(b byte) int {
-	switch {
-	case b == 0 || b == 0xff:
+	switch b {
+	case 0, 0xff:
 		return 100
-	case b == ' ' || b == '\n' || b == 'e' || b == 't':
+	case ' ', '\n', 'e', 't':
 		return 20
 	}
 	return 0

@@ -11,7 +11,7 @@ type Window struct {
 // Machine runs programs. Its memory is used again; it belongs to one goroutine.
 type Machine struct {
 	now, next list
-	stack     []int
+	stack     []int32
 	counters  []counter
 	// Steps counts what was done, for callers that bound it.
 	Steps int64
@@ -25,27 +25,27 @@ type counter struct {
 
 // list is a set of instructions, in order of insertion.
 type list struct {
-	dense  []int
-	sparse []int
+	dense  []int32
+	sparse []int32
 }
 
 func (l *list) grow(n int) {
 	if len(l.sparse) < n {
-		l.sparse = make([]int, n)
+		l.sparse = make([]int32, n)
 	}
 	l.dense = l.dense[:0]
 }
 
-func (l *list) has(pc int) bool {
+func (l *list) has(pc int32) bool {
 	i := l.sparse[pc]
-	return i < len(l.dense) && l.dense[i] == pc
+	return int(i) < len(l.dense) && l.dense[i] == pc
 }
 
-func (l *list) insert(pc int) {
+func (l *list) insert(pc int32) {
 	if l.has(pc) {
 		return
 	}
-	l.sparse[pc] = len(l.dense)
+	l.sparse[pc] = int32(len(l.dense))
 	l.dense = append(l.dense, pc)
 }
 
@@ -60,7 +60,7 @@ func (m *Machine) run(p *program, w Window, at int, emit func(int)) {
 	n := len(p.insts)
 	m.now.grow(n)
 	m.next.grow(n)
-	for len(m.counters) < p.slots {
+	for len(m.counters) < int(p.slots) {
 		m.counters = append(m.counters, counter{})
 	}
 	for i := range p.slots {
@@ -118,7 +118,7 @@ func (m *Machine) step(p *program, w Window, c byte, at int, d int32) (matched b
 }
 
 // giveUp forgets the repetitions among pcs, but for those that begin after d characters.
-func (m *Machine) giveUp(p *program, pcs []int, d int32) {
+func (m *Machine) giveUp(p *program, pcs []int32, d int32) {
 	for _, pc := range pcs {
 		if in := &p.insts[pc]; in.op == iCount {
 			m.counters[in.slot].step(in, false, d)
@@ -155,7 +155,7 @@ func (p *program) char(w Window, at *int) (byte, bool) {
 }
 
 // add lists pc, or where it leads without reading, and reports whether it matches there.
-func (m *Machine) add(p *program, w Window, l *list, pc, at int, d int32) (matched bool) {
+func (m *Machine) add(p *program, w Window, l *list, pc int32, at int, d int32) (matched bool) {
 	m.stack = append(m.stack[:0], pc)
 	for len(m.stack) > 0 {
 		pc := m.stack[len(m.stack)-1]
@@ -213,14 +213,14 @@ func (c *counter) step(in *inst, fits bool, d int32) (keep, leave bool) {
 			c.head = n
 		}
 	}
-	for in.max != infinite && c.head < n && d-c.entries[c.head] > int32(in.max) {
+	for in.max != infinite && c.head < n && d-c.entries[c.head] > in.max {
 		c.head++
 	}
 	if c.head == n {
 		return false, false
 	}
 	count := d - c.entries[c.head]
-	return true, fits && count > 0 && count >= int32(in.min)
+	return true, fits && count > 0 && count >= in.min
 }
 
 // fits reports whether index at of the window is such a place.

@@ -24,6 +24,9 @@ type Atom struct {
 // MinAtom is the shortest atom, in bytes: shorter ones would stop at too many places.
 const MinAtom = 2
 
+// maxVaried bounds a text with xor or base64, which stands for many texts.
+const maxVaried = 256
+
 // maxAtom is the longest atom that is looked for, in bytes.
 const maxAtom = 64
 
@@ -94,6 +97,9 @@ func strides(s *syntax.String) []int {
 
 func newText(file string, s *syntax.String) (*Pattern, error) {
 	p := &Pattern{}
+	if (s.XOR || s.Base64 || s.Base64Wide) && len(s.Body) > maxVaried {
+		return nil, newError(file, s.Pos, "the string $%s is longer than %d bytes, which are allowed with xor and base64", s.Name, maxVaried)
+	}
 	for _, stride := range strides(s) {
 		text := widened([]byte(s.Body), stride)
 		for _, variant := range variants(s, text, stride) {
@@ -166,6 +172,17 @@ func encode(text []byte, shift int, alphabet string) []byte {
 		out = append(out, alphabet[v])
 	}
 	return out
+}
+
+// Steps is the size of all automata together.
+func (p *Pattern) Steps() int {
+	n := 0
+	for i := range p.Branches {
+		if b := &p.Branches[i]; b.text == nil {
+			n += len(b.before.insts) + len(b.after.insts)
+		}
+	}
+	return n
 }
 
 // Reaches is how many bytes around an atom a confirmation looks at, at most.

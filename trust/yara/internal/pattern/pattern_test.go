@@ -354,6 +354,12 @@ func TestErrors(t *testing.T) {
 			}
 		})
 	}
+	for _, m := range []syntax.Modifiers{{XOR: true}, {Base64: true}, {Base64Wide: true}} {
+		_, err := New("t.yar", &syntax.String{Form: syntax.Text, Body: strings.Repeat("x", maxVaried+1), Modifiers: m})
+		if err == nil || !strings.Contains(err.Error(), "longer than 256 bytes") {
+			t.Errorf("%+v: %v", m, err)
+		}
+	}
 	if _, err := New("t.yar", &syntax.String{Form: syntax.Text, Body: strings.Repeat("x", Reach+1)}); err == nil || !strings.Contains(err.Error(), "longer than 4096 bytes") {
 		t.Errorf("a long text: %v", err)
 	}

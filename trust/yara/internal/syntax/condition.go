@@ -136,20 +136,8 @@ func (p *parser) rest(left *Expr, level int) (*Expr, error) {
 // operand reads what stands between operators of level low.
 func (p *parser) operand(low int) (*Expr, error) {
 	at := p.tok.pos
-	if low <= levelNot {
-		for word, op := range map[string]Op{"not": OpNot, "defined": OpDefined} {
-			if p.tok.is(word) {
-				if err := p.deeper(); err != nil {
-					return nil, err
-				}
-				defer func() { p.depth-- }()
-				if err := p.advance(); err != nil {
-					return nil, err
-				}
-				e, err := p.binary(levelNot)
-				return p.node(op, at, e), err
-			}
-		}
+	if low <= levelNot && (p.tok.is("not") || p.tok.is("defined")) {
+		return p.negation()
 	}
 	if low >= levelArith {
 		return p.unary()
@@ -178,6 +166,24 @@ func (p *parser) operand(low int) (*Expr, error) {
 		return p.of(at, Quantifier{N: e, Percent: percent})
 	}
 	return e, nil
+}
+
+// negation reads not and defined, which bind tighter than and.
+func (p *parser) negation() (*Expr, error) {
+	if err := p.deeper(); err != nil {
+		return nil, err
+	}
+	defer func() { p.depth-- }()
+	e := p.node(OpNot, p.tok.pos)
+	if p.tok.is("defined") {
+		e.Op = OpDefined
+	}
+	if err := p.advance(); err != nil {
+		return nil, err
+	}
+	arg, err := p.binary(levelNot)
+	e.Args = []*Expr{arg}
+	return e, err
 }
 
 // of reads "of SET", and "in RANGE" behind it.
