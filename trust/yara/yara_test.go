@@ -161,7 +161,7 @@ func TestCompileLimits(t *testing.T) {
 		sources []Source
 		want    string
 	}{
-		"steps":    {[]Source{{"s.yar", []byte(groups.String())}}, "the hex strings and regular expressions up to $a288 have more than 2097152 steps"},
+		"steps":    {[]Source{{"s.yar", []byte(groups.String())}}, "the hex strings and regular expressions up to $a289 have more than 2097152 steps"},
 		"sources":  {make([]Source, MaxSources+1), "257 rule files are more than 256"},
 		"rules":    {[]Source{rules, rules, rules}, "r.yar:2001:6: more than 20000 rules"},
 		"literals": {[]Source{xor}, "x.yar:258:1: the string $a256 brings more than 65536 literals"},
