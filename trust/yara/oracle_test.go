@@ -24,6 +24,13 @@ func oracle(t *testing.T) string {
 		}
 		t.Skip("SKIPPED: there is no program yara to compare with; Debian's package is called yara")
 	}
+	version, err := exec.Command(path, "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(version), "4.2.") { // Debian 12's; later ones changed some answers
+		t.Skipf("SKIPPED: this is yara %s, and the comparison is with 4.2; TestRecorded has its answers", bytes.TrimSpace(version))
+	}
 	return path
 }
 

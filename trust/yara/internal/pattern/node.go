@@ -10,8 +10,9 @@ const (
 	// Reach is how far a match may extend before and after the literal that was found, in bytes. It bounds the memory
 	// and the time of a confirmation, and is YARA's own limit for regular expressions.
 	Reach = 4096
-	// maxInsts bounds the automaton of one branch.
+	// maxInsts bounds the automaton of one branch, maxSteps those of all branches.
 	maxInsts = 8192
+	maxSteps = 1 << 18
 	// maxBranches bounds into how many branches alternatives are taken apart.
 	maxBranches = 128
 	// maxRepeat bounds the numbers of {n,m} and of jumps.

@@ -70,6 +70,7 @@ func New(file string, s *syntax.String) (*Pattern, error) {
 	if !ok {
 		return nil, newError(file, s.Pos, "the string $%s has no run of at least %d fixed bytes to look for: add some, or split its alternatives", s.Name, MinAtom)
 	}
+	steps := 0
 	for _, stride := range strides(s) {
 		for _, part := range parts {
 			b := Branch{Atoms: part.atoms(stride), stride: stride, fullWord: s.FullWord}
@@ -79,6 +80,9 @@ func New(file string, s *syntax.String) (*Pattern, error) {
 				return nil, newError(file, s.Pos, "the string $%s is too complex: its repetitions make more than %d steps", s.Name, maxInsts)
 			}
 			p.Branches = append(p.Branches, b)
+			if steps += len(b.before.insts) + len(b.after.insts); steps > maxSteps {
+				return nil, newError(file, s.Pos, "the string $%s is too complex: its alternatives make more than %d steps", s.Name, maxSteps)
+			}
 		}
 	}
 	return p, nil

@@ -261,6 +261,7 @@ func TestAtoms(t *testing.T) {
 		`/a.(b|(cd|ef(gh|ij))k)lmno/`:             {"lmno"},
 		`/((aa|bb)(cc|dd))/`:                      {"aacc", "aadd", "bbcc", "bbdd"},
 		`/\bcommand\b --[a-z]+/`:                  {"command"},
+		`{ ( 41 | 42 ) ( 01 | 02 ) 03 }`:          {"A\x01\x03", "A\x02\x03", "B\x01\x03", "B\x02\x03"},
 		`/(a|b)(c|d)/`:                            {"ac", "ad", "bc", "bd"},
 		`{ 7F 45 4C 46 02 01 01 00 [8] 02 00 }`:   {"\x7fELF\x02\x01\x01\x00"},
 		`{ E8 ?? ?? ?? ?? ( 85 C0 | 48 85 C0 ) }`: {"\x85\xc0", "H\x85\xc0"},

@@ -20,8 +20,8 @@ const (
 	maxChoices = 16
 	// unrolled bounds how many copies of a repeated group are written out to look for literals in them.
 	unrolled = 8
-	// maxItems bounds the items of one part.
-	maxItems = 2 * Reach
+	// maxItems bounds the items of what is taken apart, and by it the time that this takes.
+	maxItems = 1024
 )
 
 // flatten is a node as a list of items, with the first repetitions of what must occur written out.
@@ -37,11 +37,26 @@ func flatten(n *node) []*node {
 		if len(n.subs) == 1 {
 			return flatten(n.subs[0])
 		}
+		if s, ok := oneOf(n); ok {
+			return []*node{bytesNode(s)}
+		}
 	case opRep:
 		return flattenRep(n)
 	case opSet, opAssert:
 	}
 	return []*node{n}
+}
+
+// oneOf is what alternatives of one byte each are together.
+func oneOf(n *node) (s set, ok bool) {
+	for _, sub := range n.subs {
+		items := flatten(sub)
+		if len(items) != 1 || items[0].op != opSet {
+			return s, false
+		}
+		s.addSet(items[0].set)
+	}
+	return s, true
 }
 
 func flattenRep(n *node) []*node {
