@@ -84,3 +84,26 @@ func run(b *testing.B, rules *Rules, content []byte, step int) {
 		b.Fatal(err)
 	}
 }
+
+// BenchmarkNearMatches is content that costs as much as the bounds allow, once they are used up and before.
+func BenchmarkNearMatches(b *testing.B) {
+	rules, err := Compile("bench.yar", []byte(`rule r { strings: $a = /abcd[abcd]*[a-d]*(a|b|c|d)*z/ $b = "never there" condition: any of them }`))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, gap := range []int{0, 60, 600} {
+		content := []byte(strings.Repeat("abcd"+strings.Repeat("c", gap), (4<<20)/(gap+4)))
+		b.Run(fmt.Sprintf("gap=%d", gap), func(b *testing.B) {
+			b.SetBytes(int64(len(content)))
+			for b.Loop() {
+				s := rules.Begin()
+				if _, err := s.Write(content); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := s.Close(); err == nil {
+					b.Fatal("answered")
+				}
+			}
+		})
+	}
+}

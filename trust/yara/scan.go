@@ -23,8 +23,8 @@ const (
 
 	// stepsOfFile and stepsOfByte bound the work of confirming what the search found. Content made of near-matches
 	// could cost without end; strings that are not found when it is exhausted are unanswered.
-	stepsOfFile = 4 << 20
-	stepsOfByte = 256
+	stepsOfFile = 512 << 10
+	stepsOfByte = 64
 
 	// stepsOfCondition bounds the work of one condition, above all its loops.
 	stepsOfCondition = 1 << 20
