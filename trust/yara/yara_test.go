@@ -535,6 +535,19 @@ func TestConcurrentScans(t *testing.T) {
 	group.Wait()
 }
 
+// TestOfAt is newer than the oracle.
+func TestOfAt(t *testing.T) {
+	t.Parallel()
+	for condition, want := range map[string]int{
+		"any of them at 6": 1, "any of them at 5": 0, "2 of them at 6": 1, "all of them at 0": 0, "none of them at 0": 1, "any of them at filesize": 0,
+	} {
+		r := mustCompile(t, `$a = "beta" $b = "bet" condition: `+condition)
+		if got := names(t, r, []byte("alpha beta alpha")); len(got) != want {
+			t.Errorf("%s: %v", condition, got)
+		}
+	}
+}
+
 // TestNeeds: rules that cannot match without a string are not asked about files without any.
 func TestNeeds(t *testing.T) {
 	t.Parallel()

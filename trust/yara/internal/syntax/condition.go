@@ -186,7 +186,7 @@ func (p *parser) negation() (*Expr, error) {
 	return e, err
 }
 
-// of reads "of SET", and "in RANGE" behind it.
+// of reads "of SET", and "in RANGE" or "at OFFSET" behind it.
 func (p *parser) of(at Pos, q Quantifier) (*Expr, error) {
 	if err := p.expect("of"); err != nil {
 		return nil, err
@@ -197,11 +197,16 @@ func (p *parser) of(at Pos, q Quantifier) (*Expr, error) {
 	if e.Set, err = p.set(); err != nil {
 		return nil, err
 	}
-	if p.tok.is("at") {
-		return nil, p.errorf(p.tok.pos, "of … at is not supported: write for … of … : ($ at …)")
-	}
-	if p.tok.is("in") {
+	switch {
+	case p.tok.is("in"):
 		e.Args, err = p.bounds()
+	case p.tok.is("at"):
+		if err := p.advance(); err != nil {
+			return nil, err
+		}
+		at, err := p.binary(levelArith)
+		e.Args = []*Expr{at, at}
+		return e, err
 	}
 	return e, err
 }
