@@ -19,9 +19,10 @@ FUZZTIME ?= 20s
 # The plugin is copied to every developer's machine: its size is a promise.
 PLUGIN_LIMIT_MB := 48
 
-# The packages of Debian that the demo and the end-to-end tests use: an engine, and a foreign client.
+# The packages of Debian that the demo and the end-to-end tests use: an engine, a foreign client, and the oracle of
+# trust/yara.
 DEMO_PACKAGES := docker.io
-E2E_PACKAGES := docker.io skopeo
+E2E_PACKAGES := docker.io skopeo yara
 
 .PHONY: ci
 ci: lint test ## lint and test: what CI runs
@@ -60,6 +61,7 @@ differential: ## our reading of layers against containerd's, moby's and foreign 
 .PHONY: e2e
 e2e: build tools ## end-to-end stories against a real engine (Debian's), root only
 	@packages='$(E2E_PACKAGES)' test/demo/install.sh
+	YARA_ORACLE=1 go test -count=1 -run 'Oracle$$' ./trust/yara
 	cd test/e2e && E2E_BIN='$(BIN)' E2E_TOOLS='$(TOOLS)' go test -timeout 20m -count=1 .
 
 .PHONY: e2e-engines

@@ -29,6 +29,7 @@ type Config struct {
 	TrustLists     []string      `yaml:"trustLists"`
 	Policy         string        `yaml:"policy"`
 	Rules          string        `yaml:"rules"`
+	YARA           []string      `yaml:"yara"`
 }
 
 // TLS has both files or none.
@@ -258,6 +259,9 @@ func (c *Config) absolute(file string) error {
 	paths := []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Policy, &c.Rules}
 	for i := range c.TrustLists {
 		paths = append(paths, &c.TrustLists[i])
+	}
+	for i := range c.YARA {
+		paths = append(paths, &c.YARA[i])
 	}
 	for i := range c.Upstreams {
 		u := &c.Upstreams[i]

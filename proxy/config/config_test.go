@@ -148,11 +148,12 @@ upstreams:
     passwordFile: pass
     shareWithEveryone: ["acme/**"]
 trustLists: [list.yaml]
+yara: [list.yaml]
 `
 	got, err := parse(filepath.Join(dir, "p.yaml"), []byte(body), append(home,
 		"SAFEPULL_CONFIG=ignored", "SAFEPULL_PROXY=ignored", "SAFEPULL_LISTEN=:5000", "SAFEPULL_JUDGE_HOLD_FOR=5s", "SAFEPULL_UPSTREAMS_0_ALIAS=gh",
 		"SAFEPULL_UPSTREAMS_1_TIMEOUT=5s", "SAFEPULL_UPSTREAMS_2_HOST=quay.io", "SAFEPULL_CACHE_MAX_BYTES=7",
-		"SAFEPULL_TRUST_LISTS_1="+dir+"/list.yaml", "SAFEPULL_JUDGE_LIMITS_FILES=9", "PATH=/bin"), true)
+		"SAFEPULL_TRUST_LISTS_1="+dir+"/list.yaml", "SAFEPULL_YARA_1="+dir, "SAFEPULL_JUDGE_LIMITS_FILES=9", "PATH=/bin"), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +161,7 @@ trustLists: [list.yaml]
 	want.StateDir, want.Listen, want.Cache.MaxBytes = filepath.Join(dir, "state"), ":5000", 7
 	want.Judge.HoldFor, want.Judge.Limits.Files = 5*time.Second, 9
 	want.TrustLists = []string{filepath.Join(dir, "list.yaml"), filepath.Join(dir, "list.yaml")}
+	want.YARA = []string{filepath.Join(dir, "list.yaml"), dir}
 	none := Credentials{Kind: "none"}
 	want.Upstreams = []Upstream{
 		{Host: "ghcr.io", Alias: "gh", URL: "https://ghcr.io", Default: true, Timeout: 30 * time.Second, Credentials: none},
@@ -236,6 +238,9 @@ func TestMistakes(t *testing.T) {
 		"list_empty":      {"trustLists: ['']", nil, "trustLists[0]: the path is empty"},
 		"rules_missing":   {"rules: /nonexistent", nil, `rules: cannot read "/nonexistent"`},
 		"rules_file":      {"rules: /dev/null", nil, "rules: cannot read"},
+		"yara_missing":    {"yara:\n- /nonexistent/y", nil, `proxy.yaml:2: yara[0]: cannot read "/nonexistent/y": no such file or directory`},
+		"yara_empty":      {"yara: ['']", nil, "yara[0]: the path is empty"},
+		"yara_value":      {"yara: a.yar", nil, "yara: a list belongs here"},
 		"no_upstreams":    {"upstreams: []", nil, "proxy.yaml:1: upstreams: the list is empty"},
 		"no_host":         {"upstreams:\n- alias: x", nil, "proxy.yaml:2: upstreams[0].host: the upstream has no host"},
 		"bad_host":        {"upstreams:\n- host: https://ghcr.io", nil, "is no registry"},

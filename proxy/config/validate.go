@@ -174,6 +174,17 @@ func (c *Config) checkFiles(at origins) error {
 			return at.errorf(key, "%w", err)
 		}
 	}
+	for i, path := range c.YARA {
+		key := fmt.Sprintf("yara[%d]", i)
+		if path == "" {
+			return at.errorf(key, "the path is empty: write a file or a folder, or remove the entry")
+		}
+		if f, err := os.Open(path); err != nil { //nolint:gosec // the operator names it
+			return at.errorf(key, "%w", cannotRead(path, err))
+		} else if err := f.Close(); err != nil {
+			return at.errorf(key, "%w", cannotRead(path, err))
+		}
+	}
 	if c.Policy != "" {
 		if _, err := readFile(c.Policy, maxInput); err != nil {
 			return at.errorf("policy", "%w", err)

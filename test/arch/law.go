@@ -32,6 +32,7 @@ var constitution = []statute{
 	{of: "trust/indicator/all", may: []string{"trust", "trust/indicator", "trust/indicator/*", "trust/ruleset"}},
 	{of: "trust/indicator/indicatortest", may: append([]string{"trust/indicator", "trust/scan", "test/**"}, words...)},
 	{of: "trust/indicator", may: []string{"trust"}},
+	{of: "trust/indicator/yara", may: []string{"trust", "trust/indicator", "trust/yara"}},
 	{of: "trust/indicator/**", may: []string{"trust", "trust/indicator", "trust/indicator/internal/**", "~/**", "^"}},
 
 	{of: "trust/store/storetest", may: []string{"trust", "trust/store", "trust/judge", "test/**"}},
@@ -49,6 +50,7 @@ var constitution = []statute{
 	{of: "trust/closure/**", may: append([]string{"trust/indicator", "trust/rootfs", "~/**", "^"}, words...)},
 	{of: "trust/signature/**", may: append([]string{"~/**", "^"}, words...)},
 	{of: "trust/campaign/**", may: append([]string{"~/**", "^"}, words...)},
+	{of: "trust/yara/**", may: []string{"trust", "trust/match", "trust/yara/internal/**"}},
 	{of: "trust/**", may: []string{"trust", "trust/reference", "trust/ruleset", "~/**", "^"}},
 
 	// One reader of manifests serves the judge and the door, so that the two cannot disagree about one.

@@ -6,7 +6,11 @@
 // and benign twins, and name it in trust/indicator/all.
 package indicator
 
-import "github.com/safepull/safepull/trust"
+import (
+	"github.com/opencontainers/go-digest"
+
+	"github.com/safepull/safepull/trust"
+)
 
 // Window sizes that the engine guarantees around a hit, in bytes, unless the file begins or ends sooner.
 const (
@@ -31,6 +35,13 @@ type Indicator interface {
 type Idler interface {
 	Indicator
 	Idle(File) bool
+}
+
+// Ruled is an Indicator whose rules are not in the ruleset, because a user brings them.
+type Ruled interface {
+	Indicator
+	// RulesDigest changes whenever the rules do, so that no answer under other rules is remembered as one under these.
+	RulesDigest() digest.Digest
 }
 
 // Literal is a byte string of at least 6 bytes that the engine finds at line speed.

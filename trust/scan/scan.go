@@ -52,8 +52,8 @@ type check struct {
 // wake is one literal of one indicator.
 type wake struct{ check, literal int }
 
-// New makes a Scanner. Indicators need distinct names; ruleset is the digest of all their rules. Content that wrappers
-// take for their own is inspected as it stands and unwrapped.
+// New makes a Scanner. Indicators need distinct names; ruleset is the digest of all their rules but for those that an
+// indicator.Ruled brings itself. Content that wrappers take for their own is inspected as it stands and unwrapped.
 func New(indicators []indicator.Indicator, wrappers []unwrap.Wrapper, ruleset digest.Digest, limits Limits) (*Scanner, error) {
 	s := &Scanner{wrappers: wrappers, limits: limits.WithDefaults()}
 	for _, in := range indicators {
@@ -82,13 +82,25 @@ func New(indicators []indicator.Indicator, wrappers []unwrap.Wrapper, ruleset di
 		Ruleset  digest.Digest
 		Limits   Limits
 		Bounds   []int
-	}{version, s.Checks(), names, unwrap.Version, ruleset, s.limits, []int{findingsPerFile, findingsPerBlob, hitsPerFile, hitsPerBlob, bytesPerHit}})
+		Ruled    map[string]digest.Digest `json:",omitempty"`
+	}{version, s.Checks(), names, unwrap.Version, ruleset, s.limits, []int{findingsPerFile, findingsPerBlob, hitsPerFile, hitsPerBlob, bytesPerHit}, s.ruled()})
 	if err != nil {
 		return nil, fmt.Errorf("scan: %w", err)
 	}
 	s.key = digest.FromBytes(key)
 	s.workers.New = func() any { return s.newWorker() }
 	return s, nil
+}
+
+// ruled are the digests of rules that indicators bring themselves, by check.
+func (s *Scanner) ruled() map[string]digest.Digest {
+	out := map[string]digest.Digest{}
+	for _, c := range s.checks {
+		if r, ok := c.Indicator.(indicator.Ruled); ok {
+			out[c.id] = r.RulesDigest()
+		}
+	}
+	return out
 }
 
 // merge makes one set of patterns out of all literals; a literal that several indicators have is one pattern.
@@ -119,7 +131,7 @@ func (s *Scanner) merge() error {
 	return nil
 }
 
-// Key is what an answer depends on besides the content: checks and their versions, ruleset and limits.
+// Key is what an answer depends on besides the content: checks and their versions, all rules and limits.
 func (s *Scanner) Key() digest.Digest { return s.key }
 
 // Checks are the indicators with their versions, sorted: "stratum@1".

@@ -360,15 +360,19 @@ func TestKey(t *testing.T) {
 	if base != key(rules, layer.DefaultLimits(), b, a) {
 		t.Error("the order of indicators, or naming the default limits, changes the key")
 	}
+	seen := map[digest.Digest]bool{base: true}
 	for name, other := range map[string]digest.Digest{
 		"check":   key(rules, layer.Limits{}, a),
 		"version": key(rules, layer.Limits{}, a, &toy{name: "b", version: 2}),
 		"ruleset": key(digest.FromString("x"), layer.Limits{}, a, b),
 		"limits":  key(rules, layer.Limits{Entries: 5}, a, b),
+		"ruled":   key(rules, layer.Limits{}, a, ruled{b, "1"}),
+		"other":   key(rules, layer.Limits{}, a, ruled{b, "2"}),
 	} {
-		if other == base || other.Validate() != nil {
+		if seen[other] || other.Validate() != nil {
 			t.Errorf("%s does not change the key", name)
 		}
+		seen[other] = true
 	}
 	if diff := cmp.Diff([]string{"a@1", "b@1"}, newScanner(t, b, a).Checks()); diff != "" {
 		t.Error(diff)

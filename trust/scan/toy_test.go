@@ -114,6 +114,14 @@ func (r *recorder) on(what string, f indicator.File, h indicator.Hit, chunk []by
 	}
 }
 
+// ruled is a toy with rules of its own.
+type ruled struct {
+	*toy
+	rules string
+}
+
+func (r ruled) RulesDigest() digest.Digest { return digest.FromString(r.rules) }
+
 func literals(texts ...string) []indicator.Literal {
 	var all []indicator.Literal
 	for _, text := range texts {

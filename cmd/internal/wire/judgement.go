@@ -14,7 +14,9 @@ import (
 	"strings"
 
 	"github.com/safepull/safepull/configs"
+	"github.com/safepull/safepull/trust/indicator"
 	"github.com/safepull/safepull/trust/indicator/all"
+	"github.com/safepull/safepull/trust/indicator/yara"
 	"github.com/safepull/safepull/trust/judge"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/namespace"
@@ -29,6 +31,8 @@ type sources struct {
 	policy string
 	rules  string
 	lists  []string
+	// yara are files and folders of the user's own YARA rules.
+	yara []string
 	// shippedList is true when the shipped trust list counts beside lists.
 	shippedList bool
 	limits      scan.Limits
@@ -45,6 +49,7 @@ type inForce struct {
 	rules  *ruleset.Ruleset
 	policy *policy.Policy
 	lists  *namespace.Lists
+	yara   *yara.Indicator // nil without YARA rules
 }
 
 func loadFiles(from sources) (l inForce, err error) {
@@ -55,13 +60,20 @@ func loadFiles(from sources) (l inForce, err error) {
 	if l.rules, err = loadRules(from.rules); err != nil {
 		return l, err
 	}
+	if l.yara, err = loadYARA(from.yara); err != nil {
+		return l, err
+	}
 	l.policy, err = loadPolicy(from.policy)
 	return l, err
 }
 
 // judge assembles a judge over a memory.
 func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
-	indicators, err := all.New(l.rules)
+	var own []indicator.Indicator
+	if l.yara != nil {
+		own = append(own, l.yara)
+	}
+	indicators, err := all.New(l.rules, own...)
 	if err != nil {
 		return nil, fmt.Errorf("rules %s: %w", cmp.Or(l.from.rules, "as shipped"), err)
 	}
@@ -82,12 +94,17 @@ func (l inForce) fields() map[string]any {
 	if l.from.shippedList {
 		lists = append(lists, "as shipped")
 	}
-	return map[string]any{
+	fields := map[string]any{
 		"policy": cmp.Or(l.from.policy, "as shipped"), "policyDigest": l.policy.Digest().String(),
 		"rules": cmp.Or(l.from.rules, "as shipped"), "rulesDigest": l.rules.Digest().String(),
 		"trustLists": strings.Join(lists, ", "), "trustListsDigest": l.lists.Digest().String(),
 		"trustEntries": len(l.lists.Entries()),
 	}
+	if l.yara != nil {
+		fields["yara"], fields["yaraDigest"] = strings.Join(l.from.yara, ", "), l.yara.RulesDigest().String()
+		fields["yaraRules"] = len(l.yara.Rules().Names())
+	}
+	return fields
 }
 
 func loadRules(path string) (*ruleset.Ruleset, error) {

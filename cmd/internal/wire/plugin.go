@@ -32,8 +32,8 @@ const pluginKeeps = 90 * 24 * time.Hour
 const inflateEnv = "SAFEPULL_INFLATE"
 
 // Plugin is what the commands of docker-safepull are given. Nothing is opened before a command asks for it. Everything
-// of the user's is in the folder "safepull" beside docker's own configuration: the store, trust.yaml, and, where another
-// than the shipped one is wanted, policy.yaml.
+// of the user's is in the folder "safepull" beside docker's own configuration: the store, trust.yaml, a folder "yara" of
+// YARA rules, and, where another than the shipped one is wanted, policy.yaml.
 func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 	p := &pluginParts{cli: cli, version: version}
 	return plugin.Deps{
@@ -95,7 +95,7 @@ func (p *pluginParts) forgetful(reason error) (*sqlite.Store, error) {
 func (p *pluginParts) note(s string) { _, _ = io.WriteString(p.cli.Err(), "note: "+s+"\n") }
 
 func (p *pluginParts) sources() sources {
-	from := sources{shippedList: true, lists: existing(p.file("trust.yaml")), inflate: os.Getenv(inflateEnv)}
+	from := sources{shippedList: true, lists: existing(p.file("trust.yaml")), yara: existing(p.file("yara")), inflate: os.Getenv(inflateEnv)}
 	for _, path := range existing(p.file("policy.yaml")) {
 		from.policy = path
 	}

@@ -81,3 +81,25 @@ func TestPluginForgets(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestPluginReadsYARA: the folder "yara" beside the user's other files.
+func TestPluginReadsYARA(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ text, want string }{
+		"good": {always, ""},
+		"bad":  {"rule own { condition: }", "own.yar:1:23: expected a condition"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := rulesIn(t, map[string]string{"safepull/yara/own.yar": c.text})
+			deps := Plugin(fakeCLI{err: &bytes.Buffer{}, file: filepath.Join(dir, "config.json")}, plugin.Version{})
+			_, err := deps.Judge(t.Context())
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if err := deps.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

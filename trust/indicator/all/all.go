@@ -1,4 +1,6 @@
 // Package all names every indicator. A folder below trust/indicator that is missing here fails this package's test.
+//
+// One folder is optional: yara, whose indicator is made of rules that only users bring. It comes as one of New's extras.
 package all
 
 import (
@@ -25,8 +27,8 @@ import (
 	"github.com/safepull/safepull/trust/ruleset"
 )
 
-// New makes every indicator with its rules, in order of name.
-func New(rules *ruleset.Ruleset) ([]indicator.Indicator, error) {
+// New makes every indicator with its rules, in order of name, and adds the extras.
+func New(rules *ruleset.Ruleset, extras ...indicator.Indicator) ([]indicator.Indicator, error) {
 	makers := []struct {
 		name string
 		make func(*ruleset.Ruleset, string) (indicator.Indicator, error)
@@ -49,7 +51,7 @@ func New(rules *ruleset.Ruleset) ([]indicator.Indicator, error) {
 		{"wallet", with(wallet.New)},
 		{"webminer", with(webminer.New)},
 	}
-	out := make([]indicator.Indicator, 0, len(makers))
+	out := make([]indicator.Indicator, 0, len(makers)+len(extras))
 	for _, m := range makers {
 		ind, err := m.make(rules, m.name)
 		if err != nil {
@@ -57,7 +59,7 @@ func New(rules *ruleset.Ruleset) ([]indicator.Indicator, error) {
 		}
 		out = append(out, ind)
 	}
-	return out, nil
+	return append(out, extras...), nil
 }
 
 // with decodes an indicator's own rules and makes it of them.

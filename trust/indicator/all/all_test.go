@@ -10,7 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/safepull/safepull/configs"
+	"github.com/safepull/safepull/trust/indicator/yara"
 	"github.com/safepull/safepull/trust/ruleset"
+	rules "github.com/safepull/safepull/trust/yara"
 )
 
 func shipped(t *testing.T) *ruleset.Ruleset {
@@ -25,6 +27,9 @@ func shipped(t *testing.T) *ruleset.Ruleset {
 	}
 	return rules
 }
+
+// optional are the folders of indicators that are no part of the shipped set.
+func optional() []string { return []string{"yara"} }
 
 func TestEveryFolderIsNamed(t *testing.T) {
 	t.Parallel()
@@ -42,7 +47,7 @@ func TestEveryFolderIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if e.IsDir() && !slices.Contains([]string{"all", "indicatortest", "internal"}, e.Name()) {
+		if e.IsDir() && !slices.Contains(append(optional(), "all", "indicatortest", "internal"), e.Name()) {
 			want = append(want, e.Name())
 		}
 	}
@@ -51,6 +56,25 @@ func TestEveryFolderIsNamed(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, rules.Names()); diff != "" {
 		t.Errorf("folders and rule files differ:\n%s", diff)
+	}
+}
+
+func TestExtras(t *testing.T) {
+	t.Parallel()
+	own, err := yara.New(rules.Source{Name: "own.yar", Text: []byte("rule own { condition: filesize == 1 }")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shippedSet := shipped(t)
+	indicators, err := New(shippedSet, own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := indicators[len(indicators)-1]; last.Name() != "yara" || len(indicators) != len(shippedSet.Names())+1 {
+		t.Errorf("%d indicators, the last is %s", len(indicators), last.Name())
+	}
+	if !slices.Equal(optional(), []string{own.Name()}) {
+		t.Error("an optional folder that nobody makes an indicator of")
 	}
 }
 
