@@ -75,7 +75,7 @@ func (b *body) Read(p []byte) (n int, err error) {
 	}
 	n, err = b.r.Read(p)
 	b.w.bodies += int64(n)
-	b.w.index.content(p[:n])
+	b.w.index.body(p[:n])
 	switch {
 	case err != nil && err != io.EOF: //nolint:errorlint // only the bare value means the end
 		b.err = b.w.explain(err)

@@ -35,14 +35,28 @@ func BenchmarkWalk(b *testing.B) {
 	}
 	headers := append(filesOf(program, 4<<10, 512), file("bin/program", string(program)))
 	plain := archive(b, headers...)
-	for name, blob := range map[string][]byte{"plain": plain, "gzip": gz(b, plain), "zstd": zst(b, plain)} {
-		b.Run(name, func(b *testing.B) {
+	inflates := inflates(b)
+	packed := gz(b, plain)
+	for _, bm := range []struct {
+		name   string
+		blob   []byte
+		limits layer.Limits
+	}{
+		{"plain", plain, layer.Limits{}},
+		{"gzip-fast", packed, layer.Limits{Inflate: inflates[layer.InflateFast]}},
+		{"gzip-klauspost", packed, layer.Limits{Inflate: inflates[layer.InflateKlauspost]}},
+		{"gzip-stdlib", packed, layer.Limits{Inflate: inflates[layer.InflateStdlib]}},
+		{"zstd", zst(b, plain), layer.Limits{}},
+		{"xz", xzOf(plain, dict1M), layer.Limits{}},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			blob := bm.blob
 			v := &reading{buf: make([]byte, 256<<10)}
 			desc := descriptor(blob)
 			b.SetBytes(int64(len(plain)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := layer.Walk(context.Background(), bytes.NewReader(blob), desc, layer.Limits{}, v); err != nil {
+				if _, err := layer.Walk(context.Background(), bytes.NewReader(blob), desc, bm.limits, v); err != nil {
 					b.Fatal(err)
 				}
 			}

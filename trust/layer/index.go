@@ -33,6 +33,8 @@ type index struct {
 	blind       bool
 	chunk       toc.Chunk
 	whole, part hash.Hash
+	// content is the digest of the last body that ended.
+	content toc.Digest
 	// table reads a file that may be the table of eStargz; header is where in the stream its headers begin.
 	table  *table
 	header int64
@@ -59,8 +61,8 @@ func (x *index) begin(hdr *tar.Header, start, body int64) {
 	}
 }
 
-// content takes bytes of the body of the entry. It does nothing where there is no archive.
-func (x *index) content(p []byte) {
+// body takes bytes of the body of the entry. It does nothing where there is no archive.
+func (x *index) body(p []byte) {
 	switch {
 	case x == nil || len(p) == 0:
 		return
@@ -124,16 +126,15 @@ func (x *index) end() {
 		return
 	}
 	x.open = false
-	var whole toc.Digest
 	switch {
 	case x.blind:
 		x.record.EndBlind()
 		return
 	case x.size > 0:
 		x.endChunk()
-		x.whole.Sum(whole[:0])
+		x.whole.Sum(x.content[:0])
 	}
-	x.record.End(whole)
+	x.record.End(x.content)
 }
 
 // closeIndex compares a table of contents, if there is one, with the archive, and the descriptor with what was found.

@@ -45,6 +45,7 @@ func TestLimits(t *testing.T) {
 		"entries":      {three, layer.Limits{Entries: 2}, layer.Limits{Entries: 3}},
 		"path-bytes":   {long, layer.Limits{PathBytes: 299}, layer.Limits{PathBytes: 300}},
 		"header-bytes": {manyHeaders, layer.Limits{HeaderBytes: 100_000}, layer.Limits{HeaderBytes: 102_400}},
+		"window-xz":    {xzOf(plain, dict1M), layer.Limits{Window: 1<<20 - 1}, layer.Limits{Window: 1 << 20}},
 		"window":       {frame.Bytes(), layer.Limits{Window: 1<<20 - 1}, layer.Limits{Window: 1 << 20}},
 	} {
 		t.Run(name, func(t *testing.T) {

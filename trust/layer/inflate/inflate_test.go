@@ -279,9 +279,8 @@ func TestRandomBlocks(t *testing.T) {
 
 // bitWriter writes deflate streams by hand.
 type bitWriter struct {
-	out  []byte
-	n    uint
-	last uint
+	out []byte
+	n   uint
 }
 
 func (b *bitWriter) put(value, n uint) *bitWriter {

@@ -12,9 +12,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash"
+	"io/fs"
 	"path"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/safepull/safepull/trust"
 )
@@ -87,9 +89,12 @@ func (s *summer) end(content Digest) (out sum) {
 	case "hardlink":
 		link = clean(e.Link)
 	}
-	for _, text := range [...]string{e.Type, clean(e.Name), link} {
+	for _, text := range [...]string{e.Type, link} {
 		b = append(binary.BigEndian.AppendUint64(b, uint64(len(text))), text...)
 	}
+	at := len(b)
+	b = appendClean(binary.BigEndian.AppendUint64(b, 0), e.Name)
+	binary.BigEndian.PutUint64(b[at:], uint64(len(b)-at-8))
 	b = binary.BigEndian.AppendUint64(b, uint64(e.Mode&0o7777))
 	b = binary.BigEndian.AppendUint64(b, uint64(size))
 	if size > 0 {
@@ -99,6 +104,14 @@ func (s *summer) end(content Digest) (out sum) {
 	full := sha256.Sum256(b)
 	copy(out[:], full[:])
 	return out
+}
+
+// appendClean appends clean(name), most often without a copy of it.
+func appendClean(b []byte, name string) []byte {
+	if trimmed := strings.TrimSuffix(name, "/"); trimmed != "." && fs.ValidPath(trimmed) {
+		return append(append(b, '/'), trimmed...)
+	}
+	return append(b, clean(name)...)
 }
 
 // clean is the path that a name leads to, from the root.
