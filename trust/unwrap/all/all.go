@@ -4,6 +4,9 @@ package all
 import (
 	"github.com/safepull/safepull/trust/unwrap"
 	"github.com/safepull/safepull/trust/unwrap/encoded"
+	"github.com/safepull/safepull/trust/unwrap/nuitka"
+	"github.com/safepull/safepull/trust/unwrap/pyc"
+	"github.com/safepull/safepull/trust/unwrap/pyinstaller"
 	"github.com/safepull/safepull/trust/unwrap/tail"
 )
 
@@ -12,5 +15,8 @@ func New() []unwrap.Wrapper {
 	return []unwrap.Wrapper{
 		encoded.New(),
 		tail.New(),
+		pyc.New(),
+		pyinstaller.New(),
+		nuitka.New(),
 	}
 }
