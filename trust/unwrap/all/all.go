@@ -8,6 +8,7 @@ import (
 	"github.com/safepull/safepull/trust/unwrap/pyc"
 	"github.com/safepull/safepull/trust/unwrap/pyinstaller"
 	"github.com/safepull/safepull/trust/unwrap/tail"
+	"github.com/safepull/safepull/trust/unwrap/upx"
 )
 
 // New makes every wrapper. Where several take a file for their own, all of them are asked, in this order.
@@ -15,6 +16,7 @@ func New() []unwrap.Wrapper {
 	return []unwrap.Wrapper{
 		encoded.New(),
 		tail.New(),
+		upx.New(),
 		pyc.New(),
 		pyinstaller.New(),
 		nuitka.New(),
