@@ -7,9 +7,13 @@ import (
 	"github.com/safepull/safepull/trust/unwrap/compressed"
 	"github.com/safepull/safepull/trust/unwrap/cpio"
 	"github.com/safepull/safepull/trust/unwrap/encoded"
+	"github.com/safepull/safepull/trust/unwrap/nuitka"
+	"github.com/safepull/safepull/trust/unwrap/pyc"
+	"github.com/safepull/safepull/trust/unwrap/pyinstaller"
 	"github.com/safepull/safepull/trust/unwrap/rpm"
 	"github.com/safepull/safepull/trust/unwrap/tail"
 	"github.com/safepull/safepull/trust/unwrap/tarball"
+	"github.com/safepull/safepull/trust/unwrap/upx"
 	"github.com/safepull/safepull/trust/unwrap/zip"
 )
 
@@ -24,5 +28,9 @@ func New() []unwrap.Wrapper {
 		ar.New(),
 		rpm.New(),
 		zip.New(),
+		upx.New(),
+		pyc.New(),
+		pyinstaller.New(),
+		nuitka.New(),
 	}
 }
