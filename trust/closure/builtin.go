@@ -2,6 +2,7 @@ package closure
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -45,10 +46,15 @@ func (st *script) builtin(name string, args []string, nest int) bool {
 		}
 	case "cd", "pushd":
 		for _, a := range args {
-			st.dirs = appendNew(st.dirs, absolute(plainText(a), st.dirs[:min(len(st.dirs), maxValues)])...)
+			for _, dir := range absolute(plainText(a), st.dirs[max(len(st.dirs)-maxValues, 0):]) {
+				others := slices.DeleteFunc(slices.Clone(st.dirs), func(d string) bool { return d == dir })
+				st.dirs = appendNew(others, dir) // the last one is where the script most likely is
+			}
 		}
 	case "cp", "mv", "ln", "install", "rsync", "link":
 		st.copies(args)
+	case "dd":
+		st.dd(args)
 	case "chmod":
 		st.chmod(args)
 	case "find":

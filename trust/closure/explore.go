@@ -267,7 +267,7 @@ func (x *explorer) alias(source, target string) {
 // enqueue marks a file and reads it later, if it says what it starts.
 func (x *explorer) enqueue(f found, w want) {
 	x.mark(f.file, f.place)
-	if f.file.Kind == trust.KindExecutable || f.file.Kind == trust.KindData && w.as == "" {
+	if f.file.Kind == trust.KindExecutable || f.file.Kind == trust.KindData {
 		return
 	}
 	key := f.place + "\x00" + w.as + "\x00" + strings.Join(w.args, "\x00")

@@ -27,6 +27,10 @@ func (st *script) join(cmd syntax.Command, target string, appends bool) {
 				collect(c.X.Cmd)
 				collect(c.Y.Cmd)
 			}
+		case *syntax.Block:
+			each(c.Stmts, collect)
+		case *syntax.Subshell:
+			each(c.Stmts, collect)
 		case *syntax.CallExpr:
 			more, decode := st.sources(c)
 			decodes = decodes || decode
@@ -43,6 +47,12 @@ func (st *script) join(cmd syntax.Command, target string, appends bool) {
 		join.Parts = append(join.Parts, f.file)
 	}
 	st.x.addJoin(join, appends)
+}
+
+func each(stmts []*syntax.Stmt, do func(syntax.Command)) {
+	for _, s := range stmts {
+		do(s.Cmd)
+	}
 }
 
 // sources are the files that a command copies to its output.
@@ -65,11 +75,24 @@ func (st *script) sources(c *syntax.CallExpr) (parts []found, decodes bool) {
 				if strings.HasPrefix(field, "-") {
 					continue
 				}
-				parts = append(parts, st.x.matching(strings.TrimPrefix(plainText(field), "if="), st)...)
+				parts = append(parts, st.latest(strings.TrimPrefix(plainText(field), "if="))...)
 			}
 		}
 	}
 	return parts, decodes
+}
+
+// latest are the files that a word means in the folder that the script changed to last, or else in one before.
+func (st *script) latest(word string) []found {
+	dirs := st.dirs
+	defer func() { st.dirs = dirs }()
+	for i := len(dirs) - 1; i >= 0; i-- {
+		st.dirs = dirs[i : i+1]
+		if files := st.x.matching(word, st); len(files) > 0 {
+			return files
+		}
+	}
+	return nil
 }
 
 // addJoin keeps a join. What is appended joins what was there before.
@@ -107,12 +130,35 @@ func worthJoining(joins []Join) []Join {
 	return out
 }
 
-// pipe follows "cat file | sh": what stands before an interpreter is a script.
+// pipe follows "cat file | sh": what stands before an interpreter is a script, joined or decoded as it goes; and what
+// stands before tee becomes a file.
 func (st *script) pipe(n *syntax.BinaryCmd) {
-	language := st.reader(n.Y)
+	last := n.Y
+	for {
+		b, ok := last.Cmd.(*syntax.BinaryCmd)
+		if !ok || !st.x.spend(1) {
+			break
+		}
+		last = b.Y
+	}
+	for _, r := range last.Redirs {
+		if isOutput(r.Op) {
+			st.written(n, r)
+		}
+	}
+	if call, ok := last.Cmd.(*syntax.CallExpr); ok && len(call.Args) > 1 && path.Base(call.Args[0].Lit()) == "tee" {
+		for _, w := range call.Args[1:] {
+			for _, target := range absolute(plainText(st.expand(w)[0]), st.dirs) {
+				st.join(n.X.Cmd, target, false)
+			}
+		}
+		return
+	}
+	language := st.reader(last)
 	if language == "" {
 		return
 	}
+	join := Join{Target: "the input of " + language}
 	var feed func(cmd syntax.Command)
 	feed = func(cmd syntax.Command) {
 		switch c := cmd.(type) {
@@ -121,25 +167,65 @@ func (st *script) pipe(n *syntax.BinaryCmd) {
 				feed(c.X.Cmd)
 				feed(c.Y.Cmd)
 			}
+		case *syntax.Block:
+			each(c.Stmts, feed)
+		case *syntax.Subshell:
+			each(c.Stmts, feed)
 		case *syntax.CallExpr:
 			if len(c.Args) == 0 {
 				return
 			}
-			switch path.Base(c.Args[0].Lit()) {
-			case "echo", "printf":
-				if len(c.Args) > 1 {
-					if st.texts++; st.texts <= maxTexts {
-						st.x.readAs(language, shownText(st.parts(joined(c.Args[1:]), true)[0]), st)
-					}
-					st.texts--
-				}
+			if name := path.Base(c.Args[0].Lit()); name == "echo" || name == "printf" {
+				st.said(c, language)
 				return
 			}
-			parts, _ := st.sources(c)
-			for _, f := range parts {
+			parts, decodes := st.sources(c)
+			join.Base64 = join.Base64 || decodes
+			for _, f := range parts[:min(len(parts), maxParts)] {
+				join.Parts = append(join.Parts, f.file)
 				st.x.enqueue(f, want{level: st.level, as: language, dirs: st.dirs})
 			}
 		}
 	}
 	feed(n.X.Cmd)
+	if len(join.Parts) > 0 {
+		st.x.addJoin(join, false)
+	}
+}
+
+// said reads what echo says to an interpreter.
+func (st *script) said(c *syntax.CallExpr, language string) {
+	if len(c.Args) > 1 {
+		if st.texts++; st.texts <= maxTexts {
+			st.x.readAs(language, shownText(st.parts(joined(c.Args[1:]), true)[0]), st)
+		}
+		st.texts--
+	}
+}
+
+// dd notes "dd if=A of=B": with seek or notrunc it appends.
+func (st *script) dd(args []string) {
+	var from, to string
+	appends := false
+	for _, a := range args {
+		plain := plainText(a)
+		switch {
+		case strings.HasPrefix(plain, "if="):
+			from = plain[len("if="):]
+		case strings.HasPrefix(plain, "of="):
+			to = plain[len("of="):]
+		case strings.HasPrefix(plain, "seek="), strings.HasPrefix(plain, "oseek="), strings.Contains(plain, "notrunc"), strings.Contains(plain, "append"):
+			appends = true
+		}
+	}
+	for _, target := range absolute(to, st.dirs) {
+		join := Join{Target: target}
+		for _, f := range st.x.matching(from, st) {
+			st.x.alias(f.place, target)
+			join.Parts = append(join.Parts, f.file)
+		}
+		if len(join.Parts) > 0 {
+			st.x.addJoin(join, appends)
+		}
+	}
 }

@@ -282,15 +282,15 @@ func (st *script) line(argv []string) {
 // redirects follows what a statement reads and writes.
 func (st *script) redirects(n *syntax.Stmt) {
 	for _, r := range n.Redirs {
-		switch r.Op {
-		case syntax.RdrIn, syntax.RdrInOut:
+		switch {
+		case isOutput(r.Op):
+			st.written(n.Cmd, r)
+		case r.Op == syntax.RdrIn, r.Op == syntax.RdrInOut:
 			for _, v := range st.expand(r.Word) {
 				st.x.readArgument(v, st.reader(n), st)
 			}
-		case syntax.Hdoc, syntax.DashHdoc, syntax.WordHdoc:
+		case r.Op == syntax.Hdoc, r.Op == syntax.DashHdoc, r.Op == syntax.WordHdoc:
 			st.heredoc(n, r)
-		case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.RdrAll, syntax.AppAll:
-			st.written(n, r)
 		}
 	}
 }
@@ -339,14 +339,22 @@ func (st *script) heredoc(n *syntax.Stmt, r *syntax.Redirect) {
 }
 
 // written follows what becomes of the output: "cat a b > c" makes c of a and b.
-func (st *script) written(n *syntax.Stmt, r *syntax.Redirect) {
+func (st *script) written(cmd syntax.Command, r *syntax.Redirect) {
 	for _, v := range st.expand(r.Word) {
 		for _, target := range absolute(plainText(v), st.dirs) {
 			if !strings.HasPrefix(target, "/dev/") && !strings.ContainsRune(target, 0) {
-				st.join(n.Cmd, target, r.Op == syntax.AppOut || r.Op == syntax.AppAll)
+				st.join(cmd, target, r.Op == syntax.AppOut || r.Op == syntax.AppAll)
 			}
 		}
 	}
+}
+
+func isOutput(op syntax.RedirOperator) bool {
+	switch op {
+	case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.RdrAll, syntax.AppAll:
+		return true
+	}
+	return false
 }
 
 // isAllArguments: "$@" or $*.
