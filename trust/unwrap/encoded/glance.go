@@ -163,6 +163,8 @@ var classes = func() (t [256]byte) {
 // begins is plainForm without a look further than the first bytes.
 func begins(head []byte) bool {
 	switch head[0] {
+	case 0x5d:
+		return head[1]|head[2] == 0
 	case 0x1f, 'B', 'M', 0xe3:
 		return head[1] == 0x8b || head[1] == 'Z' || head[0] == 0xe3 && head[2]|head[3]|head[4] == 0
 	}
@@ -182,7 +184,7 @@ var magicBytes = func() (t [256]bool) {
 	for _, m := range magics {
 		t[m[0]] = true
 	}
-	for _, c := range []byte("\x1fB\xe3M") {
+	for _, c := range []byte("\x1fB\xe3M\x5d") {
 		t[c] = true
 	}
 	for c := range 256 {

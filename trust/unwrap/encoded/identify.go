@@ -21,7 +21,7 @@ type form struct {
 // magics are the beginnings of formats that can hold something to run or to unpack. They are long enough that noise
 // seldom has one.
 var magics = []string{
-	"\x7fELF", "#!/", "#! /", "PK\x03\x04", "\x28\xb5\x2f\xfd", "7z\xbc\xaf\x27\x1c", "!<arch>\n", "\x04\x22\x4d\x18", "Rar!\x1a\x07", "\x00asm\x01\x00\x00\x00", "dex\n03",
+	"\x7fELF", "#!/", "#! /", "PK\x03\x04", "\x28\xb5\x2f\xfd", "7z\xbc\xaf\x27\x1c", "\xfd7zXZ\x00", "!<arch>\n", "\x04\x22\x4d\x18", "Rar!\x1a\x07", "\x00asm\x01\x00\x00\x00", "dex\n03",
 	"\x89PNG\r\n\x1a\n", "GIF89a", "GIF87a", "%PDF-", "\xff\xd8\xff\xe0", "\xff\xd8\xff\xe1", "\xff\xd8\xff\xdb", "<?php", "<?xml", "\xcf\xfa\xed\xfe", "\xce\xfa\xed\xfe", "\xca\xfe\xba\xbe",
 	"\xed\xab\xee\xdb", "hsqs", "070701", "070702",
 }

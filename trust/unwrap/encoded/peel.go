@@ -4,13 +4,17 @@ import (
 	"bufio"
 	"bytes"
 	"compress/bzip2"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
+
+	"github.com/safepull/safepull/trust/unwrap/internal/lzma"
 )
 
 // packing is a compression that decoded bytes are in.
@@ -22,9 +26,10 @@ const (
 	zlibbed
 	bzipped
 	deflated
+	lzmaPacked
 )
 
-var packingNames = [...]string{gzipped: "gzip", zlibbed: "zlib", bzipped: "bzip2", deflated: "deflate"}
+var packingNames = [...]string{gzipped: "gzip", zlibbed: "zlib", bzipped: "bzip2", deflated: "deflate", lzmaPacked: "lzma"}
 
 // maxPackings bounds compressions within one another that are one piece.
 const maxPackings = 8
@@ -37,8 +42,41 @@ func packingOf(head []byte) packing {
 		return bzipped
 	case len(head) >= 8 && head[0]&0x0f == 8 && head[0]>>4 <= 7 && head[1]&0x20 == 0 && (uint(head[0])<<8|uint(head[1]))%31 == 0 && inflatesSome(head[2:]):
 		return zlibbed
+	case isLZMA(head):
+		return lzmaPacked
 	}
 	return stored
+}
+
+// maxDictionary bounds the memory of one LZMA stream in text; more is not peeled. Presets up to 6 need no more.
+const maxDictionary = 8 << 20
+
+// isLZMA knows the file format of LZMA alone: properties, a dictionary size as encoders choose it, and a size that is
+// either unknown or small, and the zero that a stream begins with.
+func isLZMA(head []byte) bool {
+	if len(head) < 18 || head[0] >= 225 || head[13] != 0 {
+		return false
+	}
+	dictionary, size := binary.LittleEndian.Uint32(head[1:]), binary.LittleEndian.Uint64(head[5:])
+	return head[0] == 0x5d && dictionary&(dictionary-1) == 0 && dictionary >= 1<<12 && dictionary <= maxDictionary && (size == math.MaxUint64 || size < 1<<32)
+}
+
+func openLZMA(r io.Reader) (io.Reader, error) {
+	b := bufio.NewReaderSize(r, sampleBytes)
+	head, err := b.Peek(13)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // only asked whether there is one
+	}
+	p, err := lzma.ParseProperties(head[0])
+	if err != nil {
+		return nil, err //nolint:wrapcheck // as above
+	}
+	dictionary, size := binary.LittleEndian.Uint32(head[1:]), int64(binary.LittleEndian.Uint64(head[5:])) //nolint:gosec // -1 stands for unknown
+	_, _ = b.Discard(13)                                                                                  // it was peeked at
+	if size >= 0 {
+		dictionary = uint32(min(int64(dictionary), max(size, 1))) //nolint:gosec // no more than before
+	}
+	return lzma.NewReader(b, p, size, int(dictionary)) //nolint:wrapcheck // as above
 }
 
 func unpack(p packing, r io.Reader) (io.Reader, error) {
@@ -49,6 +87,8 @@ func unpack(p packing, r io.Reader) (io.Reader, error) {
 		return zlib.NewReader(r) //nolint:wrapcheck // as above
 	case bzipped:
 		return bzip2.NewReader(r), nil
+	case lzmaPacked:
+		return openLZMA(r)
 	case deflated:
 		return flate.NewReader(r), nil
 	}
