@@ -72,3 +72,31 @@ func TestHead(t *testing.T) {
 		t.Error("zeros are no tar header")
 	}
 }
+
+// tiny has parts of one byte each.
+type tiny struct{ n int64 }
+
+func (d *tiny) Read(p []byte) (int, error) {
+	p[0] = 0
+	d.n++
+	return 1, nil
+}
+
+func (d *tiny) part() int64 { return d.n }
+
+// Members or frames of nothing much cost no memory, and those that a reader needs are kept.
+func TestStreamOfManyParts(t *testing.T) {
+	t.Parallel()
+	src := &source{ctx: t.Context(), r: strings.NewReader(""), hash: sha256.New(), n: 1 << 40}
+	s := &stream{ctx: t.Context(), src: src, packed: bufio.NewReader(src), dec: &tiny{}, limits: DefaultLimits()}
+	buf := make([]byte, 16)
+	for i := range int64(3 * maxParts) {
+		if _, err := s.Read(buf); err != nil || len(s.parts) > maxParts {
+			t.Fatalf("after %d bytes: %d parts, %v", i, len(s.parts), err)
+		}
+	}
+	at := s.n - plainBuffer
+	if p, next := s.partAt(at); p.plain != at || p.packed != at+1 || next != at+1 {
+		t.Errorf("the part at %d is %+v, the next at %d", at, p, next)
+	}
+}

@@ -3,6 +3,8 @@ package inflate_test
 import (
 	"bytes"
 	"testing"
+
+	"github.com/safepull/safepull/trust/layer/inflate"
 )
 
 // FuzzAgainstGzip: for each of the three formats, what the standard library accepts is accepted with the same bytes and
@@ -26,7 +28,9 @@ func FuzzAgainstGzip(f *testing.F) {
 		format := int(kind) % len(formats)
 		want := oracle(format, stream)
 		in := bytes.NewReader(stream)
-		r := formats[format].open(&chunks{r: in, n: 1 + int(chunk)})
+		r := used[format].Get().(*inflate.Reader)
+		defer used[format].Put(r)
+		r.Reset(&chunks{r: in, n: 1 + int(chunk)})
 		if err := compare(want, ours(r, in, 1+int(read))); err != nil {
 			t.Fatalf("%s: %v", formats[format].name, err)
 		}
