@@ -27,8 +27,9 @@ const (
 	minWide = 3
 	// minWritten and provenWritten are how many constants a source text must spell.
 	minWritten, provenWritten = 3, 6
-	// minNode is how many words of node software make a verifier, if it has no word that only miners have.
-	minNode = 4
+	// minNode is how many words of node software make a verifier, if it has no word that only miners have; minLibrary
+	// how many functions of the reference library make it of a shared library.
+	minNode, minLibrary = 4, 4
 	// maxWords bounds the constants of RandomX that rules may name, maxConstants and maxFamilies the others.
 	maxWords     = 1024
 	maxConstants = 64 // a bit each
@@ -49,6 +50,8 @@ type Rules struct {
 	// Constants are those of other algorithms, Families what they make together.
 	Constants []Constant `yaml:"constants"`
 	Families  []Family   `yaml:"families"`
+	// Library are names of functions that the reference library of RandomX exports; nodes share it.
+	Library []string `yaml:"library"`
 	// Node are words of software that verifies blocks; Mining are words that a mere verifier does not have.
 	Node   []string `yaml:"node"`
 	Mining []string `yaml:"mining"`
@@ -72,6 +75,7 @@ const (
 	spelled               // the same in source text
 	phrase                // the same as a text that only programs hold
 	sizes                 // a table of sizes as text: the second follows the first
+	library
 	node
 	mining
 )
@@ -112,16 +116,19 @@ func New(r Rules) (*Indicator, error) {
 			return nil, fmt.Errorf("algorithm rules: %w", err)
 		}
 	}
-	if len(r.Node) > maxConstants || len(r.Mining) > maxConstants {
-		return nil, fmt.Errorf("algorithm rules: more than %d node or mining words", maxConstants)
+	if len(r.Node) > maxConstants || len(r.Mining) > maxConstants || len(r.Library) > maxConstants {
+		return nil, fmt.Errorf("algorithm rules: more than %d node, mining or library words", maxConstants)
 	}
-	for _, t := range slices.Concat(r.Node, r.Mining) {
+	for _, t := range slices.Concat(r.Node, r.Mining, r.Library) {
 		if len(t) < minLiteral {
 			return nil, fmt.Errorf("algorithm rules: %q is shorter than %d bytes", t, minLiteral)
 		}
 	}
 	for i, t := range r.Node {
 		ind.literal(indicator.Literal{Text: t}, literal{class: node, id: i})
+	}
+	for i, t := range r.Library {
+		ind.literal(indicator.Literal{Text: t}, literal{class: library, id: i})
 	}
 	for i, t := range r.Mining {
 		ind.literal(indicator.Literal{Text: t}, literal{class: mining, id: i})

@@ -219,17 +219,22 @@ func TestNodeClass(t *testing.T) {
 	ind := shipped(t)
 	words, _ := r.words()
 	nodeWords := "\x00" + strings.Join(r.Node[:minNode], "\x00") + "\x00"
+	functions := strings.Join(r.Library[:minLibrary], "\x00")
 	for name, test := range map[string]struct {
 		content string
 		want    trust.Class
 	}{
+		"librandomx.so.0":   {spread(words, 72, 0) + functions, trust.ClassNode},
+		"libx.so":           {spread(words, 72, 0) + r.Library[0] + r.Library[1] + r.Library[2], ""},
+		"libminer.so":       {spread(words, 72, 0) + functions + r.Mining[1], ""},
+		"program":           {spread(words, 72, 0) + functions, ""},
 		"four-words":        {spread(words, 72, 0) + nodeWords, trust.ClassNode},
 		"ethash-verifier":   {held(r, "ethash-dataset") + "engine_newPayload admin_nodeInfo txpool.globalslots chaindata", trust.ClassNode},
 		"three-words":       {spread(words, 72, 0) + strings.Join(r.Node[:minNode-1], " "), ""},
 		"one-word-often":    {spread(words, 72, 0) + strings.Repeat(r.Node[0]+" ", 9), ""},
 		"a-miner-with-them": {spread(words, 72, 0) + nodeWords + r.Mining[0], ""},
 	} {
-		found := indicatortest.Inspect(ind, indicator.File{Path: "x", Kind: trust.KindExecutable}, []byte(test.content), indicatortest.Drive{})
+		found := indicatortest.Inspect(ind, indicator.File{Path: "usr/lib/" + name, Kind: trust.KindExecutable}, []byte(test.content), indicatortest.Drive{})
 		if len(found) == 0 {
 			t.Fatalf("%s: nothing found", name)
 		}

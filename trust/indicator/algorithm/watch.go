@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math/bits"
+	"path"
+	"strings"
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/indicator"
@@ -20,10 +22,11 @@ type watch struct {
 	file    indicator.File
 	out     *report.Report
 	written map[int]bool
-	// node and mining have a bit for every word of theirs.
-	node, mining uint64
-	first        int64
-	excerpt      []byte
+	// node, mining and library have a bit for every word of theirs.
+	node, mining, library uint64
+
+	first   int64
+	excerpt []byte
 	// words are searched in windows, up to next.
 	words, wide, moved cluster
 	next               int64
@@ -40,6 +43,8 @@ func (w *watch) Hit(h indicator.Hit) {
 			w.window(h)
 		case node:
 			w.node |= 1 << l.id
+		case library:
+			w.library |= 1 << l.id
 		case mining:
 			w.mining |= 1 << l.id
 		case written:
@@ -158,9 +163,14 @@ func strengthOf(words int) trust.Strength {
 // have; whoever plants the first into a miner still has to take all of the others out.
 func (w *watch) add(offset int64, s, ifRun trust.Strength, excerpt []byte, why string) {
 	var class trust.Class
-	if bits.OnesCount64(w.node) >= minNode && w.mining == 0 {
+	switch {
+	case w.mining != 0:
+	case bits.OnesCount64(w.node) >= minNode:
 		class = trust.ClassNode
 		why += ", but looks like node software, which verifies blocks and mines only when told to"
+	case bits.OnesCount64(w.library) >= minLibrary && isShared(w.file.Path):
+		class = trust.ClassNode
+		why += ", but is the shared library that node software verifies blocks with"
 	}
 	now := s
 	switch {
@@ -172,4 +182,10 @@ func (w *watch) add(offset int64, s, ifRun trust.Strength, excerpt []byte, why s
 		now, ifRun = trust.Strong, trust.Proof
 	}
 	w.out.AddClassed(class, offset, now, ifRun, excerpt, why)
+}
+
+// isShared reports whether a path is that of a shared library, which nothing starts by itself.
+func isShared(p string) bool {
+	base := path.Base(p)
+	return strings.HasSuffix(base, ".so") || strings.Contains(base, ".so.")
 }
