@@ -227,11 +227,18 @@ func (cl *Closure) namesOdd(file string) bool {
 	return wordPattern.FindString(base) != base && (len(cl.text) > maxText || strings.Contains(cl.text, base))
 }
 
-// Weigh is the finding with the strength that it has in this image: a file that is named to be run weighs what its
-// indicator says that it weighs when run.
+// Weigh is the finding with the reach and the strength that it has in this image: a file that is named to be run weighs
+// what its indicator says that it weighs when run.
 func (cl *Closure) Weigh(f trust.Finding) trust.Finding {
-	if f.IfRun > f.Strength && cl.Names(f.Path) {
-		f.Strength = f.IfRun
+	file, _, _ := strings.Cut(f.Path, trust.Nested)
+	switch {
+	case f.Kind == trust.KindConfig || strings.HasPrefix(f.Path, "config:") || strings.HasPrefix(f.Path, "manifest:"):
+		f.Reach = trust.ReachRuns
+	case !cl.Names(file):
+		f.Reach = trust.ReachPresent
+	default:
+		f.Reach = trust.ReachRuns
+		f.Strength = max(f.Strength, f.IfRun)
 	}
 	return f
 }

@@ -168,3 +168,22 @@ func FuzzOf(f *testing.F) {
 		c.Names(cmd)
 	})
 }
+
+func TestWeigh_reach(t *testing.T) {
+	t.Parallel()
+	cl := closure.Of(inspect.Config{Entrypoint: []string{"/opt/app.tgz"}})
+	for name, tt := range map[string]struct {
+		in   trust.Finding
+		want trust.Reach
+	}{
+		"named":    {trust.Finding{Path: "opt/app.tgz"}, trust.ReachRuns},
+		"inside":   {trust.Finding{Path: "opt/app.tgz" + trust.Nested + "bin/x"}, trust.ReachRuns},
+		"other":    {trust.Finding{Path: "opt/other"}, trust.ReachPresent},
+		"config":   {trust.Finding{Path: "config:env", Kind: trust.KindConfig}, trust.ReachRuns},
+		"manifest": {trust.Finding{Path: "manifest:annotations"}, trust.ReachRuns},
+	} {
+		if got := cl.Weigh(tt.in).Reach; got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}

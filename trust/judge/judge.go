@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/story"
 )
 
 // Scanner inspects content. trust/scan implements it.
@@ -124,8 +125,8 @@ func (j *Judge) remembered(ctx context.Context, ref trust.Reference, key digest.
 }
 
 // version grows whenever the same evidence could be gathered or weighed otherwise by the code of this package,
-// trust/inspect, trust/closure or trust/policy, so that no verdict of an older program is taken for an answer.
-const version = 4
+// trust/inspect, trust/closure, trust/policy or trust/story, so that no verdict of an older program is taken for an answer.
+const version = 5
 
 // key names a question: this digest under this name (and tag, where a rule looks at it), ruleset, policy and lists. The
 // entry that decided is part of it, because it may have matched an index that led here.
@@ -156,7 +157,7 @@ func (j *Judge) Judge(ctx context.Context, ref trust.Reference, src trust.Source
 	if v, ok, err := j.remembered(ctx, ref, key); ok || err != nil {
 		return v, err
 	}
-	c := &inquiry{judge: j, ref: ref, src: src, evidence: newEvidence(ref, standing), strongest: map[string]trust.Strength{}}
+	c := &inquiry{judge: j, ref: ref, src: src, evidence: newEvidence(ref, standing)}
 	if err := c.run(ctx); err != nil {
 		return trust.Verdict{}, err
 	}
@@ -172,7 +173,7 @@ func (j *Judge) conclude(ctx context.Context, key digest.Digest, start time.Time
 	v := trust.Verdict{
 		ID: verdictID(key, start), Reference: c.ref, Manifest: c.ref.Digest,
 		Ruleset: j.Scanner.Key(), Policy: j.Policy.Digest(), TrustLists: j.Lists.Digest(),
-		Action: action, Reasons: reasons, Evidence: c.evidence, At: start, Until: c.evidence.Standing.Until,
+		Action: action, Reasons: reasons, Story: story.Tell(c.evidence), Evidence: c.evidence, At: start, Until: c.evidence.Standing.Until,
 		Duration: j.Now().Sub(start), Blobs: c.blobs, Passing: c.passing,
 	}
 	if v.Passing {

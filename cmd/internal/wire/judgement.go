@@ -97,14 +97,15 @@ func loadRules(path string) (*ruleset.Ruleset, error) {
 }
 
 func loadPolicy(path string) (*policy.Policy, error) {
-	if path == "" {
-		return policy.Load("shipped policy", bytes.NewReader(configs.DefaultPolicy()))
+	shipped, err := policy.Load("shipped policy", bytes.NewReader(configs.DefaultPolicy()))
+	if path == "" || err != nil {
+		return shipped, err
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	loaded, err := policy.Load(path, f)
+	loaded, err := shipped.Override(path, f)
 	return loaded, errors.Join(err, f.Close())
 }
 
