@@ -60,7 +60,7 @@ func TestBadRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = New(rules); err == nil || !strings.Contains(err.Error(), "algorithm.yaml:2: field lables not found") {
+	if _, err = New(rules); err == nil || !strings.Contains(err.Error(), "algorithm.yaml:2:1: field lables not found") {
 		t.Errorf("got %v", err)
 	}
 }
