@@ -95,22 +95,29 @@ func NewDocument(v trust.Verdict, top digest.Digest) Document {
 		Schema: Schema, ID: clean(v.ID), Reference: clean(v.Reference.WithDigest("").String()),
 		Digest: cleanDigest(top), ManifestDigest: cleanDigest(v.Manifest), Platform: platform(v.Evidence.Platform),
 		Action: clean(string(v.Action)), ExitStatus: ExitStatus(v.Action),
-		Reasons: cleanSome(v.Reasons, reasonMax), Story: cleanSome(v.Story, storyMax), Findings: []Finding{},
+		Reasons: cleanSome(v.Reasons, reasonMax), Story: cleanSome(v.Story, storyMax),
 		Unanswered: cleanMap(v.Evidence.Unanswered), NotAsked: cleanMap(v.Evidence.NotAsked),
 		Ruleset: cleanDigest(v.Ruleset), Policy: cleanDigest(v.Policy), DurationMs: v.Duration.Milliseconds(),
 		denied: v.Evidence.Standing.Denied(),
 	}
-	for _, f := range byStrength(v.Evidence.Findings) {
-		if len(d.Findings) == findingMax {
+	d.Findings = NewFindings(v.Evidence.Findings)
+	return d
+}
+
+// NewFindings are the weightiest findings, as documents have them.
+func NewFindings(findings []trust.Finding) []Finding {
+	out := make([]Finding, 0, min(len(findings), findingMax))
+	for _, f := range byStrength(findings) {
+		if len(out) == findingMax {
 			break
 		}
-		d.Findings = append(d.Findings, Finding{
+		out = append(out, Finding{
 			Check: clean(f.Check), Strength: knownStrength(f.Strength), Class: trust.Class(clean(string(f.Class))),
 			Reach: trust.Reach(clean(string(f.Reach))), HiddenBy: f.HiddenBy, Layer: cleanDigest(f.Layer), Path: clean(f.Path),
 			Offset: f.Offset, Excerpt: clean(f.Excerpt), Why: clean(f.Why),
 		})
 	}
-	return d
+	return out
 }
 
 // NewUnanswered describes a judgement that ended with an error instead of a verdict.
@@ -173,7 +180,7 @@ func cleanMap(m map[string]string) map[string]string {
 	return out
 }
 
-func sortedKeys(m map[string]string) []string {
+func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/safepull/safepull/configs"
+	"github.com/safepull/safepull/trust/indicator"
 	"github.com/safepull/safepull/trust/indicator/all"
 	"github.com/safepull/safepull/trust/judge"
 	"github.com/safepull/safepull/trust/namespace"
@@ -54,13 +55,26 @@ func loadFiles(from sources) (l inForce, err error) {
 	return l, err
 }
 
-// judge assembles a judge over a memory.
-func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
+// indicators are all of them, with their rules.
+func (l inForce) indicators() ([]indicator.Indicator, error) {
 	indicators, err := all.New(l.rules)
 	if err != nil {
 		return nil, fmt.Errorf("rules %s: %w", cmp.Or(l.from.rules, "as shipped"), err)
 	}
-	scanner, err := scan.New(indicators, wrappers.New(), l.rules.Digest(), l.from.limits)
+	return indicators, nil
+}
+
+func (l inForce) scanner(indicators []indicator.Indicator) (*scan.Scanner, error) {
+	return scan.New(indicators, wrappers.New(), l.rules.Digest(), l.from.limits)
+}
+
+// judge assembles a judge over a memory.
+func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
+	indicators, err := l.indicators()
+	if err != nil {
+		return nil, err
+	}
+	scanner, err := l.scanner(indicators)
 	if err != nil {
 		return nil, err
 	}
