@@ -5,8 +5,10 @@ import (
 	"io"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/safepull/safepull/plugin/render"
 	"github.com/safepull/safepull/trust"
 )
 
@@ -26,6 +28,10 @@ type Deps struct {
 	Verdicts func(context.Context) (Verdicts, error)
 	// Trust reads and edits the trust lists.
 	Trust func(context.Context) (TrustLists, error)
+	// Rules are the indicators in force.
+	Rules func(context.Context) (Rules, error)
+	// Lint checks a rule file, or the rule files of a folder. It needs no rules in force.
+	Lint func(ctx context.Context, path string) (render.Linted, error)
 	// Close releases what the functions above opened. It is called once, after the command, also when it failed.
 	Close func() error
 }
@@ -61,6 +67,18 @@ type Verdicts interface {
 	VerdictByID(ctx context.Context, id string) (trust.Verdict, bool, error)
 	// Verdicts lists those of a repository ("docker.io/library/alpine"), newest first.
 	Verdicts(ctx context.Context, name string, limit int) ([]trust.Verdict, error)
+}
+
+// Rules are the indicators in force, with their data.
+type Rules interface {
+	// Checks are all of them, in order of name.
+	Checks() []render.Check
+	// Ruleset is the digest of all their data.
+	Ruleset() digest.Digest
+	// Limits are those of the inspection; see render.CheckInfo.
+	Limits() map[string]int64
+	// Test asks all of them about a file, or about the files of a folder.
+	Test(ctx context.Context, path string) (render.Tested, error)
 }
 
 // TrustLists are all trust lists in force, and the user's own file among them.

@@ -78,6 +78,8 @@ func (w *world) run(args ...string) result {
 			Engine:   func(context.Context) (Engine, error) { return w.engine, w.engine.unreachable },
 			Verdicts: func(context.Context) (Verdicts, error) { return w.memory, nil },
 			Trust:    func(context.Context) (TrustLists, error) { return w.lists, nil },
+			Rules:    func(context.Context) (Rules, error) { return fakeRules{}, nil },
+			Lint:     fakeLint,
 			Close:    func() error { w.closed++; return nil },
 		},
 	}

@@ -108,6 +108,8 @@ type Finding struct {
 	Class Class `json:"class,omitempty"`
 	// Reach is filled in by the judge, for the image that it judges.
 	Reach Reach `json:"reach,omitempty"`
+	// HiddenBy is the number of the layer, counted from 1, that replaces or removes a hidden file; 0 when not known.
+	HiddenBy int `json:"hiddenBy,omitempty"`
 	// Layer is the digest of the blob: a layer as the manifest names it, or the config.
 	Layer digest.Digest `json:"layer,omitempty"`
 	// Path is the file's path in the layer without a leading slash, with what Nested separates, or "config:entrypoint"

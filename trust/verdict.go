@@ -87,8 +87,12 @@ type Evidence struct {
 	Reference Reference     `json:"reference"`
 	Manifest  digest.Digest `json:"manifest"`
 	Platform  string        `json:"platform,omitempty"`
-	Standing  Standing      `json:"standing"`
-	Findings  []Finding     `json:"findings"`
+	// Layers are the digests that the manifest names, the lowest first: people count layers from 1.
+	Layers   []digest.Digest `json:"layers,omitempty"`
+	Standing Standing        `json:"standing"`
+	Findings []Finding       `json:"findings"`
+	// Steps are how starting the image leads to files, as far as it is known; those that matter to a finding at least.
+	Steps []Step `json:"steps,omitempty"`
 	// Integrity are contradictions of the content with itself or its digest, one sentence each.
 	Integrity []string `json:"integrity,omitempty"`
 	// Answered are names of questions: "trust lists", "manifest", "config", "layer 1 sha256:…".
@@ -97,6 +101,15 @@ type Evidence struct {
 	Unanswered map[string]string `json:"unanswered"`
 	// NotAsked are questions that no further answer could matter to, or that an entry waived, with the reason.
 	NotAsked map[string]string `json:"notAsked"`
+}
+
+// Step says that an image, once started, goes from one file to another.
+type Step struct {
+	// By is a part of the image's configuration, such as "config:entrypoint", or the path of a file as Finding has it.
+	By string `json:"by"`
+	// Path is the file that it leads to, and Layer where that stands; empty when it is not known.
+	Path  string        `json:"path"`
+	Layer digest.Digest `json:"layer,omitempty"`
 }
 
 // Verdict is the judgement on one image manifest under one name, one ruleset, one policy and one set of trust lists.
@@ -111,8 +124,10 @@ type Verdict struct {
 	TrustLists digest.Digest `json:"trustLists"`
 	Action     Action        `json:"action"`
 	Reasons    []string      `json:"reasons"`
-	Evidence   Evidence      `json:"evidence"`
-	At         time.Time     `json:"at"`
+	// Story tells how the findings hang together: what the image starts, what that holds, what else is there.
+	Story    []string  `json:"story,omitempty"`
+	Evidence Evidence  `json:"evidence"`
+	At       time.Time `json:"at"`
 	// Until is the earliest expiry of any entry or fact used; zero means as long as the keys above stand.
 	Until    time.Time     `json:"until,omitzero"`
 	Duration time.Duration `json:"duration"`

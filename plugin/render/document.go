@@ -24,6 +24,7 @@ const (
 	textLimit  = 1 << 10
 	findingMax = 10_000
 	reasonMax  = 1_000
+	storyMax   = 12
 )
 
 // Document is one judgement as JSON. Every field is always present.
@@ -37,6 +38,7 @@ type Document struct {
 	Action         string            `json:"action"`
 	ExitStatus     int               `json:"exitStatus"`
 	Reasons        []string          `json:"reasons"`
+	Story          []string          `json:"story"`
 	Findings       []Finding         `json:"findings"`
 	Unanswered     map[string]string `json:"unanswered"`
 	NotAsked       map[string]string `json:"notAsked"`
@@ -52,6 +54,9 @@ type Document struct {
 type Finding struct {
 	Check    string         `json:"check"`
 	Strength trust.Strength `json:"strength"`
+	Class    trust.Class    `json:"class"`
+	Reach    trust.Reach    `json:"reach"`
+	HiddenBy int            `json:"hiddenBy"`
 	Layer    digest.Digest  `json:"layer"`
 	Path     string         `json:"path"`
 	Offset   int64          `json:"offset"`
@@ -90,24 +95,29 @@ func NewDocument(v trust.Verdict, top digest.Digest) Document {
 		Schema: Schema, ID: clean(v.ID), Reference: clean(v.Reference.WithDigest("").String()),
 		Digest: cleanDigest(top), ManifestDigest: cleanDigest(v.Manifest), Platform: platform(v.Evidence.Platform),
 		Action: clean(string(v.Action)), ExitStatus: ExitStatus(v.Action),
-		Reasons: []string{}, Findings: []Finding{},
+		Reasons: cleanSome(v.Reasons, reasonMax), Story: cleanSome(v.Story, storyMax),
 		Unanswered: cleanMap(v.Evidence.Unanswered), NotAsked: cleanMap(v.Evidence.NotAsked),
 		Ruleset: cleanDigest(v.Ruleset), Policy: cleanDigest(v.Policy), DurationMs: v.Duration.Milliseconds(),
 		denied: v.Evidence.Standing.Denied(),
 	}
-	for _, r := range v.Reasons[:min(len(v.Reasons), reasonMax)] {
-		d.Reasons = append(d.Reasons, clean(r))
-	}
-	for _, f := range byStrength(v.Evidence.Findings) {
-		if len(d.Findings) == findingMax {
+	d.Findings = NewFindings(v.Evidence.Findings)
+	return d
+}
+
+// NewFindings are the weightiest findings, as documents have them.
+func NewFindings(findings []trust.Finding) []Finding {
+	out := make([]Finding, 0, min(len(findings), findingMax))
+	for _, f := range byStrength(findings) {
+		if len(out) == findingMax {
 			break
 		}
-		d.Findings = append(d.Findings, Finding{
-			Check: clean(f.Check), Strength: knownStrength(f.Strength), Layer: cleanDigest(f.Layer), Path: clean(f.Path),
+		out = append(out, Finding{
+			Check: clean(f.Check), Strength: knownStrength(f.Strength), Class: trust.Class(clean(string(f.Class))),
+			Reach: trust.Reach(clean(string(f.Reach))), HiddenBy: f.HiddenBy, Layer: cleanDigest(f.Layer), Path: clean(f.Path),
 			Offset: f.Offset, Excerpt: clean(f.Excerpt), Why: clean(f.Why),
 		})
 	}
-	return d
+	return out
 }
 
 // NewUnanswered describes a judgement that ended with an error instead of a verdict.
@@ -116,7 +126,7 @@ func NewUnanswered(ref trust.Reference, top, manifest digest.Digest, platform st
 	return Document{
 		Schema: Schema, Reference: clean(ref.WithDigest("").String()), Digest: cleanDigest(top), ManifestDigest: cleanDigest(manifest),
 		Platform: clean(platform), Action: Unanswered, ExitStatus: ExitStatus(""),
-		Reasons: []string{reason}, Findings: []Finding{},
+		Reasons: []string{reason}, Story: []string{}, Findings: []Finding{},
 		Unanswered: map[string]string{"judgement": reason}, NotAsked: map[string]string{},
 	}
 }
@@ -150,6 +160,15 @@ func cleanDigest(d digest.Digest) digest.Digest {
 // knownStrength keeps a strength of a later version from failing the whole document.
 func knownStrength(s trust.Strength) trust.Strength { return min(max(s, trust.Context), trust.Proof) }
 
+// cleanSome are the first lines, never nil.
+func cleanSome(lines []string, limit int) []string {
+	out := make([]string, 0, min(len(lines), limit))
+	for _, l := range lines[:min(len(lines), limit)] {
+		out = append(out, clean(l))
+	}
+	return out
+}
+
 func cleanMap(m map[string]string) map[string]string {
 	out := make(map[string]string, min(len(m), reasonMax))
 	for _, k := range sortedKeys(m) {
@@ -161,7 +180,7 @@ func cleanMap(m map[string]string) map[string]string {
 	return out
 }
 
-func sortedKeys(m map[string]string) []string {
+func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)

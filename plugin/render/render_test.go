@@ -15,7 +15,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/safepull/safepull/configs"
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/policy"
+	"github.com/safepull/safepull/trust/story"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -37,8 +40,8 @@ func blocked() trust.Verdict {
 				Lost:    []trust.Entry{{Pattern: "docker.io/**", Action: "allow", List: "mine.yaml", Line: 2, Owner: "ops", Expires: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)}},
 			},
 			Findings: []trust.Finding{
-				{Check: "wallet@1", Strength: trust.Strong, Layer: sum("l1"), Path: "etc/c.json", Offset: 12, Excerpt: "44AFFq5k…", Why: "a Monero address whose checksum holds"},
-				{Check: "stratum@1", Strength: trust.Proof, Layer: sum("l2"), Path: "opt/run\x1b[2J.sh", Offset: 40, Excerpt: "stratum+tcp://pool.example:3333", Why: "the URL of a mining pool"},
+				{Check: "wallet@1", Strength: trust.Strong, Reach: trust.ReachHidden, HiddenBy: 3, Class: trust.ClassOpaque, Layer: sum("l1"), Path: "etc/c.json", Offset: 12, Excerpt: "44AFFq5k…", Why: "a Monero address whose checksum holds"},
+				{Check: "stratum@1", Strength: trust.Proof, Reach: trust.ReachRuns, Layer: sum("l2"), Path: "opt/run\x1b[2J.sh", Offset: 40, Excerpt: "stratum+tcp://pool.example:3333", Why: "the URL of a mining pool"},
 			},
 			Integrity:  []string{"layer 2 has another diff ID"},
 			Answered:   []string{"trust-list", "config"},
@@ -48,6 +51,32 @@ func blocked() trust.Verdict {
 		At: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Duration: 1234 * time.Millisecond,
 		Until: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC),
 	}
+}
+
+// joined is a verdict as the shipped policy reaches it about a renamed miner that a script starts.
+func joined(t *testing.T) trust.Verdict {
+	t.Helper()
+	p, err := policy.Load("default.yaml", bytes.NewReader(configs.DefaultPolicy()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := blocked()
+	base, program, script := sum("base"), sum("program"), sum("script")
+	v.Evidence = trust.Evidence{
+		Platform: "linux/amd64", Manifest: sum("m"), Layers: []digest.Digest{base, program, script},
+		Steps: []trust.Step{{By: "config:entrypoint", Path: "app/run.sh"}, {By: "app/run.sh", Path: "usr/bin/nginx"}},
+		Findings: []trust.Finding{
+			{Check: "algorithm@3", Strength: trust.Proof, Kind: trust.KindExecutable, Reach: trust.ReachRuns, Layer: program, Path: "usr/bin/nginx", Offset: 4096, Why: "holds 72 of the 72 constants of RandomX"},
+			{Check: "minerbinary@2", Strength: trust.Proof, Kind: trust.KindExecutable, Reach: trust.ReachRuns, Layer: program, Path: "usr/bin/nginx", Offset: 81920, Excerpt: "dev donate started", Why: "holds 21 texts of XMRig"},
+			{Check: "commandline@4", Strength: trust.Strong, Kind: trust.KindScript, Reach: trust.ReachRuns, Layer: script, Path: "app/run.sh", Offset: 40, Why: "starts a program with options that only miners have"},
+			{Check: "wallet@1", Strength: trust.Strong, Kind: trust.KindConfig, Reach: trust.ReachRuns, Layer: sum("config"), Path: "config:env", Excerpt: "44AFFq5k…", Why: "holds a Monero address beside the word \"wallet\""},
+			{Check: "stratum@3", Strength: trust.Weak, Kind: trust.KindText, Reach: trust.ReachHidden, HiddenBy: 3, Layer: base, Path: "opt/old.json", Offset: 7, Why: "names the pool pool.example"},
+		},
+		Answered: []string{"trust lists", "manifest", "config"}, Unanswered: map[string]string{}, NotAsked: map[string]string{},
+	}
+	v.Action, v.Reasons = p.Decide(v.Evidence)
+	v.Story = story.Tell(v.Evidence)
+	return v
 }
 
 func withAction(a trust.Action, findings int) trust.Verdict {
@@ -81,6 +110,9 @@ func TestGolden(t *testing.T) {
 		"unanswered.txt":      func(b *bytes.Buffer) error { return plain.Verdict(b, failed) },
 		"unanswered.json":     func(b *bytes.Buffer) error { return JSON(b, failed) },
 		"problem.json":        func(b *bytes.Buffer) error { return JSON(b, Problem{Schema, "no such image", 1}) },
+		"story.txt":           func(b *bytes.Buffer) error { return plain.Verdict(b, NewDocument(joined(t), "")) },
+		"story.json":          func(b *bytes.Buffer) error { return JSON(b, NewDocument(joined(t), "")) },
+		"explain.story.txt":   func(b *bytes.Buffer) error { return plain.Explain(b, joined(t)) },
 		"explain.txt":         func(b *bytes.Buffer) error { return plain.Explain(b, blocked()) },
 		"explain.minimal.txt": func(b *bytes.Buffer) error { return plain.Explain(b, trust.Verdict{Action: trust.Allow}) },
 		"entries.txt": func(b *bytes.Buffer) error {
@@ -285,7 +317,7 @@ func TestDocumentKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"schema":1,"id":"","reference":"","digest":"","manifestDigest":"","platform":"","action":"","exitStatus":4,` +
-		`"reasons":[],"findings":[{"check":"","strength":"context","layer":"","path":"","offset":0,"excerpt":"","why":""}],` +
+		`"reasons":[],"story":[],"findings":[{"check":"","strength":"context","class":"","reach":"","hiddenBy":0,"layer":"","path":"","offset":0,"excerpt":"","why":""}],` +
 		`"unanswered":{},"notAsked":{},"ruleset":"","policy":"","durationMs":0}`
 	if diff := cmp.Diff(want, string(body)); diff != "" {
 		t.Error(diff)

@@ -129,10 +129,12 @@ func (t Text) name(d Document) string {
 	return name
 }
 
-// evidence prints the reasons and the weightiest findings on at most evidenceLines lines.
+// evidence prints the first reason, the story, the other reasons and the weightiest findings that none of them tells,
+// on at most evidenceLines lines.
 func (t Text) evidence(out io.Writer, d Document) {
 	var lines, findings []string
-	for _, r := range d.Reasons {
+	first := min(len(d.Reasons), 1)
+	for _, r := range slices.Concat(d.Reasons[:first], d.Story, d.Reasons[first:]) {
 		width := reasonWidth
 		if d.Action == Unanswered {
 			width = errorWidth
@@ -140,7 +142,7 @@ func (t Text) evidence(out io.Writer, d Document) {
 		lines = append(lines, elide(longDigest.ReplaceAllString(clean(r), "$1"), width))
 	}
 	for _, f := range d.Findings {
-		if !told(f, d.Reasons) {
+		if !told(f, d.Reasons) && !inStory(f, d.Story) {
 			findings = append(findings, findingLine(f))
 		}
 	}
@@ -165,13 +167,30 @@ func told(f Finding, reasons []string) bool {
 	})
 }
 
-// findingLine says what was found and where: "proof stratum@1: … (layer 0123456789ab, path opt/run.sh)".
+// inStory reports whether the story tells of the file, or the part of the configuration, that a finding was made in.
+func inStory(f Finding, story []string) bool {
+	file, _, _ := strings.Cut(f.Path, trust.Nested)
+	return file != "" && slices.ContainsFunc(story, func(s string) bool { return strings.Contains(s, file+" ") })
+}
+
+// findingLine says what was found and where: "proof stratum@1: … (layer 0123456789ab, path opt/run.sh, runs)".
 func findingLine(f Finding) string {
 	where := "path " + elide(f.Path, pathWidth)
 	if f.Layer != "" {
 		where = "layer " + short(f.Layer) + ", " + where
 	}
+	if reached := reachOf(f); reached != "" {
+		where += ", " + reached
+	}
 	return fmt.Sprintf("%s, %s: %s (%s)", elide(f.Check, 40), f.Strength, elide(f.Why, whyWidth), where)
+}
+
+// reachOf says how far the image reaches a finding, "" where nothing is known.
+func reachOf(f Finding) string {
+	if f.Reach == trust.ReachHidden && f.HiddenBy > 0 {
+		return fmt.Sprintf("hidden by layer %d", f.HiddenBy)
+	}
+	return string(f.Reach)
 }
 
 // Explain prints everything that is known about a verdict.
@@ -191,13 +210,14 @@ func (t Text) Explain(w io.Writer, v trust.Verdict) error {
 	if !v.Until.IsZero() {
 		fmt.Fprintf(out, "%-12s %s\n", "Holds until:", v.Until.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
+	section(out, "Story", d.Story)
 	section(out, "Reasons", d.Reasons)
-	section(out, "Integrity", cleanAll(v.Evidence.Integrity))
+	section(out, "Integrity", cleanSome(v.Evidence.Integrity, reasonMax))
 	t.standing(out, v.Evidence.Standing)
 	t.findings(out, d.Findings, len(v.Evidence.Findings))
 	section(out, "Unanswered", pairs(d.Unanswered))
 	section(out, "Not asked", pairs(d.NotAsked))
-	section(out, "Answered", cleanAll(v.Evidence.Answered))
+	section(out, "Answered", cleanSome(v.Evidence.Answered, reasonMax))
 	return flush(out)
 }
 
@@ -206,6 +226,12 @@ func (t Text) findings(out io.Writer, findings []Finding, all int) {
 	for i, f := range findings {
 		fmt.Fprintf(out, "  %d. %s, %s\n", i+1, f.Check, f.Strength)
 		fmt.Fprintf(out, "     why:     %s\n", f.Why)
+		if reached := reachOf(f); reached != "" {
+			fmt.Fprintf(out, "     reach:   %s\n", reached)
+		}
+		if f.Class != "" {
+			fmt.Fprintf(out, "     class:   %s\n", f.Class)
+		}
 		fmt.Fprintf(out, "     layer:   %s\n", orNone(f.Layer))
 		fmt.Fprintf(out, "     path:    %s\n", f.Path)
 		fmt.Fprintf(out, "     offset:  %d\n", f.Offset)
@@ -234,14 +260,6 @@ func pairs(m map[string]string) []string {
 		lines = append(lines, k+": "+m[k])
 	}
 	return lines
-}
-
-func cleanAll(lines []string) []string {
-	out := make([]string, 0, min(len(lines), reasonMax))
-	for _, l := range lines[:min(len(lines), reasonMax)] {
-		out = append(out, clean(l))
-	}
-	return out
 }
 
 func (t Text) command() string {

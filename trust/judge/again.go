@@ -188,20 +188,11 @@ func (c *inquiry) foundRunning(found []trust.Finding) {
 		offset int64
 	}
 	known := map[place]bool{}
-	for _, f := range c.raw {
+	for _, f := range c.signs.raw {
 		known[place{f.Check, f.Layer, f.Path, f.Offset}] = true
 	}
-	for _, f := range found {
-		if known[place{f.Check, f.Layer, f.Path, f.Offset}] {
-			continue
-		}
-		f.Strength = max(f.Strength, f.IfRun)
-		before := len(c.evidence.Findings)
-		c.found(askClosure, []trust.Finding{f})
-		for i := before; i < len(c.evidence.Findings); i++ {
-			c.evidence.Findings[i].Reach = trust.ReachRuns
-		}
-	}
+	found = slices.DeleteFunc(found, func(f trust.Finding) bool { return known[place{f.Check, f.Layer, f.Path, f.Offset}] })
+	c.take(askClosure, true, found)
 }
 
 // spool holds the content of some files, one after another.

@@ -27,6 +27,8 @@ func (*flooding) Layer(_ context.Context, r io.Reader, desc ocispec.Descriptor) 
 		return found, err
 	case "run":
 		sign.IfRun = trust.Strong
+	case "long":
+		sign.Excerpt = strings.Repeat("x", 1000)
 	}
 	for i := range 5000 {
 		sign.Path = fmt.Sprintf("srv/%d", i)
@@ -44,9 +46,10 @@ func TestJudge_keepsFewOfManyFindings(t *testing.T) {
 		unanswered int
 	}{
 		"alike":           {"weak", "weak 5th", 4096, trust.Allow, 0},
-		"weighty-one":     {"weak", "proof ....", 4097, trust.Block, 0},
-		"needed-if-run":   {"run", "run 5th", 4 * 4096, trust.Quarantine, 2},
-		"beyond-the-most": {"run", "proof ....", 4*4096 + 1, trust.Block, 1},
+		"weighty-one":     {"weak", "proof ....", 4097, trust.Quarantine, 0},
+		"needed-if-run":   {"run", "run 5th", 4096, trust.Allow, 0},
+		"no-room":         {"long", "long 5th", 4096, trust.Quarantine, 3},
+		"beyond-the-most": {"long", "proof ....", 4097, trust.Quarantine, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -38,11 +40,8 @@ type inquiry struct {
 	trees     trees
 	// bytes counts what the layers unpack to.
 	bytes int64
-	// raw are the findings as they were made; evidence has them with the strength that they have in this image.
-	raw []trust.Finding
-	// strongest is what the weightiest of raw weighs by itself, for each check.
-	strongest map[string]trust.Strength
-	blobs     []trust.Blob
+	signs signs
+	blobs []trust.Blob
 	// passing is set when what was found lies in the transport and not in the content.
 	passing bool
 }
@@ -96,6 +95,7 @@ func (c *inquiry) askManifest(ctx context.Context) (bool, error) {
 	}
 	c.blobs = append(c.blobs, blob(c.manifest.Config))
 	for _, l := range c.manifest.Layers {
+		c.evidence.Layers = append(c.evidence.Layers, l.Digest)
 		c.blobs = append(c.blobs, blob(l))
 	}
 	c.answered(askManifest)
@@ -141,12 +141,29 @@ func (c *inquiry) askConfig(ctx context.Context) (bool, error) {
 	}
 	c.evidence.Platform = c.config.Platform()
 	c.runs, c.hasConfig = closure.Of(c.config), true
+	c.evidence.Steps = firstSteps(c.config)
 	if err := c.snippets(askConfig, c.manifest.Config.Digest, c.config.Texts()...); err != nil {
 		return false, err
 	}
 	c.evidence.Integrity = append(c.evidence.Integrity, c.countMismatch()...)
 	c.answered(askConfig)
 	return true, nil
+}
+
+// firstSteps are the programs that the configuration itself names by their full paths.
+func firstSteps(config inspect.Config) []trust.Step {
+	var steps []trust.Step
+	for _, command := range []struct {
+		by    string
+		words []string
+	}{{"config:entrypoint", config.Entrypoint}, {"config:command", config.Cmd}} {
+		for _, word := range command.words[:min(len(command.words), 8)] {
+			if len(word) < 1024 && path.IsAbs(word) {
+				steps = append(steps, trust.Step{By: command.by, Path: strings.TrimPrefix(path.Clean(word), "/")})
+			}
+		}
+	}
+	return steps
 }
 
 // mayRun: some engines unpack and run whatever has layers of an image and a configuration that fits them, by whatever
@@ -218,30 +235,4 @@ func (c *inquiry) unanswered(question string, err error) error {
 		return fmt.Errorf("judge %s: %s: %w", c.ref, question, err)
 	}
 	return nil
-}
-
-// maxFindings bounds the findings of one image, which each take some kilobytes here and in its verdict. What could not
-// change the answer is left out beyond weighedFindings; what only could if run leaves the question unanswered beyond
-// maxFindings. What weighs more than all before it is always kept.
-const (
-	weighedFindings = 4096
-	maxFindings     = 4 * weighedFindings
-)
-
-// found adds the findings of a question with the strength that they have in this image. A finding may be left out when
-// one of the same check stays that weighs as much as it could at the most.
-func (c *inquiry) found(question string, findings []trust.Finding) {
-	for _, f := range findings {
-		strongest, known := c.strongest[f.Check]
-		switch {
-		case len(c.raw) >= weighedFindings && known && max(f.Strength, f.IfRun) <= strongest:
-			continue
-		case len(c.raw) >= maxFindings && known && f.Strength <= strongest:
-			c.evidence.Unanswered[question] = fmt.Sprintf("the image has more than the %d signs of mining that are kept", maxFindings)
-			continue
-		}
-		c.strongest[f.Check] = max(f.Strength, strongest)
-		c.raw = append(c.raw, f)
-		c.evidence.Findings = append(c.evidence.Findings, c.runs.Weigh(f))
-	}
 }

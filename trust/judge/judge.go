@@ -20,6 +20,7 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/closure"
 	"github.com/safepull/safepull/trust/layer"
+	"github.com/safepull/safepull/trust/story"
 )
 
 // Scanner inspects content. trust/scan implements it.
@@ -133,7 +134,8 @@ func (j *Judge) remembered(ctx context.Context, ref trust.Reference, key digest.
 }
 
 // version grows whenever the same evidence could be gathered or weighed otherwise by the code of this package,
-// trust/inspect, trust/rootfs, trust/closure or trust/policy, so that no verdict of an older program is taken for an answer.
+// trust/inspect, trust/rootfs, trust/closure, trust/policy or trust/story, so that no verdict of an older program is
+// taken for an answer.
 const version = 5
 
 // key names a question: this digest under this name (and tag, where a rule looks at it), ruleset, policy and lists. The
@@ -165,7 +167,7 @@ func (j *Judge) Judge(ctx context.Context, ref trust.Reference, src trust.Source
 	if v, ok, err := j.remembered(ctx, ref, key); ok || err != nil {
 		return v, err
 	}
-	c := &inquiry{judge: j, ref: ref, src: src, evidence: newEvidence(ref, standing), runs: &closure.Closure{}, strongest: map[string]trust.Strength{}}
+	c := &inquiry{judge: j, ref: ref, src: src, evidence: newEvidence(ref, standing), runs: &closure.Closure{}}
 	if err := c.run(ctx); err != nil {
 		return trust.Verdict{}, err
 	}
@@ -181,7 +183,7 @@ func (j *Judge) conclude(ctx context.Context, key digest.Digest, start time.Time
 	v := trust.Verdict{
 		ID: verdictID(key, start), Reference: c.ref, Manifest: c.ref.Digest,
 		Ruleset: j.Scanner.Key(), Policy: j.Policy.Digest(), TrustLists: j.Lists.Digest(),
-		Action: action, Reasons: reasons, Evidence: c.evidence, At: start, Until: c.evidence.Standing.Until,
+		Action: action, Reasons: reasons, Story: story.Tell(c.evidence), Evidence: c.evidence, At: start, Until: c.evidence.Standing.Until,
 		Duration: j.Now().Sub(start), Blobs: c.blobs, Passing: c.passing,
 	}
 	if v.Passing {

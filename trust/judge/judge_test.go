@@ -274,18 +274,19 @@ func TestJudge_actions(t *testing.T) {
 	}{
 		"clean":                       {layers: []string{"one", "two"}, want: trust.Allow},
 		"no-layers":                   {want: trust.Allow},
-		"miner-in-a-layer":            {layers: []string{"one", "a MINER here"}, want: trust.Block, reason: "a miner (opt/file in layer"},
+		"miner-in-a-layer":            {layers: []string{"one", "a MINER here"}, want: trust.Quarantine, reason: "a miner (opt/file in layer 2 sha256:"},
 		"one-strong-sign-warns":       {layers: []string{"a HINT"}, want: trust.Warn},
 		"miner-in-the-command":        {change: entrypoint("/bin/sh", "-c", "MINER"), want: trust.Block, reason: "config:command"},
+		"miner-that-the-command-runs": {change: entrypoint("/opt/file"), layers: []string{"one", "a MINER here"}, want: trust.Block, reason: "a miner (opt/file in layer 2 sha256:"},
 		"text-that-nobody-runs":       {layers: []string{"NAMED"}, want: trust.Allow},
 		"text-that-the-command-runs":  {change: entrypoint("python3", "/opt/file"), layers: []string{"NAMED"}, want: trust.Block},
 		"limit-met":                   {layers: []string{"BOMB"}, want: trust.Quarantine, unanswered: true, reason: "too large"},
-		"limit-met-and-miner":         {layers: []string{"BOMB MINER"}, want: trust.Block, unanswered: true},
+		"limit-met-and-miner":         {layers: []string{"BOMB MINER"}, want: trust.Quarantine, unanswered: true},
 		"malformed":                   {layers: []string{"GARBAGE"}, want: trust.Quarantine, unanswered: true},
 		"unknown-layer-type":          {change: layerType("application/x-unheard-of"), layers: []string{"one"}, want: trust.Quarantine, unanswered: true},
 		"encrypted":                   {change: layerType("application/vnd.oci.image.layer.v1.tar+gzip+encrypted"), layers: []string{"one"}, want: trust.Quarantine, unanswered: true},
 		"attestation-beside-no-layer": {change: layerType("application/vnd.in-toto+json"), layers: []string{"{}"}, want: trust.Allow},
-		"miner-in-an-attestation":     {change: layerType("application/vnd.in-toto+json"), layers: []string{"MINER"}, want: trust.Block},
+		"miner-in-an-attestation":     {change: layerType("application/vnd.in-toto+json"), layers: []string{"MINER"}, want: trust.Quarantine},
 		"unknown-artifact": {change: func(m *ocispec.Manifest, _ map[string]any) {
 			m.Config = ocispec.DescriptorEmptyJSON
 			m.Config.MediaType = "application/x-what"
@@ -413,7 +414,7 @@ func TestJudge_remembers(t *testing.T) {
 		})
 		before := len(m.byID)
 		v, err := j.Judge(t.Context(), step.ref, s)
-		if err != nil || v.Action != trust.Block || v.Reference != step.ref {
+		if err != nil || v.Action != trust.Quarantine || v.Reference != step.ref {
 			t.Fatalf("step %d: got %s for %s, %v", i, v.Action, v.Reference, err)
 		}
 		if got := sc.scans.Load(); got != step.scans {
@@ -502,7 +503,7 @@ func TestJudge_waiver(t *testing.T) {
 		want  trust.Action
 	}{
 		"pattern-of-unknown":   {pattern, false, trust.Allow},
-		"pattern-of-known-bad": {pattern, true, trust.Block},
+		"pattern-of-known-bad": {pattern, true, trust.Quarantine},
 		"digest-of-known-bad":  {exact, true, trust.Allow},
 	}
 	for name, tt := range tests {

@@ -111,14 +111,6 @@ func (c *inquiry) resolve(ctx context.Context) (runs *closure.Closure, err error
 	}
 }
 
-// weigh gives every finding the reach and the strength that it has in this image.
-func (c *inquiry) weigh(runs *closure.Closure) {
-	c.runs = runs
-	for i, f := range c.raw {
-		c.evidence.Findings[i] = runs.Weigh(f)
-	}
-}
-
 // worthReading are the scripts that must be read again: those that may form command lines, and others where a finding
 // could weigh more if they led to it.
 func (c *inquiry) worthReading(runs *closure.Closure) []*rootfs.File {

@@ -148,7 +148,7 @@ func TestJudge_whatRuns(t *testing.T) {
 		"document-that-runs":    {story{config: starts("/e.sh"), layers: layers(files(document), files(entrypoint("D=/usr/share\nsh $D/doc/a.md\n")))}, trust.Block, []string{"proof runs usr/share/doc/a.md"}, 2},
 		"document-replaced":     {story{config: starts("/e.sh"), layers: layers(files(document, entrypoint("sh /usr/share/doc/a.md\n")), files(imagetest.Text("usr/share/doc/a.md", "nothing\n")))}, trust.Allow, []string{"context hidden usr/share/doc/a.md"}, 2},
 		"script-replaced":       {story{config: starts("/e.sh"), layers: layers(files(document, entrypoint("sh /usr/share/doc/a.md\n")), files(entrypoint("true\n")))}, trust.Allow, []string{"context present usr/share/doc/a.md"}, 1},
-		"removed-later":         {story{config: starts("/bin/sh"), layers: [][]imagetest.File{{imagetest.Text("m", proofWord+" and more text than a whiteout has")}, {imagetest.Whiteout("m")}}}, trust.Block, []string{"proof hidden m"}, 1},
+		"removed-later":         {story{config: starts("/bin/sh"), layers: [][]imagetest.File{{imagetest.Text("m", proofWord+" and more text than a whiteout has")}, {imagetest.Whiteout("m")}}}, trust.Quarantine, []string{"proof hidden m"}, 1},
 		"options-in-pieces":     {story{config: ocispec.ImageConfig{Entrypoint: []string{"/e.sh"}, Cmd: []string{optionTwo, "x"}, Env: []string{"A=" + optionOne + " a:1"}}, layers: layers(files(entrypoint("exec /m $A \"$@\"\n")))}, trust.Block, []string{"proof runs closure:e.sh"}, 1},
 		"options-that-are-none": {story{config: ocispec.ImageConfig{Entrypoint: []string{"/e.sh"}, Env: []string{"A=" + optionOne + " a:1"}}, layers: layers(files(entrypoint("exec /m $A\n"), imagetest.Script("other.sh", "#!/bin/sh\n/m $A "+optionTwo+"\n")))}, trust.Allow, nil, 1},
 		"known-line-once":       {story{config: ocispec.ImageConfig{Entrypoint: []string{"/e.sh"}, Env: []string{"A=a"}}, layers: layers(files(entrypoint("/m $A " + proofWord + "\n")))}, trust.Block, []string{"proof runs e.sh"}, 1},
@@ -160,7 +160,7 @@ func TestJudge_whatRuns(t *testing.T) {
 		"too-long-a-script":     {story{config: starts("/e.sh"), layers: layers(files(document, entrypoint(strings.Repeat(long, 80))))}, trust.Block, []string{"proof runs usr/share/doc/a.md"}, 2},
 		"too-many-in-turn": {story{config: starts("/a0"), layers: layers(files(document, imagetest.Script("a0", "#!/bin/sh\n"+long+"/a1"), imagetest.Script("a1", "#!/bin/sh\n"+long+"/a2"),
 			imagetest.Script("a2", "#!/bin/sh\n"+long+"/a3"), imagetest.Script("a3", "#!/bin/sh\n"+long+"/a4")))}, trust.Block, []string{"proof runs usr/share/doc/a.md"}, 4},
-		"image-too-large": {story{config: starts("/bin/sh"), layers: layers(files(imagetest.Text("a", proofWord+strings.Repeat("x", 9000)))), change: func(o *judge.Options) { o.ImageBytes = 6000 }}, trust.Block, []string{"proof  a"}, 1},
+		"image-too-large": {story{config: starts("/bin/sh"), layers: layers(files(imagetest.Text("a", proofWord+strings.Repeat("x", 9000)))), change: func(o *judge.Options) { o.ImageBytes = 6000 }}, trust.Quarantine, []string{"proof  a"}, 1},
 		"gone-again":      {story{config: starts("/e.sh"), layers: layers(files(document, entrypoint(long))), fail: fmt.Errorf("gone: %w", trust.ErrLimit)}, trust.Quarantine, []string{"context present usr/share/doc/a.md"}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {

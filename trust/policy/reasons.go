@@ -2,28 +2,97 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/safepull/safepull/trust"
 )
 
-// sentences say each finding with its place.
-func sentences(findings []trust.Finding) []string {
-	out := make([]string, 0, len(findings))
-	for _, f := range findings {
-		out = append(out, fmt.Sprintf("%s (%s)", f.Why, place(f)))
+// places knows the layers of an image by number.
+type places map[digest.Digest]int
+
+func placesOf(e trust.Evidence) places {
+	p := places{}
+	for i, d := range e.Layers {
+		if _, twice := p[d]; !twice {
+			p[d] = i + 1
+		}
 	}
-	return out
+	return p
 }
 
-// place is where a finding stands: "usr/bin/x in layer sha256:0123456789ab", or the part of the configuration.
-func place(f trust.Finding) string {
-	path := trust.Sanitise(f.Path, 120)
-	if f.Kind == trust.KindConfig || strings.HasPrefix(f.Path, "config:") || strings.HasPrefix(f.Path, "manifest:") {
-		return path
+// of is where a finding stands: "usr/bin/x in layer 2 sha256:0123456789ab, runs", or the part of the configuration.
+func (p places) of(f trust.Finding) string {
+	where := trust.Sanitise(f.Path, 120)
+	if !ofImage(f) {
+		where += " in layer "
+		if n := p[f.Layer]; n > 0 {
+			where += strconv.Itoa(n) + " "
+		}
+		where += short(f.Layer.String())
 	}
-	return path + " in layer " + short(f.Layer.String())
+	switch reachOf(f) {
+	case trust.ReachRuns:
+		return where + ", runs"
+	case trust.ReachHidden:
+		if f.HiddenBy > 0 {
+			return fmt.Sprintf("%s, hidden by layer %d", where, f.HiddenBy)
+		}
+		return where + ", hidden by a later layer"
+	}
+	return where
+}
+
+// applies is a rule as a sentence, with where each of its signs was found.
+func (p places) applies(a applied) string {
+	var at []string
+	for _, f := range a.shown {
+		if where := p.of(f); !slices.Contains(at, where) {
+			at = append(at, where)
+		}
+	}
+	return fmt.Sprintf("%s (%s): rule %s, %s", a.rule.Because, strings.Join(at, "; "), a.rule.Name, a.rule.Action)
+}
+
+// computation is one sentence for each group that counted, and one for their sum.
+func (p *Policy) computation(at places, groups []weighed, sum milli) []string {
+	var out []string
+	weak := 0
+	for _, g := range groups {
+		first := g.checks[0]
+		line := fmt.Sprintf("%s (%s): %s %s, %s", first.finding.Why, at.of(first.finding), g.name, g.points, first.finding.Strength)
+		if len(g.checks) > 1 {
+			second := g.checks[1]
+			line += fmt.Sprintf(", with %s (%s)", checkName(second.finding), at.of(second.finding))
+		}
+		if g.weak {
+			weak++
+		}
+		out = append(out, line)
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	total := fmt.Sprintf("%s points together", sum)
+	if weak > 1 {
+		total += fmt.Sprintf(", of which the weak ones at most %d", p.doc.WeakCap)
+	}
+	t := p.doc.Thresholds
+	switch p.threshold(sum) {
+	case trust.Block:
+		total += fmt.Sprintf(": block begins at %d", t.Block)
+	case trust.Quarantine:
+		total += fmt.Sprintf(": quarantine begins at %d", t.Quarantine)
+	case trust.Warn:
+		total += fmt.Sprintf(": warn begins at %d", t.Warn)
+	default:
+		total += fmt.Sprintf(": less than %d, where warn begins", t.Warn)
+	}
+	return append(out, total)
 }
 
 // short cuts a digest to what people compare: the algorithm and twelve characters.

@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
-	"regexp"
+	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -34,45 +34,67 @@ const suffix = ".yaml"
 
 // Ruleset is the loaded rules of all indicators. It does not change and is safe for concurrent use.
 type Ruleset struct {
-	files  map[string][]byte
+	files  map[string]file
 	names  []string
 	digest digest.Digest
 }
 
+// file is one rule file.
+type file struct {
+	body  []byte
+	doc   *yaml.Node
+	about About
+	plain map[string]any // without "about"
+}
+
 // Load reads every *.yaml file at the root of fsys. The file's name without its suffix is the indicator's name.
-// Every error about content begins with "file:line:".
+// Every error about content is a Problem.
 func Load(fsys fs.FS) (*Ruleset, error) {
 	entries, err := fs.ReadDir(fsys, ".")
 	if err != nil {
 		return nil, fmt.Errorf("read rules: %w", err)
 	}
-	r := &Ruleset{files: map[string][]byte{}}
-	canonical := map[string]any{}
+	bodies := map[string][]byte{}
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), ".yml") {
 			return nil, fmt.Errorf("%s: rule files end in %q; rename it", e.Name(), suffix)
 		}
-		name, ok := strings.CutSuffix(e.Name(), suffix)
-		if !ok || e.IsDir() {
+		if !strings.HasSuffix(e.Name(), suffix) || e.IsDir() {
 			continue
 		}
-		if len(r.files) == MaxFiles {
+		if len(bodies) == MaxFiles {
 			return nil, fmt.Errorf("read rules: more than %d files", MaxFiles)
 		}
-		body, err := readFile(fsys, e.Name())
+		if bodies[e.Name()], err = readFile(fsys, e.Name()); err != nil {
+			return nil, err
+		}
+	}
+	if len(bodies) == 0 {
+		return nil, errors.New("read rules: no *.yaml file found")
+	}
+	return parse(bodies)
+}
+
+// Parse is Load for a single file.
+func Parse(name string, body []byte) (*Ruleset, error) {
+	if len(body) > MaxFileSize {
+		return nil, at(name, nil, "larger than %d bytes", MaxFileSize)
+	}
+	return parse(map[string][]byte{name: body})
+}
+
+func parse(bodies map[string][]byte) (*Ruleset, error) {
+	r := &Ruleset{files: map[string]file{}}
+	canonical := map[string]map[string]any{}
+	for _, base := range slices.Sorted(maps.Keys(bodies)) {
+		name := strings.TrimSuffix(base, suffix)
+		f, err := check(base, bodies[base])
 		if err != nil {
 			return nil, err
 		}
-		if canonical[name], err = check(e.Name(), body); err != nil {
-			return nil, err
-		}
-		r.files[name] = body
+		r.files[name], canonical[name] = f, f.plain
 		r.names = append(r.names, name)
 	}
-	if len(r.files) == 0 {
-		return nil, errors.New("read rules: no *.yaml file found")
-	}
-	slices.Sort(r.names)
 	// JSON sorts keys and knows no comments: the digest changes with the meaning alone.
 	text, err := json.Marshal(canonical)
 	if err != nil {
@@ -88,18 +110,65 @@ func (r *Ruleset) Names() []string { return slices.Clone(r.names) }
 // Digest is over the meaning of all files: neither comments nor the order of keys change it.
 func (r *Ruleset) Digest() digest.Digest { return r.digest }
 
-// Decode fills into with the rules of one indicator. A key that into has no field for is an error.
+// Decode fills into, a pointer to a struct, with the rules of one indicator. A key that it has no field for is an error.
 func (r *Ruleset) Decode(indicator string, into any) error {
-	body, ok := r.files[indicator]
+	f, ok := r.files[indicator]
 	if !ok {
 		return fmt.Errorf("no rules for indicator %q: %s is missing", indicator, indicator+suffix)
 	}
-	d := yaml.NewDecoder(bytes.NewReader(body))
-	d.KnownFields(true)
-	if err := d.Decode(into); err != nil {
-		return located(indicator+suffix, err)
+	both, err := withAbout(into)
+	if err != nil {
+		return err
 	}
+	d := yaml.NewDecoder(bytes.NewReader(f.body))
+	d.KnownFields(true)
+	if err := d.Decode(both.Interface()); err != nil {
+		return located(indicator+suffix, f.doc, err)
+	}
+	reflect.ValueOf(into).Elem().Set(both.Elem().Field(1))
 	return nil
+}
+
+// About is what an indicator's file says about itself; its fields are empty where it says nothing.
+func (r *Ruleset) About(indicator string) About { return r.files[indicator].about }
+
+// Counts are how many values an indicator's file has, by its keys.
+func (r *Ruleset) Counts(indicator string) map[string]int {
+	counts := map[string]int{}
+	for key, value := range r.files[indicator].plain {
+		counts[key] = leaves(value)
+	}
+	return counts
+}
+
+func leaves(value any) int {
+	n := 0
+	switch v := value.(type) {
+	case []any:
+		for _, e := range v {
+			n += leaves(e)
+		}
+	case map[string]any:
+		for _, e := range v {
+			n += leaves(e)
+		}
+	default:
+		return 1
+	}
+	return n
+}
+
+// DigestOf is Digest for one indicator's file alone; empty where there is none.
+func (r *Ruleset) DigestOf(indicator string) digest.Digest {
+	f, ok := r.files[indicator]
+	if !ok {
+		return ""
+	}
+	text, err := json.Marshal(f.plain)
+	if err != nil {
+		return "" // Load has marshalled it before
+	}
+	return digest.FromBytes(text)
 }
 
 func readFile(fsys fs.FS, name string) ([]byte, error) {
@@ -113,51 +182,68 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 		return nil, fmt.Errorf("read rules: %s: %w", name, err)
 	}
 	if len(body) > MaxFileSize {
-		return nil, fmt.Errorf("%s:1: larger than %d bytes", name, MaxFileSize)
+		return nil, at(name, nil, "larger than %d bytes", MaxFileSize)
 	}
 	return body, nil
 }
 
-// check parses one file and returns its content as plain maps, lists and values.
-func check(name string, body []byte) (any, error) {
+// check parses one file.
+func check(name string, body []byte) (file, error) {
 	d := yaml.NewDecoder(bytes.NewReader(body))
 	var doc yaml.Node
 	if err := d.Decode(&doc); err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("%s:1: the file is empty", name)
+			return file{}, at(name, nil, "the file is empty")
 		}
-		return nil, located(name, err)
+		return file{}, located(name, nil, err)
 	}
 	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("%s:%d: want a mapping of keys to values", name, max(doc.Line, 1))
+		root := &doc
+		if len(doc.Content) > 0 {
+			root = doc.Content[0]
+		}
+		return file{}, at(name, root, "want a mapping of keys to values")
 	}
 	nodes := 0
 	if err := walk(name, &doc, 0, &nodes); err != nil {
-		return nil, err
+		return file{}, err
 	}
 	var rest yaml.Node
 	if err := d.Decode(&rest); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s:%d: want one document, found another", name, max(rest.Line, 1))
+		return file{}, at(name, &rest, "want one document, found another")
 	}
-	var plain map[string]any
-	if err := doc.Decode(&plain); err != nil {
-		return nil, located(name, err)
+	f := file{body: body, doc: &doc}
+	if err := doc.Decode(&f.plain); err != nil {
+		return file{}, located(name, &doc, err)
 	}
-	if _, err := json.Marshal(plain); err != nil { // .inf, .nan, keys that are no strings
-		return nil, fmt.Errorf("%s:1: only strings, whole and decimal numbers, lists and mappings with string keys: %w", name, err)
+	if _, err := json.Marshal(f.plain); err != nil { // .inf, .nan, keys that are no strings
+		return file{}, at(name, nil, "only strings, whole and decimal numbers, lists and mappings with string keys: %v", err)
 	}
-	return plain, nil
+	if _, ok := f.plain[aboutKey]; ok {
+		var only struct {
+			About About          `yaml:"about"`
+			Rest  map[string]any `yaml:",inline"`
+		}
+		d := yaml.NewDecoder(bytes.NewReader(body))
+		d.KnownFields(true)
+		if err := d.Decode(&only); err != nil {
+			return file{}, located(name, &doc, err)
+		}
+		f.about = only.About
+		delete(f.plain, aboutKey)
+	}
+	return f, nil
 }
 
 func walk(name string, n *yaml.Node, depth int, nodes *int) error {
 	*nodes++
 	switch {
 	case depth > maxDepth:
-		return fmt.Errorf("%s:%d: nested deeper than %d", name, n.Line, maxDepth)
+		return at(name, n, "nested deeper than %d", maxDepth)
 	case *nodes > maxNodes:
-		return fmt.Errorf("%s:%d: more than %d values", name, n.Line, maxNodes)
+		return at(name, n, "more than %d values", maxNodes)
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		return fmt.Errorf("%s:%d: anchors and aliases are not allowed; write the value out", name, n.Line)
+		return at(name, n, "anchors and aliases are not allowed; write the value out")
 	}
 	for _, c := range n.Content {
 		if err := walk(name, c, depth+1, nodes); err != nil {
@@ -165,24 +251,4 @@ func walk(name string, n *yaml.Node, depth int, nodes *int) error {
 		}
 	}
 	return nil
-}
-
-var (
-	errorLine = regexp.MustCompile(`line (\d+): `)
-	errorType = regexp.MustCompile(` in type \S+| into \S+$`)
-)
-
-// located turns the YAML library's errors into "file:line: what".
-func located(name string, err error) error {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	var te *yaml.TypeError
-	if errors.As(err, &te) && len(te.Errors) > 0 {
-		text = te.Errors[0]
-	}
-	line := 1
-	if m := errorLine.FindStringSubmatchIndex(text); m != nil {
-		line, _ = strconv.Atoi(text[m[2]:m[3]])
-		text = text[m[1]:]
-	}
-	return fmt.Errorf("%s:%d: %s", name, line, errorType.ReplaceAllString(text, ""))
 }

@@ -81,18 +81,18 @@ func TestLoadRefuses(t *testing.T) {
 		want string
 	}{
 		"nothing":    {files("README", ""), "no *.yaml file"},
-		"empty":      {files("a.yaml", ""), "a.yaml:1: the file is empty"},
-		"list":       {files("a.yaml", "# c\n- x\n"), "a.yaml:2: want a mapping"},
+		"empty":      {files("a.yaml", ""), "a.yaml:1:1: the file is empty"},
+		"list":       {files("a.yaml", "# c\n- x\n"), "a.yaml:2:1: want a mapping"},
 		"syntax":     {files("a.yaml", "words: [x\ncount: 2\n"), "a.yaml:"},
-		"duplicate":  {files("a.yaml", "count: 1\ncount: 2\n"), "a.yaml:2: mapping key \"count\" already defined"},
-		"second":     {files("a.yaml", "count: 1\n---\ncount: 2\n"), "a.yaml:2: want one document"},
-		"alias":      {files("a.yaml", "a: &x 1\nb: *x\n"), "a.yaml:1: anchors"},
+		"duplicate":  {files("a.yaml", "count: 1\ncount: 2\n"), "a.yaml:2:1: mapping key \"count\" already defined"},
+		"second":     {files("a.yaml", "count: 1\n---\ncount: 2\n"), "a.yaml:2:1: want one document"},
+		"alias":      {files("a.yaml", "a: &x 1\nb: *x\n"), "a.yaml:1:4: anchors"},
 		"suffix":     {files("a.yml", "a: 1\n"), "rename it"},
 		"too-many":   {many, "more than 64 files"},
 		"too-large":  {files("a.yaml", "a: "+strings.Repeat("x", MaxFileSize)), "larger than"},
 		"too-deep":   {files("a.yaml", deep), "nested deeper"},
 		"too-long":   {files("a.yaml", "words: ["+strings.Repeat("1,", maxNodes)+"]"), "more than 50000 values"},
-		"not-finite": {files("a.yaml", "count: .inf\n"), "a.yaml:1: only strings"},
+		"not-finite": {files("a.yaml", "count: .inf\n"), "a.yaml:1:1: only strings"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -106,8 +106,8 @@ func TestLoadRefuses(t *testing.T) {
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ body, want string }{
-		"unknown-key": {"count: 1\nwrods: [x]\n", "a.yaml:2: field wrods not found"},
-		"wrong-type":  {"\n\ncount: many\n", "a.yaml:3: cannot unmarshal"},
+		"unknown-key": {"count: 1\nwrods: [x]\n", "a.yaml:2:1: field wrods not found"},
+		"wrong-type":  {"\n\ncount: many\n", "a.yaml:3:1: cannot unmarshal"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

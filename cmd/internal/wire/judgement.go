@@ -67,8 +67,8 @@ func loadFiles(from sources) (l inForce, err error) {
 	return l, err
 }
 
-// judge assembles a judge over a memory.
-func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
+// indicators are all of them, with their rules, and the user's own.
+func (l inForce) indicators() ([]indicator.Indicator, error) {
 	var own []indicator.Indicator
 	if l.yara != nil {
 		own = append(own, l.yara)
@@ -77,11 +77,25 @@ func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rules %s: %w", cmp.Or(l.from.rules, "as shipped"), err)
 	}
+	return indicators, nil
+}
+
+func (l inForce) scanner(indicators []indicator.Indicator) (*scan.Scanner, error) {
 	limits := l.from.limits
+	var err error
 	if limits.Layer.Inflate, err = layer.NewInflate(l.from.inflate); err != nil {
 		return nil, err
 	}
-	scanner, err := scan.New(indicators, wrappers.New(), l.rules.Digest(), limits)
+	return scan.New(indicators, wrappers.New(), l.rules.Digest(), limits)
+}
+
+// judge assembles a judge over a memory.
+func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
+	indicators, err := l.indicators()
+	if err != nil {
+		return nil, err
+	}
+	scanner, err := l.scanner(indicators)
 	if err != nil {
 		return nil, err
 	}
@@ -123,14 +137,15 @@ func loadRules(path string) (*ruleset.Ruleset, error) {
 }
 
 func loadPolicy(path string) (*policy.Policy, error) {
-	if path == "" {
-		return policy.Load("shipped policy", bytes.NewReader(configs.DefaultPolicy()))
+	shipped, err := policy.Load("shipped policy", bytes.NewReader(configs.DefaultPolicy()))
+	if path == "" || err != nil {
+		return shipped, err
 	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	loaded, err := policy.Load(path, f)
+	loaded, err := shipped.Override(path, f)
 	return loaded, errors.Join(err, f.Close())
 }
 

@@ -43,6 +43,8 @@ func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 		Engine:   p.engine,
 		Verdicts: func(context.Context) (plugin.Verdicts, error) { return p.open() },
 		Trust:    p.trust,
+		Rules:    p.rules,
+		Lint:     lint,
 		Close:    p.close,
 	}
 }

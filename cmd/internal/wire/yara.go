@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/safepull/safepull/trust/indicator/yara"
-	rules "github.com/safepull/safepull/trust/yara"
+	yararules "github.com/safepull/safepull/trust/yara"
 )
 
 // maxYARAEntries bounds the files that are looked at to find rules below a folder, against a wrong folder.
@@ -18,7 +18,7 @@ const maxYARAEntries = 10_000
 // loadYARA compiles the rules in files and folders; nil when there are none. Whatever is wrong with one rule is an
 // error, so that nobody believes in rules that are not in force.
 func loadYARA(paths []string) (*yara.Indicator, error) {
-	var sources []rules.Source
+	var sources []yararules.Source
 	for _, path := range paths {
 		files, err := yaraFiles(path)
 		if err != nil {
@@ -29,7 +29,7 @@ func loadYARA(paths []string) (*yara.Indicator, error) {
 			if err != nil {
 				return nil, fmt.Errorf("YARA rules: %w", err)
 			}
-			sources = append(sources, rules.Source{Name: file, Text: text})
+			sources = append(sources, yararules.Source{Name: file, Text: text})
 		}
 	}
 	if len(sources) == 0 {
@@ -72,8 +72,8 @@ func yaraFiles(path string) ([]string, error) {
 		return nil, err
 	case len(files) == 0:
 		return nil, fmt.Errorf("%s holds no *.yar or *.yara file: add one, or remove the folder", path)
-	case len(files) > rules.MaxSources:
-		return nil, fmt.Errorf("%s holds more than %d rule files", path, rules.MaxSources)
+	case len(files) > yararules.MaxSources:
+		return nil, fmt.Errorf("%s holds more than %d rule files", path, yararules.MaxSources)
 	}
 	return files, nil
 }
@@ -89,7 +89,7 @@ func readRules(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // only read
-	text, err := io.ReadAll(io.LimitReader(f, rules.MaxFileSize+1))
+	text, err := io.ReadAll(io.LimitReader(f, yararules.MaxFileSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}

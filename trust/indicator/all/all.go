@@ -5,6 +5,8 @@ package all
 
 import (
 	"fmt"
+	"reflect"
+	"strings"
 
 	"github.com/safepull/safepull/trust/indicator"
 	"github.com/safepull/safepull/trust/indicator/algorithm"
@@ -27,12 +29,15 @@ import (
 	"github.com/safepull/safepull/trust/ruleset"
 )
 
-// New makes every indicator with its rules, in order of name, and adds the extras.
-func New(rules *ruleset.Ruleset, extras ...indicator.Indicator) ([]indicator.Indicator, error) {
-	makers := []struct {
-		name string
-		make func(*ruleset.Ruleset, string) (indicator.Indicator, error)
-	}{
+// maker knows how one indicator is made of its rules, and what type those are of.
+type maker struct {
+	name string
+	construction
+}
+
+// makers name every indicator, in order of name.
+func makers() []maker {
+	return []maker{
 		{"algorithm", with(algorithm.New)},
 		{"anonymizer", with(anonymizer.New)},
 		{"commandline", with(commandline.New)},
@@ -51,8 +56,12 @@ func New(rules *ruleset.Ruleset, extras ...indicator.Indicator) ([]indicator.Ind
 		{"wallet", with(wallet.New)},
 		{"webminer", with(webminer.New)},
 	}
-	out := make([]indicator.Indicator, 0, len(makers)+len(extras))
-	for _, m := range makers {
+}
+
+// New makes every indicator with its rules, in order of name, and adds the extras.
+func New(rules *ruleset.Ruleset, extras ...indicator.Indicator) ([]indicator.Indicator, error) {
+	out := make([]indicator.Indicator, 0, len(makers())+len(extras))
+	for _, m := range makers() {
 		ind, err := m.make(rules, m.name)
 		if err != nil {
 			return nil, fmt.Errorf("indicator %s: %w", m.name, err)
@@ -62,13 +71,54 @@ func New(rules *ruleset.Ruleset, extras ...indicator.Indicator) ([]indicator.Ind
 	return append(out, extras...), nil
 }
 
-// with decodes an indicator's own rules and makes it of them.
-func with[Rules any, I indicator.Indicator](construct func(Rules) (I, error)) func(*ruleset.Ruleset, string) (indicator.Indicator, error) {
-	return func(rs *ruleset.Ruleset, name string) (indicator.Indicator, error) {
-		var own Rules
-		if err := rs.Decode(name, &own); err != nil {
-			return nil, err
+// One makes one indicator. Its error is a ruleset.Problem where the rules are wrong.
+func One(rules *ruleset.Ruleset, name string) (indicator.Indicator, error) {
+	for _, m := range makers() {
+		if m.name == name {
+			ind, err := m.make(rules, name)
+			if err != nil {
+				return nil, rules.Locate(name, err)
+			}
+			return ind, nil
 		}
-		return construct(own)
+	}
+	return nil, fmt.Errorf("there is no indicator %q: use one of %s", name, strings.Join(Names(), ", "))
+}
+
+// Names are the indicators', sorted.
+func Names() []string {
+	var names []string
+	for _, m := range makers() {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// Schema is the JSON Schema of one indicator's rule file.
+func Schema(name string) ([]byte, error) {
+	for _, m := range makers() {
+		if m.name == name {
+			return ruleset.Schema(name, m.rules)
+		}
+	}
+	return nil, fmt.Errorf("there is no indicator %q", name)
+}
+
+type construction struct {
+	make  func(*ruleset.Ruleset, string) (indicator.Indicator, error)
+	rules reflect.Type
+}
+
+// with decodes an indicator's own rules and makes it of them.
+func with[Rules any, I indicator.Indicator](construct func(Rules) (I, error)) construction {
+	return construction{
+		rules: reflect.TypeFor[Rules](),
+		make: func(rs *ruleset.Ruleset, name string) (indicator.Indicator, error) {
+			var own Rules
+			if err := rs.Decode(name, &own); err != nil {
+				return nil, err
+			}
+			return construct(own)
+		},
 	}
 }
