@@ -121,15 +121,21 @@ func copyFar(out []byte, dst, src, end int) {
 	}
 }
 
-// copyNear copies from src to out[dst:end], up to 7 bytes too many, where the two overlap closely: what is there is
-// repeated, twice as much each time.
+// nearSteps are, by distance, the largest multiples of it up to 8.
+const nearSteps = "\x00\x08\x08\x06\x08\x05\x06\x07"
+
+// copyNear copies from src to out[dst:end], up to 7 bytes too many, where the two are less than 8 bytes apart: it writes
+// what is between them again and again, as often as eight bytes hold it. It calls nothing, which would cost the loop
+// around it its registers.
 func copyNear(out []byte, dst, src, end int) {
-	if dst-src == 1 { // the most frequent one
-		binary.LittleEndian.PutUint64(out[dst:], uint64(out[src])*0x0101010101010101)
-		dst += 8
-	}
-	for dst < end {
-		dst += copy(out[dst:end], out[src:dst])
+	d := uint(dst-src) & 7
+	v := binary.LittleEndian.Uint64(out[src:]) & (1<<(8*d) - 1)
+	v |= v << (8 * d)
+	v |= v << (16 * d)
+	v |= v << (32 * d)
+	step := int(nearSteps[d])
+	for ; dst < end; dst += step {
+		binary.LittleEndian.PutUint64(out[dst:], v)
 	}
 }
 
