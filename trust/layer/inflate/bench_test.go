@@ -85,7 +85,15 @@ func BenchmarkHostile(b *testing.B) {
 		"fixed":   {1, fixed.put(1, 1).put(1, 2).put(0, 7).out},
 		"members": {0, bytes.Repeat(member, 20_000)},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(name+"/stdlib", func(b *testing.B) {
+			b.SetBytes(int64(len(bm.stream)))
+			for b.Loop() {
+				if got := oracle(bm.format, bm.stream); got.err != io.EOF {
+					b.Fatal(got.err)
+				}
+			}
+		})
+		b.Run(name+"/fast", func(b *testing.B) {
 			b.SetBytes(int64(len(bm.stream)))
 			in := bytes.NewReader(nil)
 			r := formats[bm.format].open(in)

@@ -1,6 +1,9 @@
 package inflate
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // An entry of a decoding table says all that a symbol means:
 //
@@ -119,15 +122,12 @@ func build(table []entry, first int, lengths []uint8, meaning []entry) bool {
 		if used > 1 || used == 1 && count[1] != 1 {
 			return false
 		}
-		for i := range table[:1<<first] {
-			table[i] = special
+		table[0], table[1] = special, special
+		if used == 1 {
+			table[0] = coded(meaning[slices.Index(lengths, 1)], 1)
 		}
-		for sym, n := range lengths {
-			if n == 1 {
-				for i := 0; i < 1<<first; i += 2 {
-					table[i] = coded(meaning[sym], 1)
-				}
-			}
+		for n := 2; n < 1<<first; n *= 2 {
+			copy(table[n:2*n], table[:n])
 		}
 		return true
 	}
