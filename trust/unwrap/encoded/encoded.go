@@ -105,6 +105,9 @@ const contextBytes = 1 << 10
 
 func (s *scanner) run(ctx context.Context) error {
 	s.dark = -1
+	if bytes.HasPrefix(s.in.Content().Head, []byte(uuBegin)) {
+		s.words = uuFiles
+	}
 	if err := s.prepare(); err != nil {
 		return err
 	}
@@ -116,7 +119,9 @@ func (s *scanner) run(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("encoded: %w", err)
 		}
-		s.words |= findWords(s.buf[:s.n])
+		if s.kind != trust.KindText {
+			s.words |= findWords(s.buf[:s.n])
+		}
 		for _, search := range all {
 			if err := search(); err != nil {
 				return err
@@ -148,7 +153,7 @@ func (s *scanner) run(ctx context.Context) error {
 // prepare spools a text that is longer than the window if it says at its beginning that it turns something around.
 func (s *scanner) prepare() error {
 	c := s.in.Content()
-	if c.Size >= 0 && c.Size < windowBytes || findWords(c.Head)&reverses == 0 {
+	if c.Size >= 0 && c.Size < windowBytes || s.kind == trust.KindText || findWords(c.Head)&reverses == 0 {
 		return nil
 	}
 	var err error

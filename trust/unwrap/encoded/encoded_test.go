@@ -31,6 +31,8 @@ const hidden = "#!/bin/sh\n# this line was hidden and stands for a program\nexec
 
 func b64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
+func whole(r io.Reader) io.Reader { return r }
+
 func turn(s string) string {
 	b := []byte(s)
 	slices.Reverse(b)
@@ -329,7 +331,7 @@ func TestChain(t *testing.T) {
 func unwrapAll(t *testing.T, content []byte) [][]byte {
 	t.Helper()
 	s := unwraptest.Sample{Kind: trust.KindScript, Content: content}
-	got, err := unwraptest.Unwrap(t.Context(), encoded.New(), s, func(r io.Reader) io.Reader { return r })
+	got, err := unwraptest.Unwrap(t.Context(), encoded.New(), s, whole)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +364,7 @@ func TestLong(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := unwraptest.Sample{Kind: trust.KindScript, Content: []byte(tt.content + "\ntrailing text\n")}
-			got, err := unwraptest.Unwrap(t.Context(), encoded.New(), s, func(r io.Reader) io.Reader { return r })
+			got, err := unwraptest.Unwrap(t.Context(), encoded.New(), s, whole)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -383,7 +385,7 @@ func FuzzUnwrap(f *testing.F) {
 	w := encoded.New()
 	f.Fuzz(func(t *testing.T, content []byte) {
 		s := unwraptest.Sample{Kind: trust.KindScript, Content: content}
-		_, _ = unwraptest.Unwrap(t.Context(), w, s, func(r io.Reader) io.Reader { return r })
+		_, _ = unwraptest.Unwrap(t.Context(), w, s, whole)
 	})
 }
 
@@ -403,7 +405,7 @@ func BenchmarkText(b *testing.B) {
 	})
 	for _, bb := range []struct{ name, text string }{
 		{"prose", prose}, {"code", code}, {"code-that-decodes", "base64 " + code},
-		{"paths", many(100_000, func(i uint64) string {
+		{"document", prose}, {"paths", many(100_000, func(i uint64) string {
 			return fmt.Sprintf("usr/lib/python3/dist-packages/p%d/core/tests/test_multiarray%d.py,,%d\n", i*7919%100_000, i, i)
 		})},
 		{"digests", many(80_000, func(i uint64) string { return "      \"integrity\": \"sha512-" + b64(noise(64, i)) + "\",\n" })},
@@ -412,7 +414,10 @@ func BenchmarkText(b *testing.B) {
 			w := encoded.New()
 			begin := cpuTime()
 			for b.Loop() {
-				in := &stream{Reader: strings.NewReader(bb.text), text: bb.text}
+				in := &stream{Reader: strings.NewReader(bb.text), text: bb.text, kind: trust.KindScript}
+				if bb.name == "document" {
+					in.kind = trust.KindText
+				}
 				if err := w.Unwrap(b.Context(), in, func(_ unwrap.Piece, r io.Reader) error { _, err := io.Copy(io.Discard, r); return err }); err != nil {
 					b.Fatal(err)
 				}
@@ -432,10 +437,11 @@ func cpuTime() time.Duration {
 type stream struct {
 	*strings.Reader
 	text string
+	kind trust.Kind
 }
 
 func (s *stream) Content() unwrap.Content {
-	return unwrap.Content{Kind: trust.KindScript, Size: int64(len(s.text)), Head: []byte(s.text[:100])}
+	return unwrap.Content{Kind: s.kind, Size: int64(len(s.text)), Head: []byte(s.text[:100])}
 }
 
 func (s *stream) Spool() (io.ReaderAt, int64, error) {

@@ -113,7 +113,10 @@ func (s *scanner) offerStream(at int64, name string, length int64, cut bool, ope
 	if err != nil {
 		return false, err
 	}
-	readings := []attempt{{name: name, head: room[:n], whole: n < len(room), open: open}}
+	var readings []attempt
+	if _, ok := plainForm(room[:n]); ok || !isForeign(room[:n]) {
+		readings = append(readings, attempt{name: name, head: room[:n], whole: n < len(room), open: open})
+	}
 	if s.words&reverses != 0 && !cut {
 		all, err := io.ReadAll(open())
 		if err != nil {
@@ -129,6 +132,22 @@ func (s *scanner) offerStream(at int64, name string, length int64, cut bool, ope
 		s.dark = at
 	}
 	return shown, err
+}
+
+// isForeign reports whether text is mostly of characters that no program is written in: a table of them, or a language.
+func isForeign(text []byte) bool {
+	foreign, broken := 0, 0
+	for rest := text; len(rest) > 0; {
+		c, size := utf8.DecodeRune(rest)
+		switch {
+		case c == utf8.RuneError && size == 1:
+			broken++ // a few may be cut off
+		case c >= utf8.RuneSelf:
+			foreign += size
+		}
+		rest = rest[size:]
+	}
+	return foreign > len(text)/2 && broken < utf8.UTFMax
 }
 
 // literalStart finds where the literal begins that b ends in, and its quote; without one it begins at the end of b.
@@ -272,7 +291,10 @@ func escape(b []byte) (value rune, size int) {
 	if size == 2 {
 		return rune(b[1]), 2
 	}
-	return value & utf8.MaxRune, size
+	if value > utf8.MaxRune {
+		value = utf8.RuneError
+	}
+	return value, size
 }
 
 // octal reads up to three digits, or four where the first is 0, as a shell's echo does.

@@ -24,7 +24,7 @@ func (s *scanner) glance(from, to int, first bool) int {
 			}
 		}
 	}
-	if !first || length < longForReverse {
+	if !first || !s.mayReverse(length) {
 		return 0
 	}
 	if s.group.to != s.base+int64(to) { // made of parts

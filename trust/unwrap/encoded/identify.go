@@ -33,6 +33,11 @@ func identify(head []byte, whole bool) (f form, ok bool) {
 	}
 	switch {
 	case isText(head, whole):
+		if len(head) >= minMasked && scriptPairs.count(head) == 0 { // a mask may make text of text
+			if key, ok := findMask(head); ok {
+				return form{mask: key}, true
+			}
+		}
 		return form{}, true
 	case isWide(head):
 		return form{wide: true}, true
@@ -221,7 +226,7 @@ func mixed(run []byte) bool {
 		}
 	}
 	n := len(run)
-	return n >= minRun && (digits >= n/14 && (upper >= n/6 && lower >= n/6 || digits+hexLetters == n && hexLetters >= n/6 || upper+digits == n))
+	return n >= minRun && (digits >= n/14 && (upper >= n/6 && lower >= n/6 || digits+hexLetters == n && hexLetters >= n/6 || upper+digits == n && upper >= n/2))
 }
 
 // inflatesSome reports whether a deflate stream begins here: all of the beginning makes sense, or text comes out of it.

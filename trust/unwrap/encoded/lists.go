@@ -16,6 +16,9 @@ const (
 // lists looks at lists of small numbers: 0x7f, 0x45, … anywhere, and 127, 69, … in programs that make bytes of such.
 func (s *scanner) lists() error {
 	i, ok := s.from(listSearch)
+	if s.words&(numbers|hexNumbers) == 0 {
+		i = s.n
+	}
 	for ok && i < s.n {
 		at, decimal := s.nextList(i)
 		if at < 0 {
@@ -44,7 +47,10 @@ func (s *scanner) lists() error {
 // nextList finds the next place at which a list may begin, -1 if there is none.
 func (s *scanner) nextList(i int) (at int, decimal bool) {
 	b := s.buf[i:s.n]
-	at = bytes.Index(b, []byte("0x"))
+	at = -1
+	if s.words&hexNumbers != 0 {
+		at = bytes.Index(b, []byte("0x"))
+	}
 	if s.words&numbers != 0 {
 		stop := len(b)
 		if at >= 0 {
@@ -137,7 +143,6 @@ func (l *listReader) item(b []byte) (value byte, size int) {
 		case !l.decimal && v >= 0:
 			number = number<<4 | v
 		default:
-			v = -1
 			if i == from || number > 255 {
 				return 0, 0
 			}

@@ -182,39 +182,38 @@ func (b *base85Reader) Read(p []byte) (int, error) {
 
 func (b *base85Reader) next() error {
 	c, err := b.r.ReadByte()
-	if err != nil && err != io.EOF { //nolint:errorlint // only the bare value means the end
+	switch {
+	case err == io.EOF || err == nil && c == b.quote: //nolint:errorlint // only the bare value means the end
+		b.end()
+		return nil
+	case err != nil:
 		return err //nolint:wrapcheck // a reader passes on errors as they are
 	}
 	adobe := b.name == "ascii85"
-	switch {
-	case err != nil:
-	case c == b.quote:
-		err = io.EOF
-	case c == '\\' && adobe:
+	if c == '\\' && adobe {
 		if after, _ := b.r.Peek(1); len(after) == 1 && (after[0] == '\\' || isQuote(after[0])) {
 			b.passed++
 			c, _ = b.r.ReadByte() // it was peeked at
 		}
 	}
 	switch {
-	case err == nil && adobe && b.passed == 0 && c == '<':
+	case adobe && b.passed == 0 && c == '<':
 		if after, _ := b.r.Peek(1); string(after) == "~" {
 			_, _ = b.r.Discard(1) // it was peeked at
 			b.passed += 2
 			return nil
 		}
-	case err == nil && isSpace(c):
+	case isSpace(c):
 		b.passed++
 		return nil
-	case err == nil && adobe && c == 'z' && b.have == 0:
+	case adobe && c == 'z' && b.have == 0:
 		b.passed++
 		b.room = [4]byte{}
 		b.out = b.room[:]
 		return nil
 	}
-	if err != nil || b.value[c] < 0 {
-		b.ended = true
-		b.flush()
+	if b.value[c] < 0 {
+		b.end()
 		return nil
 	}
 	b.passed++
@@ -223,6 +222,12 @@ func (b *base85Reader) next() error {
 		b.flush()
 	}
 	return nil
+}
+
+// end decodes what is left.
+func (b *base85Reader) end() {
+	b.ended = true
+	b.flush()
 }
 
 // flush decodes the group; a short one at the end is filled up with the highest digit.

@@ -6,11 +6,14 @@ import (
 	"io"
 	"math"
 	"slices"
+
+	"github.com/safepull/safepull/trust"
 )
 
 const (
-	// minRun is the length of a run of one alphabet's characters that is worth a look by itself; in a program that
-	// decodes something, shortRun is, if it is joined with others to minJoined.
+	// aloneRun is the length of a run of one alphabet's characters that is worth a look by itself; in a program that
+	// decodes something, minRun is, and shortRun if it is joined with others to minJoined.
+	aloneRun  = 40
 	minRun    = 20
 	shortRun  = 4
 	minJoined = 24
@@ -18,7 +21,8 @@ const (
 	maxJoiner = 128
 	// longRun characters that decode to nothing known, where something decoded is run, are opaque: 1 KiB decoded.
 	longRun = 1366
-	// longForReverse is the length of a run that is read backwards too. Shorter ones read as something by chance.
+	// longForReverse is the length of a run that is read backwards too. Shorter ones read as something by chance, and are
+	// read so only if the text says that it turns something around.
 	longForReverse = 64
 )
 
@@ -36,7 +40,13 @@ func (s *scanner) runs() error {
 	if !ok {
 		return nil
 	}
-	stride := minRun
+	stride := aloneRun
+	switch s.kind {
+	case trust.KindText:
+		stride = longForReverse
+	case trust.KindConfig:
+		stride = minRun
+	}
 	if s.words&decodes != 0 {
 		stride = shortRun
 	}
@@ -54,7 +64,7 @@ func (s *scanner) runs() error {
 			to++
 		}
 		switch {
-		case s.base+int64(from) < s.taken, to < s.n && to-from < minRun && (to-from < stride || s.base+int64(from) < s.group.to || !s.quoted(from, to)):
+		case s.base+int64(from) < s.taken, to < s.n && (to-from < stride || to-from < minRun && (s.base+int64(from) < s.group.to || !s.quoted(from, to))):
 			i = to
 			continue
 		case to+maxJoiner > s.n && s.wait(runSearch, from):
@@ -115,7 +125,7 @@ func (s *scanner) look(at int64, first bool, run func() io.Reader) (bool, error)
 		return false, err
 	}
 	readings := codings(room[:n], run, s.group.to-at)
-	if first && s.group.to-at >= longForReverse {
+	if first && s.mayReverse(s.group.to-at) {
 		back, err := s.backwards(room[:n], run)
 		if err != nil {
 			return false, err
@@ -272,6 +282,11 @@ func fitting(sample []byte) []coding {
 // only reports whether all of a run is of the alphabet.
 func only(run []byte, c coding) bool {
 	return !slices.ContainsFunc(run, func(ch byte) bool { return c.value[ch] < 0 })
+}
+
+// mayReverse reports whether a run of that length is read backwards too.
+func (s *scanner) mayReverse(length int64) bool {
+	return length >= longForReverse || length >= minJoined && s.words&reverses != 0
 }
 
 // backwards are the readings of the last group from its end.

@@ -17,6 +17,9 @@ const (
 // uuencoded looks at every file that stands uuencoded in the text (POSIX, uuencode).
 func (s *scanner) uuencoded() error {
 	i, ok := s.from(uuSearch)
+	if s.words&uuFiles == 0 {
+		i = s.n
+	}
 	for ok && i < s.n {
 		k := bytes.Index(s.buf[i:s.n], []byte(uuBegin))
 		if k < 0 {

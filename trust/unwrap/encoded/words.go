@@ -2,6 +2,7 @@ package encoded
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/bits"
 	"slices"
 )
@@ -16,6 +17,8 @@ const (
 	inflates
 	base85s
 	numbers
+	hexNumbers
+	uuFiles
 	runsIt
 	// runsDecoded is a text that both decodes something and runs something.
 	runsDecoded = decodes | runsIt
@@ -23,10 +26,7 @@ const (
 
 // vocabulary are words of programs that decode, each with what it means. Those that only say that something is run
 // are words that people seldom put next to encoded text for other reasons.
-var vocabulary = []struct {
-	text string
-	is   words
-}{
+var vocabulary = append([]meaning{
 	{"base64", decodes},
 	{"b64decode", decodes},
 	{"b32decode", decodes},
@@ -81,6 +81,24 @@ var vocabulary = []struct {
 	{"system(", runsIt},
 	{"popen", runsIt},
 	{"Function(", runsIt},
+	{"uudecode", decodes},
+	{"begin 0", uuFiles},
+	{"begin 6", uuFiles},
+	{"begin 7", uuFiles},
+}, hexDigits()...)
+
+// meaning is what a word says.
+type meaning struct {
+	text string
+	is   words
+}
+
+// hexDigits are the beginnings of hexadecimal numbers.
+func hexDigits() (all []meaning) {
+	for _, digit := range "0123456789abcdefABCDEF" {
+		all = append(all, meaning{"0x" + string(digit), hexNumbers})
+	}
+	return all
 }
 
 // rare picks, of each word, two neighbouring characters: one pair that begins at an even and one that begins at an odd
@@ -89,8 +107,8 @@ var vocabulary = []struct {
 type pairTable struct {
 	words []string
 
-	// some has a bit for each pair a<<8|b that any word has, in few enough bytes for the processor's nearest memory.
-	some [1 << 13]byte
+	// some is 1 for each pair b<<8|a that any word has.
+	some [1 << 16]byte
 	// starts is the index into entries of the first entry of a pair.
 	starts  [1 << 16]uint16
 	entries []pairEntry
@@ -123,7 +141,7 @@ func newPairTable(words []string) *pairTable {
 			if best < 0 {
 				continue
 			}
-			p := uint16(text[best])<<8 | uint16(text[best+1])
+			p := uint16(text[best+1])<<8 | uint16(text[best])
 			if len(byPair[p]) == 0 {
 				order = append(order, p)
 			}
@@ -131,7 +149,7 @@ func newPairTable(words []string) *pairTable {
 		}
 	}
 	for _, p := range order {
-		t.some[p>>3] |= 1 << (p & 7)
+		t.some[p] = 1
 		t.starts[p] = uint16(len(t.entries))
 		for i, e := range byPair[p] {
 			e.more = i+1 < len(byPair[p])
@@ -148,7 +166,7 @@ func letterWeight(c byte) int {
 		return 60
 	case bytes.IndexByte([]byte("hldcumfpg"), c) >= 0:
 		return 25
-	case c >= 'a' && c <= 'z' || c == '(' || c == '.':
+	case c >= 'a' && c <= 'z' || bytes.IndexByte([]byte("(.,0)=\"'1"), c) >= 0:
 		return 12
 	}
 	return 4
@@ -163,9 +181,20 @@ func findWords(b []byte) words {
 
 // find calls yield for every word that stands in b, as often as it does.
 func (t *pairTable) find(b []byte, yield func(word int)) {
-	for i := 0; i+1 < len(b); i += 2 {
-		p := uint16(b[i])<<8 | uint16(b[i+1])
-		if t.some[p>>3]>>(p&7)&1 != 0 {
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		v := binary.LittleEndian.Uint64(b[i:])
+		if t.some[uint16(v)]|t.some[uint16(v>>16)]|t.some[uint16(v>>32)]|t.some[uint16(v>>48)] == 0 {
+			continue
+		}
+		for k := range 4 {
+			if p := uint16(v >> (16 * k)); t.some[p] != 0 {
+				t.at(b, i+2*k, p, yield)
+			}
+		}
+	}
+	for ; i+1 < len(b); i += 2 {
+		if p := uint16(b[i+1])<<8 | uint16(b[i]); t.some[p] != 0 {
 			t.at(b, i, p, yield)
 		}
 	}

@@ -360,7 +360,7 @@ func (r *reader) long(kind byte, n int64) error {
 
 // put adds a string to the text: short words to the line, others on lines of their own.
 func (r *reader) put(b []byte) error {
-	word := len(b) <= wordBytes && bytes.IndexAny(b, " \t\r\n") < 0
+	word := len(b) <= wordBytes && !bytes.ContainsAny(b, " \t\r\n")
 	if r.line > 0 && (!word || !r.words || r.line+len(b) > lineBytes) {
 		r.endLine(field{})
 	}
@@ -389,8 +389,10 @@ func (r *reader) endLine(f field) {
 
 // flush shows the text so far.
 func (r *reader) flush() error {
-	r.endLine(field{})
-	if r.text.Len() == 0 || r.stop != nil {
+	if r.stop != nil {
+		return errStop
+	}
+	if r.endLine(field{}); r.text.Len() == 0 {
 		return nil
 	}
 	err := r.show(unwrap.Piece{Name: "constants.py", Size: int64(r.text.Len()), Encoding: true}, bytes.NewReader(r.text.Bytes()))
