@@ -10,7 +10,9 @@ import (
 	"github.com/safepull/safepull/trust/unwrap/nuitka"
 	"github.com/safepull/safepull/trust/unwrap/pyc"
 	"github.com/safepull/safepull/trust/unwrap/pyinstaller"
+	"github.com/safepull/safepull/trust/unwrap/rar"
 	"github.com/safepull/safepull/trust/unwrap/rpm"
+	"github.com/safepull/safepull/trust/unwrap/sevenzip"
 	"github.com/safepull/safepull/trust/unwrap/tail"
 	"github.com/safepull/safepull/trust/unwrap/tarball"
 	"github.com/safepull/safepull/trust/unwrap/upx"
@@ -32,5 +34,7 @@ func New() []unwrap.Wrapper {
 		pyc.New(),
 		pyinstaller.New(),
 		nuitka.New(),
+		sevenzip.New(),
+		rar.New(),
 	}
 }

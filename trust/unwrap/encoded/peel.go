@@ -14,7 +14,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
 
-	"github.com/safepull/safepull/trust/unwrap/internal/lzma"
+	"github.com/safepull/safepull/trust/unwrap/internal/barelzma"
 )
 
 // packing is a compression that decoded bytes are in.
@@ -67,7 +67,7 @@ func openLZMA(r io.Reader) (io.Reader, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // only asked whether there is one
 	}
-	p, err := lzma.ParseProperties(head[0])
+	p, err := barelzma.ParseProperties(head[0])
 	if err != nil {
 		return nil, err //nolint:wrapcheck // as above
 	}
@@ -76,7 +76,7 @@ func openLZMA(r io.Reader) (io.Reader, error) {
 	if size >= 0 {
 		dictionary = uint32(min(int64(dictionary), max(size, 1))) //nolint:gosec // no more than before
 	}
-	return lzma.NewReader(b, p, size, int(dictionary)) //nolint:wrapcheck // as above
+	return barelzma.NewReader(b, p, size, int(dictionary)) //nolint:wrapcheck // as above
 }
 
 func unpack(p packing, r io.Reader) (io.Reader, error) {

@@ -9,7 +9,7 @@ import (
 	"github.com/klauspost/compress/flate"
 
 	"github.com/safepull/safepull/trust"
-	"github.com/safepull/safepull/trust/unwrap/internal/lzma"
+	"github.com/safepull/safepull/trust/unwrap/internal/barelzma"
 )
 
 // The methods of blocks. 2 to 10 are three kinds of one family, each with three ways to store its bits.
@@ -48,12 +48,12 @@ func decodeLZMA(out []byte, r *bufio.Reader) error {
 	if err != nil {
 		return full(0, err)
 	}
-	p := lzma.Properties{LiteralContext: int(head[1] & 15), LiteralPosition: int(head[1] >> 4), Position: int(head[0] & 7)}
+	p := barelzma.Properties{LiteralContext: int(head[1] & 15), LiteralPosition: int(head[1] >> 4), Position: int(head[0] & 7)}
 	if int(head[0]>>3) != p.LiteralContext+p.LiteralPosition {
 		return fmt.Errorf("%w: lzma properties %x", trust.ErrMalformed, head)
 	}
 	_, _ = r.Discard(2) // they were peeked at
-	d, err := lzma.NewReader(r, p, int64(len(out)), len(out))
+	d, err := barelzma.NewReader(r, p, int64(len(out)), len(out))
 	if err != nil {
 		return fmt.Errorf("block: %w", err)
 	}

@@ -1,9 +1,9 @@
 package lzma_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,125 +15,185 @@ import (
 	"github.com/safepull/safepull/trust/unwrap/internal/lzma"
 )
 
-type fixture struct {
-	name       string
-	properties lzma.Properties
-	zeros      int // the text is zeros instead
-	coded      string
+// What liblzma 5.4 made of the text below: a .lzma file, and raw LZMA2 with a history of 64 KiB.
+const (
+	aloneText = "XQAAgAD//////////wA2GkofCKAmA00GnfiyiiJFGLNyLuBPw2LJjo1WIgi65Y0u0y3nyty0PIlJedRwKd7Bl3ntPf+TTSxWDB9RkhSJSwFEGAZ/jn6l2pdot4cMQs6mOt3Wqdl+RDifS2BCkCWqrAZvfSQgjkTeHcuP4IhbIokYr45/o9iBCA/D6u6goao/78T2iQzFloXPlp+cpVNylcn617ol/10DePZTziw8ImbF2BCCLc8dWekaizwmy09IY7tp6LRROyNSYw+gV86JrGwg7X/8lw1LEvnR/YflMDrvVqn9igeBdIfXlhIRj3//8xH0AA=="
+	lzma2Text = "4AU/AOFdADYaSh8IoCYDTQad+LKKIkUYs3Iu4E/DYsmOjVYiCLrljS7TLefK3LQ8iUl51HAp3sGXee09/5NNLFYMH1GSFIlLAUQYBn+OfqXal2i3hwxCzqY63dap2X5EOJ9LYEKQJaqsBm99JCCORN4dy4/giFsiiRivjn+j2IEID8Pq7qChqj/vxPaJDMWWhc+Wn5ylU3KVyfrXuiX/XQN49lPOLDwiZsXYEIItzx1Z6RqLPCbLT0hju2notFE7I1JjD6BXzomsbCDtf/yXDUsS+dH9h+UwOu9Wqf2KB4F0h9eVxBQUAAA="
+)
+
+const limit = lzma.Limit(1 << 20)
+
+func text() string {
+	var b strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&b, "line %d of the text, and %d more\n", i, i*i)
+	}
+	return b.String()
 }
 
-func (f fixture) bytes() []byte {
-	b, _ := base64.StdEncoding.DecodeString(f.coded)
+func decoded(s string) []byte {
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		panic(err)
+	}
 	return b
 }
 
-func (f fixture) text() string {
-	if f.zeros > 0 {
-		return strings.Repeat("\x00", f.zeros)
-	}
-	var out strings.Builder
-	x := uint32(1)
-	for i := range 40 {
-		x = (x*1103515245 + 12345) & 0x7fffffff
-		fmt.Fprintf(&out, "line %d of a text that repeats itself: %d\n", i, x>>16)
-	}
-	return out.String()
+// alone is the .lzma file with another history and size in its header.
+func alone(history uint32, size int64) []byte {
+	b := decoded(aloneText)
+	binary.LittleEndian.PutUint32(b[1:], history)
+	binary.LittleEndian.PutUint64(b[5:], uint64(size))
+	return b
 }
 
-func decode(coded []byte, p lzma.Properties, size int64, dictionary int) (string, error) {
-	r, err := lzma.NewReader(bufio.NewReader(bytes.NewReader(coded)), p, size, dictionary)
-	if err != nil {
-		return "", err
-	}
-	b, err := io.ReadAll(io.LimitReader(r, 1<<20))
-	return string(b), err
+func changed(b []byte, at int, to byte) []byte {
+	b = bytes.Clone(b)
+	b[at] = to
+	return b
 }
 
-func TestDecode(t *testing.T) {
+func TestAlone(t *testing.T) {
 	t.Parallel()
-	for _, f := range fixtures {
-		text := f.text()
-		for _, size := range []int64{-1, int64(len(text)), int64(len(text)) / 2} {
-			want := text
-			if size >= 0 {
-				want = text[:size]
-			}
-			for _, dictionary := range []int{len(text), 1 << 20} {
-				got, err := decode(f.bytes(), f.properties, size, dictionary)
-				if size == int64(len(text))/2 && errors.Is(err, trust.ErrMalformed) {
-					err = nil // the middle may lie in a match
-				}
-				if err != nil || got != want {
-					t.Errorf("%s of %d bytes, dictionary %d: %d bytes, error %v", f.name, size, dictionary, len(got), err)
-				}
-			}
-		}
-	}
-}
-
-func TestMalformed(t *testing.T) {
-	t.Parallel()
-	f := fixtures[0]
-	size := int64(len(f.text()))
-	for name, tt := range map[string]struct {
-		coded      []byte
-		size       int64
-		dictionary int
+	whole := int64(len(text()))
+	for name, c := range map[string]struct {
+		packed []byte
+		want   string
+		err    error
 	}{
-		"cut":              {f.bytes()[:200], size, 1 << 16},
-		"cut-at-start":     {f.bytes()[:3], size, 1 << 16},
-		"first-byte":       {append([]byte{1}, f.bytes()[1:]...), size, 1 << 16},
-		"noise":            {append([]byte{0}, bytes.Repeat([]byte{0xff, 0x13, 0x77}, 100)...), size, 1 << 16},
-		"ends-too-early":   {f.bytes(), size + 1, 1 << 16},
-		"dictionary-small": {f.bytes(), size, 16},
+		"mark":            {alone(1<<20, -1), text(), nil},
+		"size and mark":   {alone(1<<20, whole), text(), nil},
+		"small history":   {alone(0, -1), text(), nil},
+		"claims too much": {alone(1<<31, -1), "", trust.ErrLimit},
+		"large and short": {alone(1<<31, whole), text(), nil},
+		"size too small":  {alone(1<<20, 100), text()[:100], trust.ErrMalformed},
+		"size too large":  {alone(1<<20, whole+1), text(), trust.ErrMalformed},
+		"wrong size":      {alone(1<<20, -2), "", trust.ErrMalformed},
+		"properties":      {changed(alone(1<<20, -1), 0, 225), "", trust.ErrMalformed},
+		"first byte":      {changed(alone(1<<20, -1), 13, 1), "", trust.ErrMalformed},
+		"bytes behind":    {append(alone(1<<20, -1), 'x'), text(), trust.ErrMalformed},
+		"header":          {alone(1<<20, -1)[:12], "", trust.ErrMalformed},
+		"nothing":         {alone(1<<20, -1)[:13], "", trust.ErrMalformed},
 	} {
-		if _, err := decode(tt.coded, f.properties, tt.size, tt.dictionary); !errors.Is(err, trust.ErrMalformed) {
-			t.Errorf("%s: error %v", name, err)
+		r, err := limit.NewAlone(iotest.OneByteReader(bytes.NewReader(c.packed)))
+		var got []byte
+		if err == nil {
+			got, err = io.ReadAll(r)
+		}
+		if string(got) != c.want || !errors.Is(err, c.err) {
+			t.Errorf("%s: %q, %v; want %q, %v", name, got, err, c.want, c.err)
 		}
 	}
-	if _, err := decode(f.bytes(), lzma.Properties{LiteralContext: 9}, size, 1<<16); !errors.Is(err, trust.ErrMalformed) {
-		t.Errorf("properties: error %v", err)
+}
+
+// TestCut: whatever is cut off, what came before is there, and the end is no end.
+func TestCut(t *testing.T) {
+	t.Parallel()
+	packed := alone(1<<20, -1)
+	last := 0
+	for n := 14; n < len(packed); n++ {
+		r, err := limit.NewAlone(bytes.NewReader(packed[:n]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(iotest.OneByteReader(r))
+		if !errors.Is(err, trust.ErrMalformed) || !strings.HasPrefix(text(), string(got)) || len(got) < last {
+			t.Fatalf("%d bytes: %q, %v", n, got, err)
+		}
+		last = len(got)
 	}
+	if last < len(text())-40 {
+		t.Errorf("%d bytes before the end", last)
+	}
+}
+
+func TestInputErrorIsPassedOn(t *testing.T) {
+	t.Parallel()
 	broke := errors.New("broke")
-	r := io.MultiReader(bytes.NewReader(f.bytes()[:100]), iotest.ErrReader(broke))
-	d, err := lzma.NewReader(bufio.NewReader(r), f.properties, size, 1<<16)
+	r, err := limit.NewAlone(io.MultiReader(bytes.NewReader(alone(1<<20, -1)[:40]), iotest.ErrReader(broke)))
 	if err == nil {
-		_, err = io.Copy(io.Discard, d)
+		_, err = io.ReadAll(r)
 	}
 	if !errors.Is(err, broke) {
-		t.Errorf("an error of the reader became %v", err)
+		t.Error(err)
 	}
 }
 
-func TestParseProperties(t *testing.T) {
+func TestLzma2(t *testing.T) {
 	t.Parallel()
-	if p, err := lzma.ParseProperties(0x5d); err != nil || p != fixtures[0].properties {
-		t.Errorf("%v, error %v", p, err)
-	}
-	if _, err := lzma.ParseProperties(225); !errors.Is(err, trust.ErrMalformed) {
-		t.Errorf("error %v", err)
+	good := decoded(lzma2Text)
+	plain := "\x01\x00\x04plain"
+	for name, c := range map[string]struct {
+		props  byte
+		packed string
+		want   string
+		err    error
+	}{
+		"packed":           {8, string(good), text(), nil},
+		"plain":            {8, plain + "\x02\x00\x01!!\x00", "plain!!", nil},
+		"plain and packed": {8, plain + string(good), "plain" + text(), nil},
+		"nothing":          {8, "\x00", "", nil},
+		"no end":           {8, plain, "plain", trust.ErrMalformed},
+		"no reset":         {8, "\x02\x00\x00x\x00", "", trust.ErrMalformed},
+		"unknown chunk":    {8, plain + "\x03\x00\x00x", "plain", trust.ErrMalformed},
+		"no properties":    {8, plain + "\x80\x00\x00\x00\x00x", "plain", trust.ErrMalformed},
+		"too short":        {8, plain + string(changed(good, 4, good[4]-1)), "plain" + text(), trust.ErrMalformed},
+		"too long":         {8, string(changed(good, 4, good[4]+1)), text(), trust.ErrMalformed},
+		"history":          {19, string(good), "", trust.ErrLimit},
+		"properties":       {41, string(good), "", trust.ErrMalformed},
+	} {
+		r, err := limit.NewReader2(strings.NewReader(c.packed), c.props)
+		var got []byte
+		if err == nil {
+			got, err = io.ReadAll(r)
+		}
+		if !strings.HasPrefix(c.want, string(got)) || c.err == nil && len(got) != len(c.want) || !errors.Is(err, c.err) {
+			t.Errorf("%s: %q, %v; want %q, %v", name, got, err, c.want, c.err)
+		}
 	}
 }
 
-func FuzzDecode(f *testing.F) {
-	for _, x := range fixtures {
-		f.Add(x.bytes(), x.properties.LiteralContext, x.properties.LiteralPosition, x.properties.Position, int64(len(x.text())), 1<<12)
-	}
-	f.Fuzz(func(t *testing.T, coded []byte, lc, lp, pb int, size int64, dictionary int) {
-		got, err := decode(coded, lzma.Properties{LiteralContext: lc, LiteralPosition: lp, Position: pb}, size, dictionary&0xffff)
-		if size >= 0 && int64(len(got)) > size || err == nil && size >= 0 && size < 1<<20 && int64(len(got)) != size {
-			t.Errorf("%d bytes of %d, error %v", len(got), size, err)
+// TestHistoryGrows: what claims to need a lot costs what it holds.
+func TestHistoryGrows(t *testing.T) {
+	t.Parallel()
+	packed := alone(1<<20, -1)
+	bytesOf := testing.Benchmark(func(b *testing.B) {
+		for b.Loop() {
+			r, err := lzma.Limit(1 << 30).NewAlone(bytes.NewReader(changed(packed, 4, 0x20)))
+			if err != nil {
+				b.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, r)
 		}
+	}).AllocedBytesPerOp()
+	if bytesOf > 256<<10 {
+		t.Errorf("%d bytes for a claim of 512 MiB", bytesOf)
+	}
+}
+
+func FuzzAlone(f *testing.F) {
+	f.Add(alone(1<<20, -1))
+	f.Add(alone(1<<12, 100))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := limit.NewAlone(bytes.NewReader(b))
+		check(t, r, err)
 	})
 }
 
-func BenchmarkDecode(b *testing.B) {
-	f := fixtures[0]
-	coded, text := f.bytes(), f.text()
-	b.SetBytes(int64(len(text)))
-	for b.Loop() {
-		if _, err := decode(coded, f.properties, int64(len(text)), 1<<12); err != nil {
-			b.Fatal(err)
-		}
+func FuzzLzma2(f *testing.F) {
+	f.Add(byte(8), decoded(lzma2Text))
+	f.Add(byte(0), []byte("\x01\x00\x04plain\x02\x00\x01!!\x00"))
+	f.Fuzz(func(t *testing.T, props byte, b []byte) {
+		r, err := limit.NewReader2(bytes.NewReader(b), props)
+		check(t, r, err)
+	})
+}
+
+func check(t *testing.T, r io.Reader, err error) {
+	if err == nil {
+		_, err = io.Copy(io.Discard, io.LimitReader(r, 4<<20))
+	}
+	if err != nil && !errors.Is(err, trust.ErrMalformed) && !errors.Is(err, trust.ErrLimit) {
+		t.Error(err)
 	}
 }

@@ -1,4 +1,4 @@
-package lzma
+package barelzma
 
 import (
 	"bufio"
