@@ -53,10 +53,11 @@ func (ind *Indicator) word(le [4]byte, i int) {
 		ind.table.add(b, id)
 		ind.literal(indicator.Literal{Text: string(b[:]), Sampled: true}, literal{class: window, id: id})
 	}
-	// WebAssembly's i32.const and five bytes, the first four of which hold 28 of the bits.
-	leb := leb128(int64(int32(value))) //nolint:gosec // the same bits
-	ind.table.add([4]byte(leb), id)
-	ind.literal(indicator.Literal{Text: "\x41" + string(leb)}, literal{class: window, id: id})
+	// WebAssembly's i32.const and up to five bytes, the first four of which hold 28 of the bits.
+	if leb := leb128(int64(int32(value))); len(leb) >= 4 { //nolint:gosec // the same bits
+		ind.table.add([4]byte(leb), id)
+		ind.literal(indicator.Literal{Text: "\x41" + string(leb), Sampled: len(leb) == 4}, literal{class: window, id: id})
+	}
 	ind.literal(indicator.Literal{Text: moves(value, 3-i%4)}, literal{class: moved, id: id})
 	ind.literal(indicator.Literal{Text: fmt.Sprintf("0x%08x", value), Fold: true}, literal{class: written, id: id})
 }
@@ -68,13 +69,13 @@ func moves(value uint32, register int) string {
 	return string(binary.LittleEndian.AppendUint32(b, 0x72a00000|value>>16<<5|uint32(register)))
 }
 
-// leb128 is the signed encoding of WebAssembly's constants, at least five bytes here.
+// leb128 is the signed encoding of WebAssembly's constants.
 func leb128(v int64) []byte {
 	var out []byte
 	for {
 		b := byte(v) & 0x7f
 		v >>= 7
-		if done := v == 0 && b&0x40 == 0 || v == -1 && b&0x40 != 0; done && len(out) >= 4 {
+		if v == 0 && b&0x40 == 0 || v == -1 && b&0x40 != 0 {
 			return append(out, b)
 		}
 		out = append(out, b|0x80)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"regexp"
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/indicator"
@@ -18,7 +19,8 @@ const (
 	name    = "gpu"
 	version = 1
 
-	// minStrong is how many kernels of one algorithm a file must name. One of them is enough to be worth a look in a
+	// minStrong is how many kernels of one algorithm a file must name. If one of them is declared there, the file holds
+	// the program itself, which verifying has no use for. One of them is enough to be worth a look in a
 	// program that carries compiled code for graphics processors, whose own names may be compressed.
 	minStrong = 3
 	// maxKernels bounds the kernels of one algorithm: each has a bit.
@@ -117,7 +119,15 @@ type watch struct {
 type place struct {
 	offset  int64
 	excerpt []byte
+	// declared: a kernel is not only named, but begins here.
+	declared bool
 }
+
+// before is how far before its name a declaration begins, in bytes.
+const before = 64
+
+// declares are the words that kernels begin with in OpenCL and CUDA.
+var declares = regexp.MustCompile(`(?:__kernel|__global__)\s[^;{}()]*(?:\([^)]*\)\s*[^;{}()]*)*$`)
 
 // Hit implements indicator.Watch.
 func (w *watch) Hit(h indicator.Hit) {
@@ -134,8 +144,10 @@ func (w *watch) Hit(h indicator.Hit) {
 			if i := bytes.IndexByte(h.Window[h.At:min(len(h.Window), h.At+100)], 0); i >= 0 {
 				line = h.Window[h.At : h.At+i]
 			}
-			w.first[l.algorithm] = place{h.Offset, bytes.Clone(line)}
+			w.first[l.algorithm] = place{offset: h.Offset, excerpt: bytes.Clone(line)}
 		}
+		first := &w.first[l.algorithm]
+		first.declared = first.declared || bytes.HasPrefix(h.Window[h.At:], []byte("__kernel")) || declares.Match(h.Window[max(0, h.At-before):h.At])
 		w.seen[l.algorithm] |= 1 << l.kernel
 	}
 }
@@ -150,6 +162,8 @@ func (w *watch) Close() []trust.Finding {
 		n := bits.OnesCount64(seen)
 		var strength trust.Strength
 		switch {
+		case n >= minStrong && w.first[a].declared:
+			strength = trust.Proof
 		case n >= minStrong:
 			strength = trust.Strong
 		case n > 0 && w.section:
@@ -158,8 +172,10 @@ func (w *watch) Close() []trust.Finding {
 			continue
 		}
 		why := fmt.Sprintf("names %d kernels that mine with %s on graphics processors", n, w.ind.rules.Algorithms[a].Name)
-		switch w.file.Kind {
-		case trust.KindExecutable, trust.KindData:
+		switch {
+		case w.file.Kind == trust.KindData && strength == trust.Proof:
+			out.AddWeighed(w.first[a].offset, trust.Strong, trust.Proof, w.first[a].excerpt, why)
+		case w.file.Kind == trust.KindExecutable, w.file.Kind == trust.KindData:
 			out.AddWeighed(w.first[a].offset, strength, trust.Context, w.first[a].excerpt, why)
 		default:
 			out.Add(w.first[a].offset, strength, w.first[a].excerpt, why)

@@ -15,6 +15,14 @@ func rules(t *testing.T) Rules {
 	return r
 }
 
+// weight: some names begin with the word that declares a kernel.
+func weight(a Algorithm) trust.Strength {
+	if strings.HasPrefix(a.Kernels[0], "__kernel") {
+		return trust.Proof
+	}
+	return trust.Strong
+}
+
 func TestIndicator(t *testing.T) {
 	t.Parallel()
 	r := rules(t)
@@ -31,11 +39,13 @@ func TestIndicator(t *testing.T) {
 		{Name: "mangled", Path: "x", Kind: exe, Content: "\x7fELF\x00_Z13ethash_searchPVjm\x00_Z25ethash_calculate_dag_itemj\x00_Z19ethash_generate_dagm\x00", Want: trust.Strong},
 		{Name: "fatbin-with-one", Path: "x", Kind: exe, Content: symbols(1, 1) + r.Sections[0], Want: trust.Weak},
 		{Name: "kernel-cache", Path: "cache.bin", Kind: data, Content: symbols(2, 3), Want: trust.Strong},
-		{Name: "python-with-kernel", Path: "m.py", Kind: script, Content: "src = '''" + source + "'''\n", Want: trust.Strong},
-		{Name: "kernel-source", Path: "app/kernel.cl", Kind: text, Content: source, Want: trust.Weak, IfRun: trust.Strong},
+		{Name: "python-with-kernel", Path: "m.py", Kind: script, Content: "src = '''" + source + "'''\n", Want: trust.Proof},
+		{Name: "program-with-sources", Path: "x", Kind: exe, Content: "\x7fELF\x00" + source + "\x00", Want: trust.Proof},
+		{Name: "cuda-in-data", Path: "x.bin", Kind: data, Content: "\x00__global__ void __launch_bounds__(128, 7) x11_luffa512_gpu_hash_64(int a)\nx11_cubehash512_gpu_hash x13_hamsi512_gpu_hash", Want: trust.Strong, IfRun: trust.Proof},
+		{Name: "kernel-source", Path: "app/kernel.cl", Kind: text, Content: source, Want: trust.Weak, IfRun: trust.Proof},
 	}
 	for i, a := range r.Algorithms {
-		samples = append(samples, indicatortest.Sample{Name: a.Name, Path: "x", Kind: exe, Content: symbols(i, minStrong), Want: trust.Strong})
+		samples = append(samples, indicatortest.Sample{Name: a.Name, Path: "x", Kind: exe, Content: symbols(i, minStrong), Want: weight(a)})
 	}
 	indicatortest.Run(t, ind, samples, []indicatortest.Twin{
 		{Name: "two", Path: "x", Kind: exe, Content: symbols(0, 2)},

@@ -22,10 +22,10 @@ func shapeOf(h header, segments []segment, size int64) shape {
 	s := shape{sectionless: h.sectionless(size), static: true}
 	loads := 0
 	for _, g := range segments {
-		switch {
-		case g.kind == segmentInterp || g.kind == segmentDynamic:
+		switch g.kind {
+		case segmentInterp, segmentDynamic:
 			s.static = false
-		case g.kind == segmentLoad:
+		case segmentLoad:
 			loads++
 			if g.memoBytes > g.fileBytes && g.memoBytes-g.fileBytes >= leastGrowth && g.memoBytes/muchGrowth >= g.fileBytes {
 				s.grows = true

@@ -24,6 +24,8 @@ const (
 	// preload is the file whose libraries every program loads, preloadBytes how much of it is read: a few paths.
 	preload      = "etc/ld.so.preload"
 	preloadBytes = 4 << 10
+	// maxLibraries bounds how many paths of one list or command are looked at.
+	maxLibraries = 256
 	// minLiteral is the engine's shortest literal, in bytes, maxWords the longest list: each word has a bit.
 	minLiteral, maxWords = 6, 32
 )
@@ -78,7 +80,7 @@ func New(r Rules) (*Indicator, error) {
 		}
 		for i, w := range list.words {
 			if list.class == function {
-				w = "\x00" + w + "\x00" // as the names of symbols stand
+				w += "\x00" // as the names of symbols end
 			}
 			if len(w) < minLiteral {
 				return nil, fmt.Errorf("stealth rules: %q is shorter than %d bytes", w, minLiteral)
@@ -122,32 +124,29 @@ func isPreload(p string) bool {
 // library is a path of a library in a list or a command.
 var library = regexp.MustCompile(`/?[\w.${}+@-]+(?:/[\w.${}+@ -]*[\w.${}+@-])*\.so(?:\.\d+)*\b`)
 
-// strange is the first library in text that nothing ordinary preloads, and where it stands.
-func (ind *Indicator) strange(text []byte) (found []byte, at int, ok bool) {
-	for _, m := range library.FindAllIndex(text, 64) {
-		if p := string(text[m[0]:m[1]]); !ind.ordinary(p) {
-			return text[m[0]:m[1]], m[0], true
+// strange is the strangest library in text that nothing ordinary preloads, and where it stands: one where no package
+// puts libraries is strong, another weak.
+func (ind *Indicator) strange(text []byte) (lib []byte, at int, s trust.Strength) {
+	for _, m := range library.FindAllIndex(text, maxLibraries) {
+		if is := ind.strangeness(string(text[m[0]:m[1]])); is > s {
+			lib, at, s = text[m[0]:m[1]], m[0], is
 		}
 	}
-	return nil, 0, false
+	return lib, at, s
 }
 
-// ordinary: a known library where packages put libraries.
-func (ind *Indicator) ordinary(p string) bool {
-	known := false
-	for _, s := range ind.rules.Standard {
-		known = known || strings.HasPrefix(path.Base(p), s)
-	}
-	if !known {
-		return false
-	}
-	if !strings.Contains(p, "/") {
-		return true
-	}
+func (ind *Indicator) strangeness(p string) trust.Strength {
+	installed := !strings.Contains(p, "/")
 	for _, folder := range ind.rules.Folders {
-		if strings.HasPrefix(p, folder) {
-			return true
+		installed = installed || strings.HasPrefix(p, folder)
+	}
+	if !installed || strings.Contains(p, "/.") {
+		return trust.Strong
+	}
+	for _, s := range ind.rules.Standard {
+		if strings.HasPrefix(path.Base(p), s) {
+			return trust.Context
 		}
 	}
-	return false
+	return trust.Weak
 }

@@ -65,11 +65,11 @@ func (w *watch) write(h indicator.Hit) {
 		if !writes.MatchString(command) {
 			continue
 		}
-		lib, _, ok := w.ind.strange([]byte(strings.ReplaceAll(command, "/"+preload, "")))
-		if !ok {
+		lib, _, s := w.ind.strange([]byte(strings.ReplaceAll(command, "/"+preload, "")))
+		if s == trust.Context {
 			continue
 		}
-		w.out.Add(h.Offset, trust.Strong, line, fmt.Sprintf("makes every program load %q, as rootkits do", trust.Sanitise(string(lib), 100)))
+		w.out.Add(h.Offset, s, line, fmt.Sprintf("makes every program load %q, as rootkits do", trust.Sanitise(string(lib), 100)))
 	}
 }
 
@@ -118,8 +118,8 @@ func (w *listWatch) Close() []trust.Finding {
 		}
 		kept = append(kept, line...)
 	}
-	if lib, at, ok := w.ind.strange(kept); ok {
-		w.out.AddWeighed(int64(at), trust.Strong, trust.Context, lib, "makes every program load a library that nothing ordinary preloads, as rootkits do")
+	if lib, at, s := w.ind.strange(kept); s > trust.Context {
+		w.out.AddWeighed(int64(at), s, trust.Context, lib, "makes every program load a library that nothing ordinary preloads, as rootkits do")
 	} else if len(bytes.TrimSpace(kept)) > 0 {
 		w.out.AddWeighed(0, trust.Context, trust.Context, bytes.TrimSpace(kept), "makes every program load a library")
 	}
