@@ -8,11 +8,17 @@ import (
 	"github.com/safepull/safepull/trust/indicator/algorithm"
 	"github.com/safepull/safepull/trust/indicator/anonymizer"
 	"github.com/safepull/safepull/trust/indicator/commandline"
+	"github.com/safepull/safepull/trust/indicator/defense"
 	"github.com/safepull/safepull/trust/indicator/download"
 	"github.com/safepull/safepull/trust/indicator/minerbinary"
 	"github.com/safepull/safepull/trust/indicator/minerconfig"
+	"github.com/safepull/safepull/trust/indicator/pool"
+	"github.com/safepull/safepull/trust/indicator/propagation"
+	"github.com/safepull/safepull/trust/indicator/rivals"
 	"github.com/safepull/safepull/trust/indicator/stratum"
+	"github.com/safepull/safepull/trust/indicator/tuning"
 	"github.com/safepull/safepull/trust/indicator/wallet"
+	"github.com/safepull/safepull/trust/indicator/webminer"
 	"github.com/safepull/safepull/trust/ruleset"
 )
 
@@ -25,11 +31,17 @@ func New(rules *ruleset.Ruleset) ([]indicator.Indicator, error) {
 		{"algorithm", with(algorithm.New)},
 		{"anonymizer", with(anonymizer.New)},
 		{"commandline", with(commandline.New)},
+		{"defense", with(defense.New)},
 		{"download", with(download.New)},
 		{"minerbinary", with(minerbinary.New)},
 		{"minerconfig", with(minerconfig.New)},
+		{"pool", with(pool.New)},
+		{"propagation", with(propagation.New)},
+		{"rivals", with(rivals.New)},
 		{"stratum", with(stratum.New)},
+		{"tuning", with(tuning.New)},
 		{"wallet", with(wallet.New)},
+		{"webminer", with(webminer.New)},
 	}
 	out := make([]indicator.Indicator, 0, len(makers))
 	for _, m := range makers {

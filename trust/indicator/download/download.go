@@ -18,7 +18,7 @@ import (
 
 const (
 	name    = "download"
-	version = 2
+	version = 3
 
 	// reach is how far from a link, in bytes to each side, what fetches it may stand in a script: a URL is often
 	// assigned first and fetched lines later.
@@ -42,6 +42,17 @@ type Rules struct {
 	Install []string `yaml:"install"`
 	Run     []string `yaml:"run"`
 	Unpack  []string `yaml:"unpack"`
+	// Fetchers are literals of commands and functions that fetch; Pastes are hosts, or host/path, where anybody may put
+	// something. Piped and Evaluated are patterns (RE2) of lines that hand what is fetched to an interpreter.
+	Fetchers  []string `yaml:"fetchers"`
+	Pastes    []string `yaml:"pastes"`
+	Piped     []string `yaml:"piped"`
+	Evaluated []string `yaml:"evaluated"`
+	// Interpreters and Starters are programs and functions whose argument is run.
+	Interpreters []string `yaml:"interpreters"`
+	Starters     []string `yaml:"starters"`
+	// Installers are literals of package managers that take what anybody publishes.
+	Installers []string `yaml:"installers"`
 }
 
 type class int
@@ -50,18 +61,23 @@ const (
 	repository class = iota
 	asset
 	setup
+	pkg
+	fetcher
+	installer
 )
 
 // Indicator implements indicator.Indicator.
 type Indicator struct {
 	literals []indicator.Literal
 	classes  []class
-	packages int // literals from here on are packages
 	archive  *regexp.Regexp
 	fetch    *regexp.Regexp
 	install  *regexp.Regexp
 	run      *regexp.Regexp
 	unpack   *regexp.Regexp
+
+	piped, evaluated               *regexp.Regexp
+	pastes, interpreters, starters []string
 }
 
 // New checks the rules.
@@ -69,7 +85,7 @@ func New(r Rules) (*Indicator, error) {
 	if len(r.Hosting) == 0 || len(r.Repositories) == 0 || len(r.Assets) == 0 || len(r.Archives) == 0 || len(r.Setups) == 0 {
 		return nil, errors.New("download rules: hosting, repositories, assets, archives and setups must not be empty")
 	}
-	ind := &Indicator{}
+	ind := &Indicator{pastes: r.Pastes, interpreters: r.Interpreters, starters: r.Starters}
 	for _, h := range r.Hosting {
 		for _, repo := range r.Repositories {
 			ind.add(h+repo, repository)
@@ -81,7 +97,12 @@ func New(r Rules) (*Indicator, error) {
 	for _, s := range r.Setups {
 		ind.add(s, setup)
 	}
-	ind.packages = len(ind.literals)
+	for _, f := range r.Fetchers {
+		ind.literals, ind.classes = append(ind.literals, indicator.Literal{Text: f}), append(ind.classes, fetcher)
+	}
+	for _, f := range r.Installers {
+		ind.literals, ind.classes = append(ind.literals, indicator.Literal{Text: f}), append(ind.classes, installer)
+	}
 	for _, l := range ind.literals {
 		if len(l.Text) < 6 {
 			return nil, fmt.Errorf("download rules: %q is shorter than 6 bytes", l.Text)
@@ -106,6 +127,7 @@ func New(r Rules) (*Indicator, error) {
 	}{
 		{&ind.archive, []string{`^v?[0-9][\w.+-]*?(?:` + strings.Join(quoted, "|") + `)`, `^[\w.-]*\$?[{(]?\w+[})]?[\w.${}-]*?(?:` + strings.Join(quoted, "|") + `)`}, "archives"},
 		{&ind.fetch, r.Fetch, "fetch"}, {&ind.install, install, "install"}, {&ind.run, r.Run, "run"}, {&ind.unpack, r.Unpack, "unpack"},
+		{&ind.piped, r.Piped, "piped"}, {&ind.evaluated, r.Evaluated, "evaluated"},
 	} {
 		if len(c.patterns) == 0 {
 			return nil, fmt.Errorf("download rules: %s must not be empty", c.what)
@@ -122,7 +144,7 @@ func New(r Rules) (*Indicator, error) {
 			if len(before+p) < 6 {
 				return nil, fmt.Errorf("download rules: package %q is shorter than 5 bytes", p)
 			}
-			ind.literals = append(ind.literals, indicator.Literal{Text: before + p})
+			ind.literals, ind.classes = append(ind.literals, indicator.Literal{Text: before + p}), append(ind.classes, pkg)
 		}
 	}
 	return ind, nil
@@ -161,12 +183,17 @@ func (w *watch) Hit(h indicator.Hit) {
 	}
 	window, at := text.Clip(h)
 	size := len(w.ind.literals[h.Literal].Text)
-	if h.Literal >= w.ind.packages {
-		w.installed(window, at+1, h.Offset+1)
-		return
-	}
 	rest := window[at+size:]
 	switch w.ind.classes[h.Literal] {
+	case pkg:
+		w.installed(window, at+1, h.Offset+1)
+		return
+	case fetcher:
+		w.chain(window, at, h.Offset)
+		return
+	case installer:
+		w.entryInstall(window, at, h.Offset)
+		return
 	case repository:
 		if len(rest) > 0 && (isName(rest[0]) || rest[0] == '-') {
 			return // another repository whose name begins the same
@@ -191,27 +218,17 @@ func (w *watch) link(window []byte, at int, offset int64) {
 		w.out.Add(offset, trust.Context, line, "names where a mining program can be had")
 	case w.ind.run.Match(near):
 		strength := trust.Proof
-		if w.built() || w.file.Kind == trust.KindExecutable {
+		if report.Built(w.file) || w.file.Kind == trust.KindExecutable {
 			strength = trust.Strong
 		}
 		w.out.Add(offset, strength, line, "fetches a mining program and runs it")
-	case w.ind.unpack.Match(near) && w.starts():
+	case w.ind.unpack.Match(near) && report.Starts(w.file):
 		w.out.Add(offset, trust.Proof, line, "fetches a mining program and unpacks or builds it when the image starts")
 	case w.ind.unpack.Match(near):
 		w.out.Add(offset, trust.Strong, line, "fetches a mining program and unpacks or builds it")
 	default:
 		w.out.Add(offset, trust.Strong, line, "fetches a mining program")
 	}
-}
-
-// built: the step happened when the image was built, so that what it fetched lies in a layer and is judged there.
-func (w *watch) built() bool {
-	return w.file.Kind == trust.KindConfig && strings.Contains(w.file.Path, "history")
-}
-
-// starts: the step is what the image does when it is run.
-func (w *watch) starts() bool {
-	return w.file.Kind == trust.KindConfig && (w.file.Path == "config:command" || w.file.Path == "config:healthcheck")
 }
 
 // installed finds a package manager that is told to install a miner.

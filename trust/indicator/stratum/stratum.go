@@ -1,12 +1,11 @@
-// Package stratum finds the protocol between miners and pools: its URLs, the addresses of known pools, its method
-// names and the login message of Monero pools.
+// Package stratum finds the protocol between miners and pools: its URLs, its method names, and the messages
+// with which miners log in to Monero pools and hand in what they found.
 package stratum
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/safepull/safepull/trust"
@@ -17,12 +16,10 @@ import (
 
 const (
 	name    = "stratum"
-	version = 3
+	version = 4
 
 	// minVerbs is how many different methods one file must name: one alone is a word in a protocol analyser.
 	minVerbs = 3
-	// manyPools is how many operators one file must name to be a list of pools rather than a miner's choice.
-	manyPools = 8
 	// maxURL bounds how far an address is read.
 	maxURL = 300
 	// loginSpan is how far behind the method the parameters of a login are looked for.
@@ -38,8 +35,6 @@ type Rules struct {
 	// Logins are spellings of the login method; LoginFields the parameters of which two must follow.
 	Logins      []string `yaml:"logins"`
 	LoginFields []string `yaml:"loginFields"`
-	// Pools are registrable domains of pool operators.
-	Pools []string `yaml:"pools"`
 }
 
 type class int
@@ -48,7 +43,6 @@ const (
 	scheme class = iota
 	verb
 	login
-	pool
 )
 
 // Indicator implements indicator.Indicator.
@@ -60,15 +54,15 @@ type Indicator struct {
 
 // New checks the rules.
 func New(r Rules) (*Indicator, error) {
-	if len(r.Schemes) == 0 || len(r.Verbs) < minVerbs || len(r.Logins) == 0 || len(r.LoginFields) < 2 || len(r.Pools) == 0 {
-		return nil, errors.New("stratum rules: schemes, verbs, logins, loginFields and pools must not be empty")
+	if len(r.Schemes) == 0 || len(r.Verbs) < minVerbs || len(r.Logins) == 0 || len(r.LoginFields) < 2 {
+		return nil, errors.New("stratum rules: schemes, verbs, logins and loginFields must not be empty")
 	}
 	ind := &Indicator{fields: r.LoginFields}
 	for _, group := range []struct {
 		texts []string
 		class class
 		fold  bool
-	}{{r.Schemes, scheme, true}, {r.Verbs, verb, false}, {r.Logins, login, false}, {r.Pools, pool, true}} {
+	}{{r.Schemes, scheme, true}, {r.Verbs, verb, false}, {r.Logins, login, false}} {
 		for _, t := range group.texts {
 			if len(t) < 6 {
 				return nil, fmt.Errorf("stratum rules: %q is shorter than 6 bytes", t)
@@ -91,7 +85,7 @@ func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
-	return &watch{ind: ind, file: f, out: report.New(f), verbs: map[int]int64{}, pools: map[int]bool{}}
+	return &watch{ind: ind, file: f, out: report.New(f), verbs: map[int]int64{}}
 }
 
 type watch struct {
@@ -99,19 +93,7 @@ type watch struct {
 	file  indicator.File
 	out   *report.Report
 	verbs map[int]int64 // literal → first offset
-	pools map[int]bool
-	hosts []host
 }
-
-// host is the address of a known pool, held back until the whole file is known not to be a list.
-type host struct {
-	offset   int64
-	excerpt  []byte
-	strength trust.Strength
-}
-
-// maxHosts bounds what is held back.
-const maxHosts = 64
 
 // Hit implements indicator.Watch.
 func (w *watch) Hit(h indicator.Hit) {
@@ -125,8 +107,6 @@ func (w *watch) Hit(h indicator.Hit) {
 		}
 	case login:
 		w.login(window[at:], h.Offset)
-	case pool:
-		w.pool(window, at, h)
 	}
 }
 
@@ -154,48 +134,6 @@ func (w *watch) url(window []byte, at int, offset int64) {
 	}
 }
 
-// pool looks at the domain of a known pool: only as a host with a port is it more than a mention.
-func (w *watch) pool(window []byte, at int, h indicator.Hit) {
-	size := len(w.ind.literals[h.Literal].Text)
-	end := at + size
-	if end < len(window) && (isName(window[end]) || window[end] == '-' || window[end] == '.' && end+1 < len(window) && isName(window[end+1])) {
-		return
-	}
-	start := at
-	for start > 0 && at-start < 253 && (isName(window[start-1]) || window[start-1] == '-' || window[start-1] == '.') {
-		start--
-	}
-	if start < at && window[at-1] != '.' {
-		return // another domain that ends the same
-	}
-	w.pools[h.Literal] = true
-	before := window[max(0, start-maxURL):start]
-	switch s := schemeBefore(before); {
-	case strings.HasPrefix(s, "http"), strings.HasPrefix(s, "stratum"):
-		return // a web page, or found as a URL already
-	}
-	excerpt := bytes.Clone(window[start:min(len(window), end+12)])
-	excerpt = excerpt[:len(address(excerpt))]
-	offset := h.Offset - int64(at-start)
-	switch {
-	case hasPort(window[end:]):
-		w.hold(host{offset, excerpt, trust.Strong})
-	case w.file.Kind == trust.KindConfig:
-		w.hold(host{offset, excerpt, trust.Weak})
-	}
-}
-
-func (w *watch) hold(h host) {
-	if len(w.hosts) < maxHosts {
-		w.hosts = append(w.hosts, h)
-		return
-	}
-	// Mentions must not crowd out what weighs more.
-	if i := slices.IndexFunc(w.hosts, func(o host) bool { return o.strength < h.strength }); i >= 0 {
-		w.hosts[i] = h
-	}
-}
-
 // login looks behind the login method for the parameters that miners send.
 func (w *watch) login(rest []byte, offset int64) {
 	rest = rest[:min(len(rest), loginSpan)]
@@ -215,13 +153,6 @@ func (w *watch) login(rest []byte, offset int64) {
 
 // Close implements indicator.Watch.
 func (w *watch) Close() []trust.Finding {
-	for _, h := range w.hosts {
-		if len(w.pools) >= manyPools {
-			w.out.AddWeighed(h.offset, trust.Context, trust.Strong, h.excerpt, "names a known mining pool among many, as block lists do")
-			continue
-		}
-		w.out.Add(h.offset, h.strength, h.excerpt, "names a known mining pool")
-	}
 	if len(w.verbs) >= minVerbs {
 		w.closeVerbs()
 	}
@@ -261,42 +192,6 @@ func address(b []byte) []byte {
 		b = b[:i]
 	}
 	return b
-}
-
-// hasPort: ":3333", or a port as the next argument of a call.
-func hasPort(rest []byte) bool {
-	rest = rest[:min(len(rest), 16)]
-	rest = bytes.TrimPrefix(rest, []byte("."))
-	digits := func(b []byte) bool {
-		n := 0
-		for n < len(b) && b[n] >= '0' && b[n] <= '9' {
-			n++
-		}
-		return n >= 2 && n <= 5
-	}
-	if len(rest) > 0 && rest[0] == ':' {
-		return digits(rest[1:])
-	}
-	if len(rest) > 1 && (rest[0] == '"' || rest[0] == '\'') && rest[1] == ',' {
-		return digits(bytes.TrimLeft(rest[2:], " \"'"))
-	}
-	return false
-}
-
-// schemeBefore is the scheme that ends right before a host, past user information.
-func schemeBefore(before []byte) string {
-	if i := bytes.LastIndexAny(before, " \t\r\n\"'`<>"); i >= 0 {
-		before = before[i+1:]
-	}
-	i := bytes.LastIndex(before, []byte("://"))
-	if i < 0 {
-		return ""
-	}
-	s := before[:i]
-	if j := bytes.LastIndexAny(s, "=([{,;|"); j >= 0 {
-		s = s[j+1:]
-	}
-	return strings.ToLower(string(s))
 }
 
 func standsAlone(window []byte, at, size int) bool {

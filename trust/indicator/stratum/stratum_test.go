@@ -35,10 +35,6 @@ func TestIndicator(t *testing.T) {
 		{Name: "url-of-variables", Path: "run.sh", Kind: script, Content: `X="stratum+tcp://${HOST}:${PORT}"`, Want: trust.Weak},
 		{Name: "placeholder", Path: "run.sh", Kind: script, Content: `X="stratum+tcp://pool.example.com:3333"`, Want: trust.Weak},
 		{Name: "onion", Path: "run.sh", Kind: script, Content: "stratum+tcp://" + strings.Repeat("a", 56) + ".onion:10032", Want: trust.Strong},
-		{Name: "pool-host", Path: "run.sh", Kind: script, Content: "H=xmr-eu1.nanopool.org:10343\n", Want: trust.Strong},
-		{Name: "pool-host-call", Path: "m.py", Kind: script, Content: `s.connect(("pool.supportxmr.com", 3333))`, Want: trust.Strong},
-		{Name: "pool-host-env", Path: "config:env", Kind: config, Content: "POOL_HOST=pool.hashvault.pro", Want: trust.Weak},
-		{Name: "pool-host-late", Path: "config:env", Kind: config, Content: strings.Repeat("A=pool.hashvault.pro\n", 65) + "B=pool.hashvault.pro:443", Want: trust.Strong},
 		{Name: "verbs-script", Path: "m.js", Kind: script, Content: subscribe + `{"method":"mining.submit"}`, Want: trust.Strong},
 		{Name: "verbs-program", Path: "m", Kind: exe, Content: "\x7fELF\x00mining.subscribe\x00mining.notify\x00mining.set_target\x00", Want: trust.Strong},
 		{Name: "login-python", Path: "m.py", Kind: script, Content: "m = {'method': 'login', 'params': {'login': w,\n 'pass': 'x', 'agent': 'a/1'}}", Want: trust.Strong},
@@ -51,10 +47,6 @@ func TestIndicator(t *testing.T) {
 		{Name: "two-verbs", Path: "m.py", Kind: script, Content: subscribe},
 		{Name: "verbs-as-data", Path: "etc/suricata/x.rules", Kind: text, Content: subscribe + "mining.submit mining.notify"},
 		{Name: "longer-words", Path: "m.js", Kind: script, Content: "x.mining.subscribe datamining.notify mining.submitted mining.notifyAll mining.submit"},
-		{Name: "web-page", Path: "a.py", Kind: script, Content: `URL = "https://supportxmr.com/api"; B = "https://www.nicehash.com:443/x"`},
-		{Name: "other-domain", Path: "a.sh", Kind: script, Content: "curl notsupportxmr.com:3333; nc zpool.cache:33; nc zpool.ca.example.org:3333"},
-		{Name: "cache-file", Path: "init.sh", Kind: script, Content: "ZPOOL=/etc/zfs/zpool.cache\nzpool.ca\n"},
-		{Name: "block-list", Path: "etc/hosts.deny.sh", Kind: script, Content: "for h in 2miners.com:1 antpool.com:22 c3pool.com:33 f2pool.com:44 hashvault.pro:55 nanopool.org:66 supportxmr.com:77 zpool.ca:88; do iptables -A OUTPUT -d ${h%:*} -j DROP; done"},
 		{Name: "login-form", Path: "a.js", Kind: script, Content: `post({"method":"login","params":{"login":"bob","password":"x"}})`},
 		{Name: "login-page", Path: "a.js", Kind: script, Content: `rpc({"method": "login", "params": {"user": u, "pass": p}})`},
 		{Name: "random", Path: "x.bin", Kind: data, Content: strings.Repeat("\x00\x01stratum\xff", 50)},
@@ -67,7 +59,7 @@ func TestNewRefuses(t *testing.T) {
 	if _, err := New(Rules{}); err == nil {
 		t.Error("empty rules were accepted")
 	}
-	r := Rules{Schemes: []string{"x://"}, Verbs: []string{"mining.a", "mining.b", "mining.c"}, Logins: []string{"loginlogin"}, LoginFields: []string{"a", "b"}, Pools: []string{"pool.ab"}}
+	r := Rules{Schemes: []string{"x://"}, Verbs: []string{"mining.a", "mining.b", "mining.c"}, Logins: []string{"loginlogin"}, LoginFields: []string{"a", "b"}}
 	if _, err := New(r); err == nil {
 		t.Error("a short literal was accepted")
 	}

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/safepull/safepull/trust"
-	"github.com/safepull/safepull/trust/indicator"
 )
 
 // MaxFindings bounds the findings of one indicator in one file, so that hostile content cannot grow what is stored.
@@ -14,12 +13,13 @@ const MaxFindings = 16
 // Report is the findings of one file. What it keeps does not depend on the order of Add.
 type Report struct {
 	role   Role
+	starts bool
 	found  []trust.Finding
 	unread string
 }
 
 // New begins the report of a file.
-func New(f indicator.File) *Report { return &Report{role: RoleOf(f)} }
+func New(f File) *Report { return &Report{role: RoleOf(f), starts: Starts(f)} }
 
 // Role is the file's.
 func (r *Report) Role() Role { return r.role }
@@ -27,6 +27,19 @@ func (r *Report) Role() Role { return r.role }
 // Add reports a sign of strength s, weighed by the file's role.
 func (r *Report) Add(offset int64, s trust.Strength, excerpt []byte, why string) {
 	now, ifRun := Weigh(r.role, s)
+	r.AddWeighed(offset, now, ifRun, excerpt, why)
+}
+
+// AddIfRun reports a sign that weighs little where it stands, and ifRun in what the image is known to run: a file that
+// its configuration leads to, or the command of the configuration itself.
+func (r *Report) AddIfRun(offset int64, now, ifRun trust.Strength, excerpt []byte, why string) {
+	if r.starts {
+		now = max(now, ifRun)
+	}
+	now, _ = Weigh(r.role, now)
+	if ifRun <= now {
+		ifRun = trust.Context
+	}
 	r.AddWeighed(offset, now, ifRun, excerpt, why)
 }
 

@@ -7,8 +7,15 @@ import (
 	"strings"
 
 	"github.com/safepull/safepull/trust"
-	"github.com/safepull/safepull/trust/indicator"
 )
+
+// File is an indicator.File, spelled out: what every sign stands on must not stand on what they implement, or chains of
+// imports grow too long.
+type File = struct {
+	Path string
+	Kind trust.Kind
+	Size int64
+}
 
 // Role says what a file is for, as far as its kind and path tell.
 type Role int
@@ -29,7 +36,7 @@ const (
 
 // RoleOf tells the role of a file. A script in a documentation folder weighs less than elsewhere, but not nothing: which
 // scripts another script runs is not known here. What the image itself runs there is weighed by Finding.IfRun.
-func RoleOf(f indicator.File) Role {
+func RoleOf(f File) Role {
 	name := strings.ToLower(path.Base(f.Path))
 	switch f.Kind {
 	case trust.KindConfig:
@@ -81,10 +88,21 @@ func Weigh(r Role, s trust.Strength) (now, ifRun trust.Strength) {
 	return now, s
 }
 
+// Starts reports whether the content is what the image itself runs: its command, and what is run beside it.
+func Starts(f File) bool {
+	return f.Kind == trust.KindConfig && (f.Path == "config:command" || f.Path == "config:healthcheck" || f.Path == "config:onbuild")
+}
+
+// Built reports whether the content is a step of the image's build, whose results lie in a layer and are judged there.
+func Built(f File) bool {
+	return f.Kind == trust.KindConfig && strings.Contains(f.Path, "history")
+}
+
 func inDocuments(p string) bool {
 	for part := range strings.SplitSeq(strings.ToLower(path.Dir(p)), "/") {
 		switch part {
-		case "doc", "docs", "man", "info", "test", "tests", "testdata", "examples", "locale", "licenses", "fixtures":
+		case "doc", "docs", "man", "info", "test", "tests", "testdata", "examples", "locale", "locales", "i18n", "licenses",
+			"fixtures", "__tests__":
 			return true
 		}
 	}
@@ -143,7 +161,7 @@ const maxProgram = 1 << 20
 
 // MayBeText reports whether an interpreter may read the file. A few control characters in a comment make data of a
 // text, but not for a shell.
-func MayBeText(f indicator.File) bool {
+func MayBeText(f File) bool {
 	switch f.Kind {
 	case trust.KindConfig, trust.KindScript, trust.KindText:
 		return true

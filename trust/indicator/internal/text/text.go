@@ -4,15 +4,24 @@ import (
 	"bytes"
 	"regexp"
 	"strings"
-
-	"github.com/safepull/safepull/trust/indicator"
 )
+
+// Hit is an indicator.Hit, spelled out: what every sign stands on must not stand on what they implement, or chains of
+// imports grow too long. A test compares the sizes of its window with the engine's.
+type Hit = struct {
+	Literal int
+	Offset  int64
+	Window  []byte
+	At      int
+}
+
+const windowBefore, windowAfter = 1 << 10, 4 << 10
 
 // Clip is the content around a hit, cut to exactly the sizes that every engine guarantees, so that findings do not
 // depend on how much more an engine had at hand. at is the hit's place in the result.
-func Clip(h indicator.Hit) (window []byte, at int) {
-	from := max(0, h.At-indicator.WindowBefore)
-	to := min(len(h.Window), h.At+indicator.WindowAfter)
+func Clip(h Hit) (window []byte, at int) {
+	from := max(0, h.At-windowBefore)
+	to := min(len(h.Window), h.At+windowAfter)
 	return h.Window[from:to], h.At - from
 }
 
