@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/indicator"
@@ -16,7 +17,7 @@ import (
 
 const (
 	name    = "commandline"
-	version = 2
+	version = 3
 
 	// before and after are how much is read around an option that is too short to be a literal.
 	before, after = 1 << 10, 3 << 10
@@ -40,6 +41,8 @@ type Rules struct {
 	// Programs are names of miners. Others are programs whose -o, -u and -p mean something else.
 	Programs []string `yaml:"programs"`
 	Others   []string `yaml:"others"`
+	// Prefixes are programs and words that start another program.
+	Prefixes []string `yaml:"prefixes"`
 	// Starters are options that make node software mine, Nodes its names.
 	Starters []string `yaml:"starters"`
 	Nodes    []string `yaml:"nodes"`
@@ -59,10 +62,18 @@ func New(r Rules) (*Indicator, error) {
 	}
 	ind := &Indicator{rules: r}
 	for _, t := range slices.Concat(r.Only, r.Starters) {
+		if len(t) < 3 || t[0] != '-' {
+			return nil, fmt.Errorf("commandline rules: %q is no option of at least 3 bytes", t)
+		}
 		if len(t) < 6 {
-			return nil, fmt.Errorf("commandline rules: %q is shorter than 6 bytes", t)
+			continue // counts beside an option that is found by itself
 		}
 		ind.literals = append(ind.literals, indicator.Literal{Text: t})
+	}
+	for _, t := range r.Programs {
+		if t += " -"; len(t) >= 6 {
+			ind.literals = append(ind.literals, indicator.Literal{Text: t, Fold: true})
+		}
 	}
 	for _, t := range r.Endpoint {
 		if len(t) < 2 || t[0] != '-' {
@@ -115,10 +126,12 @@ func (w *watch) Unread() string { return w.out.Unread() }
 
 // judge looks at the command around window[at], which stands at offset in the file.
 func (w *watch) judge(window []byte, at int, offset int64) {
-	command := text.CommandAt(text.Commands(window), at)
+	commands := text.Commands(window)
+	command := text.CommandAt(commands, at)
 	if command == nil {
 		return
 	}
+	command = gather(commands, command)
 	s := w.ind.read(command, window)
 	strength, why := s.weigh()
 	if strength < trust.Proof && (s.bare || len(s.only) > 0) && w.runs() && isCut(command, window, at) {
@@ -126,6 +139,11 @@ func (w *watch) judge(window []byte, at int, offset int64) {
 	}
 	if r := w.out.Role(); strength == trust.Strong && !s.endpoint && r != report.Runs && r != report.Samples {
 		strength = trust.Weak // names of options without a pool are what rules and lists are made of
+	}
+	if s.listed() {
+		if strength = min(strength, trust.Weak); w.out.Role() != report.Runs {
+			strength = trust.Context
+		}
 	}
 	if strength == trust.Context {
 		return
@@ -234,7 +252,7 @@ func (ind *Indicator) takesEndpoint(rest []byte) bool {
 		end = len(rest)
 	}
 	word := rest[:end]
-	return bytes.IndexByte(word, ':') > 0 || len(word) > 1 && (word[0] == '$' || word[0] == '{' || word[0] == '%') || isIdentifier(word)
+	return bytes.IndexAny(word, ":.") > 0 || len(word) > 1 && (word[0] == '$' || word[0] == '{' || word[0] == '%') || isIdentifier(word)
 }
 
 // namesUser is a quick look for an account, without which a short option says nothing: "-o" alone names the output of
@@ -258,7 +276,10 @@ func (ind *Indicator) namesUser(window []byte) bool {
 // program finds an image that does nothing but start a known miner.
 func (w *textWatch) program(p []byte) {
 	for _, c := range text.Commands(p) {
-		if slices.Contains(w.ind.rules.Programs, text.Base(c[0].Text)) {
+		if report.Built(w.file) {
+			return // what was done with a miner at build time lies in a layer
+		}
+		if slices.Contains(w.ind.rules.Programs, strings.ToLower(text.Base(c[0].Text))) {
 			w.out.Add(int64(c[0].At), trust.Weak, p[c[0].At:], "starts a program with the name of a miner")
 		}
 	}

@@ -24,7 +24,9 @@ const (
 
 	// A file that names so many operators is a list of pools, not a miner's choice: programs are given a few to fall
 	// back on, data are less likely to be a choice at all.
-	manyPools, manyInText = 8, 4
+	manyPools, manyInSettings, manyInText = 8, 4, 3
+	// So many names without a port are a list too.
+	manyNames = 3
 	// maxHosts bounds what is held back until the file's end.
 	maxHosts = 64
 	// reach is how far before a host what takes it may stand, in bytes.
@@ -183,11 +185,17 @@ func (w *watch) hold(h host) {
 
 // Close implements indicator.Watch.
 func (w *watch) Close() []trust.Finding {
-	many := manyPools
-	if r := w.out.Role(); r != report.Runs {
-		many = manyInText
+	many := manyInText
+	switch w.out.Role() {
+	case report.Runs:
+		many = manyPools
+	case report.Settings:
+		many = manyInSettings
 	}
 	for _, h := range w.hosts {
+		if h.strength == trust.Weak && len(w.pools) >= manyNames {
+			continue
+		}
 		if len(w.pools) >= many {
 			w.out.AddWeighed(h.offset, trust.Context, h.strength, h.excerpt, "names a known mining pool among many, as block lists do")
 			continue

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/safepull/safepull/trust"
@@ -22,8 +23,8 @@ const (
 	minVerbs = 3
 	// maxURL bounds how far an address is read.
 	maxURL = 300
-	// loginSpan is how far behind the method the parameters of a login are looked for.
-	loginSpan = 600
+	// messageSpan is how far from one of its words the others of a message are looked for, in bytes to each side.
+	messageSpan = 400
 )
 
 // Rules are the data of this indicator.
@@ -32,9 +33,17 @@ type Rules struct {
 	Schemes []string `yaml:"schemes"`
 	// Verbs are method names of the protocol.
 	Verbs []string `yaml:"verbs"`
-	// Logins are spellings of the login method; LoginFields the parameters of which two must follow.
-	Logins      []string `yaml:"logins"`
-	LoginFields []string `yaml:"loginFields"`
+	// Wake are words of messages, Messages what must stand together. Sockets are patterns (RE2) of what connects.
+	Wake     []string  `yaml:"wake"`
+	Messages []Message `yaml:"messages"`
+	Sockets  []string  `yaml:"sockets"`
+}
+
+// Message is one that miners send. Min of its fields must stand together, as keys of an object of any language.
+type Message struct {
+	Why    string   `yaml:"why"`
+	Fields []string `yaml:"fields"`
+	Min    int      `yaml:"min"`
 }
 
 type class int
@@ -49,20 +58,27 @@ const (
 type Indicator struct {
 	literals []indicator.Literal
 	classes  []class
-	fields   []string
+	messages []message
+	sockets  *regexp.Regexp
+}
+
+type message struct {
+	why    string
+	fields []*regexp.Regexp
+	min    int
 }
 
 // New checks the rules.
 func New(r Rules) (*Indicator, error) {
-	if len(r.Schemes) == 0 || len(r.Verbs) < minVerbs || len(r.Logins) == 0 || len(r.LoginFields) < 2 {
-		return nil, errors.New("stratum rules: schemes, verbs, logins and loginFields must not be empty")
+	if len(r.Schemes) == 0 || len(r.Verbs) < minVerbs || len(r.Wake) == 0 || len(r.Messages) == 0 || len(r.Sockets) == 0 {
+		return nil, errors.New("stratum rules: schemes, verbs, wake, messages and sockets must not be empty")
 	}
-	ind := &Indicator{fields: r.LoginFields}
+	ind := &Indicator{}
 	for _, group := range []struct {
 		texts []string
 		class class
 		fold  bool
-	}{{r.Schemes, scheme, true}, {r.Verbs, verb, false}, {r.Logins, login, false}} {
+	}{{r.Schemes, scheme, true}, {r.Verbs, verb, false}, {r.Wake, login, false}} {
 		for _, t := range group.texts {
 			if len(t) < 6 {
 				return nil, fmt.Errorf("stratum rules: %q is shorter than 6 bytes", t)
@@ -70,6 +86,20 @@ func New(r Rules) (*Indicator, error) {
 			ind.literals = append(ind.literals, indicator.Literal{Text: t, Fold: group.fold})
 			ind.classes = append(ind.classes, group.class)
 		}
+	}
+	for _, m := range r.Messages {
+		if m.Why == "" || m.Min < 2 || m.Min > len(m.Fields) {
+			return nil, fmt.Errorf("stratum rules: message %q: want a sentence and at least 2 fields", m.Why)
+		}
+		out := message{why: m.Why, min: m.Min}
+		for _, f := range m.Fields {
+			out.fields = append(out.fields, regexp.MustCompile(`\b`+regexp.QuoteMeta(f)+`\\?["']?\s*(?::|=>)`))
+		}
+		ind.messages = append(ind.messages, out)
+	}
+	var err error
+	if ind.sockets, err = regexp.Compile(strings.Join(r.Sockets, "|")); err != nil {
+		return nil, fmt.Errorf("stratum rules: sockets: %w", err)
 	}
 	return ind, nil
 }
@@ -85,7 +115,7 @@ func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
-	return &watch{ind: ind, file: f, out: report.New(f), verbs: map[int]int64{}}
+	return &watch{ind: ind, file: f, out: report.New(f), verbs: map[int]int64{}, said: map[int]said{}}
 }
 
 type watch struct {
@@ -93,6 +123,14 @@ type watch struct {
 	file  indicator.File
 	out   *report.Report
 	verbs map[int]int64 // literal → first offset
+	said  map[int]said  // message → first place
+	// sockets: something connects near words of the protocol.
+	sockets bool
+}
+
+type said struct {
+	offset  int64
+	excerpt []byte
 }
 
 // Hit implements indicator.Watch.
@@ -104,9 +142,10 @@ func (w *watch) Hit(h indicator.Hit) {
 	case verb:
 		if _, ok := w.verbs[h.Literal]; !ok && standsAlone(window, at, len(w.ind.literals[h.Literal].Text)) {
 			w.verbs[h.Literal] = h.Offset
+			w.sockets = w.sockets || w.ind.sockets.Match(window)
 		}
 	case login:
-		w.login(window[at:], h.Offset)
+		w.message(window, at, h.Offset)
 	}
 }
 
@@ -134,25 +173,33 @@ func (w *watch) url(window []byte, at int, offset int64) {
 	}
 }
 
-// login looks behind the login method for the parameters that miners send.
-func (w *watch) login(rest []byte, offset int64) {
-	rest = rest[:min(len(rest), loginSpan)]
-	fields := 0
-	for _, f := range w.ind.fields {
-		for _, quote := range []string{`"`, `'`} {
-			if bytes.Contains(rest, []byte(quote+f+quote)) || bytes.Contains(rest, []byte(quote+f+`\`+quote)) {
+// message looks around a word of the login or of a result for what stands beside it.
+func (w *watch) message(window []byte, at int, offset int64) {
+	near := window[max(0, at-messageSpan):min(len(window), at+messageSpan)]
+	for i, m := range w.ind.messages {
+		fields := 0
+		for _, f := range m.fields {
+			if f.Match(near) {
 				fields++
-				break
 			}
 		}
+		if fields < m.min {
+			continue
+		}
+		if _, ok := w.said[i]; !ok {
+			w.said[i] = said{offset, bytes.Clone(window[at:min(len(window), at+200)])}
+		}
 	}
-	if fields >= 2 {
-		w.out.Add(offset, trust.Strong, rest, "sends the login message of a Monero mining pool")
-	}
+	w.sockets = w.sockets || w.ind.sockets.Match(window)
 }
 
 // Close implements indicator.Watch.
 func (w *watch) Close() []trust.Finding {
+	for i, m := range w.ind.messages {
+		if s, ok := w.said[i]; ok {
+			w.speaks(s.offset, s.excerpt, m.why)
+		}
+	}
 	if len(w.verbs) >= minVerbs {
 		w.closeVerbs()
 	}
@@ -172,12 +219,19 @@ func (w *watch) closeVerbs() {
 	}
 	why := fmt.Sprintf("speaks the Stratum protocol: %d of its methods stand together", len(names))
 	excerpt := []byte(strings.Join(names, " "))
-	switch w.file.Kind {
-	case trust.KindExecutable, trust.KindScript, trust.KindConfig:
-		w.out.Add(first, trust.Strong, excerpt, why)
+	w.speaks(first, excerpt, why)
+}
+
+// speaks reports words of the protocol. Programs and scripts that open connections use them; protocol analysers and
+// signature lists hold them as data.
+func (w *watch) speaks(offset int64, excerpt []byte, why string) {
+	switch k := w.file.Kind; {
+	case k == trust.KindExecutable, k == trust.KindConfig, k == trust.KindScript && w.sockets:
+		w.out.Add(offset, trust.Strong, excerpt, why)
+	case k == trust.KindScript:
+		w.out.AddIfRun(offset, trust.Weak, trust.Strong, excerpt, why)
 	default:
-		// Protocol analysers and signature lists hold the words as data.
-		w.out.AddWeighed(first, trust.Context, trust.Strong, excerpt, why)
+		w.out.AddWeighed(offset, trust.Context, trust.Strong, excerpt, why)
 	}
 }
 

@@ -35,9 +35,14 @@ func TestIndicator(t *testing.T) {
 		{Name: "url-of-variables", Path: "run.sh", Kind: script, Content: `X="stratum+tcp://${HOST}:${PORT}"`, Want: trust.Weak},
 		{Name: "placeholder", Path: "run.sh", Kind: script, Content: `X="stratum+tcp://pool.example.com:3333"`, Want: trust.Weak},
 		{Name: "onion", Path: "run.sh", Kind: script, Content: "stratum+tcp://" + strings.Repeat("a", 56) + ".onion:10032", Want: trust.Strong},
-		{Name: "verbs-script", Path: "m.js", Kind: script, Content: subscribe + `{"method":"mining.submit"}`, Want: trust.Strong},
+		{Name: "verbs-script", Path: "m.js", Kind: script, Content: "const s = net.connect(3333, h);" + subscribe + `{"method":"mining.submit"}`, Want: trust.Strong},
 		{Name: "verbs-program", Path: "m", Kind: exe, Content: "\x7fELF\x00mining.subscribe\x00mining.notify\x00mining.set_target\x00", Want: trust.Strong},
-		{Name: "login-python", Path: "m.py", Kind: script, Content: "m = {'method': 'login', 'params': {'login': w,\n 'pass': 'x', 'agent': 'a/1'}}", Want: trust.Strong},
+		{Name: "verbs-without-socket", Path: "m.lua", Kind: script, Content: subscribe + `{"method":"mining.submit"}`, Want: trust.Weak, IfRun: trust.Strong},
+		{Name: "verbs-ethereum", Path: "m.py", Kind: script, Content: "s = socket.create_connection((h, p))\nsend('eth_submitLogin'); send('eth_getWork'); send('eth_submitWork')\n", Want: trust.Strong},
+		{Name: "login-call", Path: "m.py", Kind: script, Content: "s = socket.create_connection((h, 3333))\nsend(\"login\", {\"login\": w, \"pass\": \"x\", \"agent\": \"a\", \"rigid\": \"\"})\n", Want: trust.Strong},
+		{Name: "login-javascript", Path: "m.js", Kind: script, Content: "const c = net.connect(3333, h);\nc.write(JSON.stringify({ id: 1, method: 'login', params: { login: a, pass: 'x', agent: 'n' } }));", Want: trust.Strong},
+		{Name: "submit", Path: "m.rb", Kind: script, Content: "s = TCPSocket.new h, 3333\ns.puts({ 'method' => 'submit', 'params' => { 'id' => i, 'job_id' => j, 'nonce' => n, 'result' => r } }.to_json)\n", Want: trust.Strong},
+		{Name: "login-python", Path: "m.py", Kind: script, Content: "m = {'method': 'login', 'params': {'login': w,\n 'pass': 'x', 'agent': 'a/1'}}", Want: trust.Weak, IfRun: trust.Strong},
 		{Name: "login-go", Path: "m", Kind: exe, Content: `{"id":1,"method":"login","params":{"login":"%s","pass":"x","rigid":"","agent":"x"}}`, Want: trust.Strong},
 	}, []indicatortest.Twin{
 		{Name: "ntp", Path: "etc/chrony.conf", Kind: text, Content: "local stratum 10\n# stratum://\nstratumweight 0.001\n"},
@@ -49,6 +54,9 @@ func TestIndicator(t *testing.T) {
 		{Name: "longer-words", Path: "m.js", Kind: script, Content: "x.mining.subscribe datamining.notify mining.submitted mining.notifyAll mining.submit"},
 		{Name: "login-form", Path: "a.js", Kind: script, Content: `post({"method":"login","params":{"login":"bob","password":"x"}})`},
 		{Name: "login-page", Path: "a.js", Kind: script, Content: `rpc({"method": "login", "params": {"user": u, "pass": p}})`},
+		{Name: "job-queue", Path: "q.py", Kind: script, Content: `s = socket.create_connection((h, 1)); send({"job_id": 7, "result": "ok", "state": "done"})`},
+		{Name: "chat-login", Path: "c.js", Kind: script, Content: "ws = new WebSocket('wss://x'); ws.send(JSON.stringify({method: 'login', params: {login: 'bob', pass: 'x'}}));"},
+		{Name: "form-submit", Path: "f.js", Kind: script, Content: `rpc({"method": "submit", "params": {"form": f, "nonce": 3, "result": ok}});`},
 		{Name: "random", Path: "x.bin", Kind: data, Content: strings.Repeat("\x00\x01stratum\xff", 50)},
 		{Name: "geology", Path: "srv/rocks", Kind: text, Content: "the lowest stratum, stratum+clay"},
 	})
@@ -59,8 +67,21 @@ func TestNewRefuses(t *testing.T) {
 	if _, err := New(Rules{}); err == nil {
 		t.Error("empty rules were accepted")
 	}
-	r := Rules{Schemes: []string{"x://"}, Verbs: []string{"mining.a", "mining.b", "mining.c"}, Logins: []string{"loginlogin"}, LoginFields: []string{"a", "b"}}
+	var shipped Rules
+	indicatortest.Decode(t, name, &shipped)
+	r := shipped
+	r.Wake = []string{"login"}
 	if _, err := New(r); err == nil {
 		t.Error("a short literal was accepted")
+	}
+	r = shipped
+	r.Sockets = []string{"("}
+	if _, err := New(r); err == nil {
+		t.Error("a bad pattern was accepted")
+	}
+	r = shipped
+	r.Messages = []Message{{Why: "x", Fields: []string{"a"}, Min: 1}}
+	if _, err := New(r); err == nil {
+		t.Error("a message of one field was accepted")
 	}
 }

@@ -30,11 +30,14 @@ func (r *Report) Add(offset int64, s trust.Strength, excerpt []byte, why string)
 	r.AddWeighed(offset, now, ifRun, excerpt, why)
 }
 
-// AddIfRun reports a sign that weighs little where it stands, and ifRun in what the image is known to run: a file that
-// its configuration leads to, or the command of the configuration itself.
+// AddIfRun reports something that a script does. It weighs now in what may be run, ifRun in what the image is known to
+// run (a file that its configuration leads to, or the command of the configuration itself), and nothing elsewhere.
 func (r *Report) AddIfRun(offset int64, now, ifRun trust.Strength, excerpt []byte, why string) {
 	if r.starts {
 		now = max(now, ifRun)
+	}
+	if ifRun = max(now, ifRun); r.role != Runs && r.role != Samples {
+		now = trust.Context
 	}
 	now, _ = Weigh(r.role, now)
 	if ifRun <= now {
