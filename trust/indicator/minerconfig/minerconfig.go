@@ -4,6 +4,8 @@
 package minerconfig
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -18,7 +20,7 @@ import (
 
 const (
 	name    = "minerconfig"
-	version = 2
+	version = 3
 
 	// maxPairs bounds the keys that are read around one hit.
 	maxPairs = 512
@@ -31,6 +33,8 @@ type Rules struct {
 	Templates []string `yaml:"templates"`
 	// Schemes are beginnings of pool URLs; a URL of another scheme is no pool.
 	Schemes []string `yaml:"schemes"`
+	// Environment is how a miner is configured by nothing but variables.
+	Environment Environment `yaml:"environment"`
 }
 
 // Family is one program's configuration.
@@ -46,13 +50,16 @@ type Family struct {
 	// URL and User are the keys of the pool and the account.
 	URL  []string `yaml:"url"`
 	User []string `yaml:"user"`
+	// Enough is how many keys must stand beside pool and account, 3 if it is left out.
+	Enough int `yaml:"enough"`
 }
 
 // Indicator implements indicator.Indicator.
 type Indicator struct {
 	rules    Rules
 	literals []indicator.Literal
-	family   []int
+	family   [][]int // those that each literal wakes; environment is that of variables
+	names    names
 }
 
 // New checks the rules.
@@ -61,6 +68,9 @@ func New(r Rules) (*Indicator, error) {
 		return nil, errors.New("minerconfig rules: families and schemes must not be empty")
 	}
 	ind := &Indicator{rules: r}
+	if err := ind.addEnvironment(); err != nil {
+		return nil, err
+	}
 	for i, f := range r.Families {
 		if f.Name == "" || len(f.Wake) == 0 || len(f.Distinctive) == 0 || len(f.URL) == 0 || len(f.User) == 0 {
 			return nil, fmt.Errorf("minerconfig rules: family %q: name, wake, distinctive, url and user must not be empty", f.Name)
@@ -69,11 +79,21 @@ func New(r Rules) (*Indicator, error) {
 			if len(w) < 6 {
 				return nil, fmt.Errorf("minerconfig rules: %q is shorter than 6 bytes", w)
 			}
-			ind.literals = append(ind.literals, indicator.Literal{Text: w})
-			ind.family = append(ind.family, i)
+			ind.wake(w, i)
 		}
 	}
 	return ind, nil
+}
+
+// wake makes a literal wake a family, besides others.
+func (ind *Indicator) wake(literal string, family int) {
+	l := indicator.Literal{Text: literal}
+	at := slices.Index(ind.literals, l)
+	if at < 0 {
+		at = len(ind.literals)
+		ind.literals, ind.family = append(ind.literals, l), append(ind.family, nil)
+	}
+	ind.family[at] = append(ind.family[at], family)
 }
 
 // Name implements indicator.Indicator.
@@ -87,7 +107,7 @@ func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
-	return &watch{ind: ind, file: f, out: report.New(f)}
+	return &watch{ind: ind, file: f, out: report.New(f), next: map[int]int64{}}
 }
 
 type watch struct {
@@ -95,7 +115,7 @@ type watch struct {
 	file indicator.File
 	out  *report.Report
 	read report.Budget
-	next int64 // hits before this are in a window that was read
+	next map[int]int64 // of each family
 }
 
 // stride is how close to the last window read a hit is passed over: that window reaches far behind it. It is no less
@@ -104,12 +124,23 @@ const stride = 1 << 10
 
 // Hit implements indicator.Watch.
 func (w *watch) Hit(h indicator.Hit) {
-	if h.Offset < w.next || !w.read.Spend(w.out, h.Offset) {
-		return
+	for _, f := range w.ind.family[h.Literal] {
+		// Hits before next are in a window that was read.
+		if h.Offset < w.next[f] || f == environment && !report.MayBeText(w.file) || !w.read.Spend(w.out, h.Offset) {
+			continue
+		}
+		w.next[f] = h.Offset + stride
+		if f == environment {
+			w.environment(h)
+		} else {
+			w.settings(h, &w.ind.rules.Families[f])
+		}
 	}
-	w.next = h.Offset + stride
+}
+
+// settings looks at the keys around a hit.
+func (w *watch) settings(h indicator.Hit, family *Family) {
 	window, at := text.Clip(h)
-	family := &w.ind.rules.Families[w.ind.family[h.Literal]]
 	s := w.ind.read(family, window)
 	strength, why := s.weigh(family)
 	if strength == trust.Context && why == "" {
@@ -133,7 +164,26 @@ func (w *watch) Close() []trust.Finding { return w.out.Findings() }
 func (w *watch) Unread() string { return w.out.Unread() }
 
 // pair matches key and value however they are quoted: JSON, JSON inside a string, Python, YAML, INI.
-var pair = regexp.MustCompile(`([A-Za-z0-9][A-Za-z0-9_-]{2,31})\\?["']?[ \t]*(?::|=>?)[ \t\r\n]*\\?["']?([^"'\\,}\r\n]{0,256})`)
+// A value goes on in the next line only in quotes: what stands below a key of YAML is keys of its own.
+var pair = regexp.MustCompile(`([A-Za-z0-9][A-Za-z0-9_-]{2,31})\\?["']?\]?[ \t]*(?::|=>?)(?:[ \t\r\n]*\\?["']|[ \t]*)([^"'\\,}\r\n]{0,256})`)
+
+// splice is where a shell's variable stands between the quotes of an edit: 's/"user": .*/"user": "'$WALLET'",/'.
+var splice = regexp.MustCompile(`'"?\$\{?\w+\}?"?'`)
+
+// joinSplices puts spaces for the quotes around such variables, so that they are part of the value they stand in.
+func joinSplices(window []byte) []byte {
+	if !bytes.Contains(window, []byte("'$")) && !bytes.Contains(window, []byte("'\"$")) {
+		return window
+	}
+	return splice.ReplaceAllFunc(bytes.Clone(window), func(m []byte) []byte {
+		return bytes.Map(func(r rune) rune {
+			if r == '"' || r == '\'' {
+				return ' '
+			}
+			return r
+		}, m)
+	})
+}
 
 // signs are the keys of one family around a hit.
 type signs struct {
@@ -148,6 +198,7 @@ type signs struct {
 func (ind *Indicator) read(f *Family, window []byte) signs {
 	s := signs{first: -1, distinctive: map[string]bool{}, support: map[string]bool{}}
 	var values map[string]string
+	window = joinSplices(window)
 	for _, m := range pair.FindAllSubmatchIndex(window, maxPairs) {
 		key, value := string(window[m[2]:m[3]]), strings.TrimSpace(string(window[m[4]:m[5]]))
 		told := true
@@ -184,6 +235,10 @@ func (ind *Indicator) read(f *Family, window []byte) signs {
 }
 
 func (ind *Indicator) readURL(s *signs, raw, value string) bool {
+	raw, value = strings.TrimSpace(raw), strings.ReplaceAll(strings.TrimSpace(value), " ", "")
+	if i := strings.Index(value, ":$"); i > 0 { // a port by a variable
+		value = value[:i] + ":443"
+	}
 	lower := strings.ToLower(value)
 	if ind.isTemplate(lower) {
 		s.template = true
@@ -230,7 +285,7 @@ func (s signs) weigh(f *Family) (trust.Strength, string) {
 	}
 	active := s.pool && s.user
 	switch {
-	case active && special >= 1 && all >= 3, active && special >= 3:
+	case active && special >= 1 && all >= cmp.Or(f.Enough, 3), active && special >= 2:
 		return trust.Proof, fmt.Sprintf("is a configuration of %s with pool and account filled in", f.Name)
 	case active && all >= 3:
 		return trust.Strong, fmt.Sprintf("looks like a configuration of %s with pool and account filled in", f.Name)

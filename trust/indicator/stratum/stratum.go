@@ -196,7 +196,12 @@ func (w *watch) message(window []byte, at int, offset int64) {
 // Close implements indicator.Watch.
 func (w *watch) Close() []trust.Finding {
 	for i, m := range w.ind.messages {
-		if s, ok := w.said[i]; ok {
+		s, ok := w.said[i]
+		switch {
+		case !ok:
+		case len(w.said) == len(w.ind.messages) && w.sockets && w.file.Kind == trust.KindScript:
+			w.out.Add(s.offset, trust.Proof, s.excerpt, m.why+" and all the others, over a connection of its own")
+		default:
 			w.speaks(s.offset, s.excerpt, m.why)
 		}
 	}

