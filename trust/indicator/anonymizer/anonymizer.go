@@ -17,7 +17,7 @@ import (
 
 const (
 	name    = "anonymizer"
-	version = 2
+	version = 3
 )
 
 // Rules are the data of this indicator.
@@ -184,7 +184,8 @@ func (w *watch) weigh(c text.Command, i int, rest text.Command, window []byte, o
 			strength, why = trust.Proof, "starts what was just downloaded, from a temporary folder, through "+tool
 		}
 	case strings.ContainsRune(program, '/'):
-		strength, why = trust.Weak, "starts a program through "+tool
+		w.out.AddIfRun(offset, trust.Weak, trust.Strong, excerpt, "starts a program that nobody knows through "+tool)
+		return
 	}
 	w.out.Add(offset, strength, excerpt, why)
 }

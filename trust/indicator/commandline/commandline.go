@@ -137,14 +137,6 @@ func (w *watch) judge(window []byte, at int, offset int64) {
 	if strength < trust.Proof && (s.bare || len(s.only) > 0) && w.runs() && isCut(command, window, at) {
 		w.out.GiveUp("has a command that may start a miner and is longer than what is read of it")
 	}
-	if r := w.out.Role(); strength == trust.Strong && !s.endpoint && r != report.Runs && r != report.Samples {
-		strength = trust.Weak // names of options without a pool are what rules and lists are made of
-	}
-	if s.listed() {
-		if strength = min(strength, trust.Weak); w.out.Role() != report.Runs {
-			strength = trust.Context
-		}
-	}
 	if strength == trust.Context {
 		return
 	}
@@ -154,7 +146,17 @@ func (w *watch) judge(window []byte, at int, offset int64) {
 		offset += int64(first - at)
 		excerpt = excerpt[max(0, min(first-command[0].At-60, len(excerpt))):]
 	}
-	w.out.Add(offset, strength, bytes.Clone(excerpt), why)
+	runs := w.out.Role() == report.Runs || w.out.Role() == report.Samples
+	switch {
+	case s.listed():
+		w.out.AddIfRun(offset, min(strength, trust.Weak), strength, excerpt, why)
+	case strength == trust.Strong && !s.endpoint && !runs:
+		// Names of options without a pool are what rules and lists are made of.
+		now, _ := report.Weigh(w.out.Role(), trust.Weak)
+		w.out.AddWeighed(offset, now, strength, excerpt, why)
+	default:
+		w.out.Add(offset, strength, excerpt, why)
+	}
 }
 
 func (w *watch) runs() bool {

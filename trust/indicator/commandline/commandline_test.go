@@ -26,7 +26,7 @@ func samples() []indicatortest.Sample {
 		{Name: "own-pool-keeps-alive", Path: "run.sh", Kind: script, Content: "exec /usr/lib/agent -o 198.51.100.7:14444 -u node1 -p secret -k -t 4\n", Want: trust.Proof},
 		{Name: "own-pool-no-habit", Path: "run.sh", Kind: script, Content: "/usr/lib/agent -o 198.51.100.7:14444 -u node1 -p secret\n", Want: trust.Strong},
 		{Name: "own-pool-in-data", Path: "opt/x", Kind: trust.KindData, Content: "# \x01\x02\n./x -o 203.0.113.7:3333 -u x -p x\n", Want: trust.Weak, IfRun: trust.Proof},
-		{Name: "rules-of-a-monitor", Path: "etc/falco/rules.yaml", Kind: text, Content: "condition: proc.cmdline contains \"--donate-level\" or proc.name in (xmrig, minerd)\n", Want: trust.Weak},
+		{Name: "rules-of-a-monitor", Path: "etc/falco/rules.yaml", Kind: text, Content: "condition: proc.cmdline contains \"--donate-level\" or proc.name in (xmrig, minerd)\n", Want: trust.Weak, IfRun: trust.Strong},
 		{Name: "joined", Path: "config:command", Kind: config, Content: "/a -o203.0.113.7:3333 -unode1 -px -k", Want: trust.Proof},
 		{Name: "host-and-port-apart", Path: "run.sh", Kind: script, Content: "H=203.0.113.7\nP=3333\n/opt/a -o $H:${P} -u node1 -p x -k\n", Want: trust.Proof},
 		{Name: "format-string", Path: "x.py", Kind: script, Content: "host='203.0.113.7'; port=3333\nsubprocess.run(['/opt/a', '-o', f'{host}:{port}', '-u', 'node1', '-p', 'x'])\n", Want: trust.Proof},
@@ -53,6 +53,20 @@ func samples() []indicatortest.Sample {
 		{Name: "node", Path: "config:cmd", Kind: config, Content: `["monerod","--start-mining","` + strings.Repeat("4a", 47) + `"]`, Want: trust.Proof},
 		{Name: "p2pool", Path: "run.sh", Kind: script, Content: "./p2pool --wallet w --start-mining 4", Want: trust.Proof},
 		{Name: "flags-alone", Path: "run.sh", Kind: script, Content: "./a --config=/x.json --donate-level=1 --huge-pages-jit", Want: trust.Strong},
+		{Name: "steps-shell", Path: "run.sh", Kind: script, Content: "ARGS=\"\"\nARGS=\"$ARGS -o 203.0.113.80:8080\"\nARGS=\"$ARGS -u worker01\"\nARGS=\"$ARGS -p x\"\n./httpd $ARGS\n", Want: trust.Proof},
+		{Name: "steps-python", Path: "a.py", Kind: script, Content: "args = [\"./w\"]\nargs += [\"-o\", POOL]\nargs += [\"-u\", W, \"-p\", \"x\"]\nargs.append(\"--donate-level=1\")\nPopen(args)\n", Want: trust.Proof},
+		{Name: "steps-javascript", Path: "a.js", Kind: script, Content: "const a = [];\na.push('-o', pool);\na.push('-u', wallet);\na.push('--nicehash');\nspawn(bin, a);\n", Want: trust.Proof},
+		{Name: "added-port", Path: "a.py", Kind: script, Content: "cmd = \"/opt/svc -o \" + host + \":443 -u \" + wallet + \" -p x --tls\"\n", Want: trust.Proof},
+		{Name: "quoted-values", Path: "run", Kind: script, Content: "exec /usr/bin/worker --url=\"${POOL}\" --user=\"${WALLET}\" --pass=x --randomx-mode=light\n", Want: trust.Proof},
+		{Name: "host-port-options", Path: "run.sh", Kind: script, Content: "./frames --algo ethash --server 203.0.113.5 --port 4444 --user 0xabc.rig\n", Want: trust.Proof},
+		{Name: "phoenix", Path: "run.sh", Kind: script, Content: "./frames -pool 203.0.113.5:4444 -wal 0xabc.rig -pass x\n", Want: trust.Proof},
+		{Name: "web-socket", Path: "run.sh", Kind: script, Content: "exec /opt/a --url wss://203.0.113.4:443 --user w --algo rx/0\n", Want: trust.Proof},
+		{Name: "settings", Path: "run.sh", Kind: script, Content: "nohup /opt/xmrig -c /opt/c.json &\n", Want: trust.Strong},
+		{Name: "minergate", Path: "run.sh", Kind: script, Content: "exec minergate-cli -user a@b.cc -xmr 4\n", Want: trust.Strong},
+		{Name: "onion", Path: "run.sh", Kind: script, Content: "/opt/netd -o aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.onion:3333 -u x\n", Want: trust.Strong},
+		{Name: "go", Path: "src/main.go", Kind: text, Content: "exec.Command(\"/usr/local/bin/nginx\", \"-o\", \"203.0.113.50:14444\", \"-u\", \"node1\", \"-p\", \"x\", \"-k\")", Want: trust.Weak, IfRun: trust.Proof},
+		{Name: "c", Path: "src/l.c", Kind: text, Content: "char *a[] = {\"/usr/lib/sd\", \"--url\", \"stratum+tcp://203.0.113.4:3333\", \"--user\", \"w\", \"--pass\", \"x\", NULL}; execv(a[0], a);", Want: trust.Weak, IfRun: trust.Proof},
+		{Name: "powershell", Path: "a.ps1", Kind: script, Content: "Start-Process -FilePath svc.exe -ArgumentList \"-o 203.0.113.4:3333 -u w -p x --donate-level 1\"\n", Want: trust.Proof},
 		{Name: "program-flag", Path: "run.sh", Kind: script, Content: "xmrig --donate-level=1", Want: trust.Strong},
 		{Name: "one-flag", Path: "run.sh", Kind: script, Content: "./a --donate-level=1", Want: trust.Weak},
 		{Name: "placeholder", Path: "run.sh", Kind: script, Content: "./a -o pool.example.com:3333 -u YOUR_WALLET --donate-level=1", Want: trust.Strong},
@@ -63,6 +77,15 @@ func samples() []indicatortest.Sample {
 func twins() []indicatortest.Twin {
 	script, text, config := trust.KindScript, trust.KindText, trust.KindConfig
 	return []indicatortest.Twin{
+		{Name: "signatures", Path: "sig.py", Kind: script, Content: "FLAGS = [\"--donate-level\", \"--nicehash\", \"--randomx-mode\", \"stratum+tcp://\"]\n", Allowed: trust.Weak},
+		{Name: "signatures-go", Path: "rules.go", Kind: text, Content: "var flags = []string{\"--donate-level\", \"--cpu-max-threads-hint\", \"--randomx-1gb-pages\"}\n"},
+		{Name: "sigma", Path: "lnx.yml", Kind: text, Content: "CommandLine|contains:\n - ' --cpu-priority='\n - '--donate-level=0'\n - ' -o pool.'\n - ' --nicehash'\n - 'stratum+tcp://'\n", Allowed: trust.Weak},
+		{Name: "argparse", Path: "p.py", Kind: script, Content: "p.add_argument(\"--donate-level\", type=int)\np.add_argument(\"--rig-id\")\n", Allowed: trust.Weak},
+		{Name: "telemetry", Path: "a.sh", Kind: script, Content: "telegraf-agent --server 203.0.113.8:8086 --user a --password b\notelcol -o 203.0.113.9:4317 -u tenant\n"},
+		{Name: "benchmark", Path: "a.sh", Kind: script, Content: "xmrig --bench=1M --submit\nxmrig --version\n"},
+		{Name: "kill", Path: "a.sh", Kind: script, Content: "pkill xmrig -u root; which xmrig -a; apt-get install -y xmrig -o Dpkg::Use-Pty=0\n"},
+		{Name: "database", Path: "a.sh", Kind: script, Content: "influx --url 10.0.0.1:8086 --user a --password b\ndbtool --server db.acme.dev --port 5432 --user app\n"},
+		{Name: "lists", Path: "a.sh", Kind: script, Content: "A=\"$A -o out.txt\"\nA=\"$A -u user\"\nA=\"$A -p 22\"\nscp $A host:x .\n"},
 		{Name: "curl", Path: "a.sh", Kind: script, Content: "curl -o out.json -u user:pass http://127.0.0.1:8080/x\ncurl --url http://10.0.0.1:8080 --user a --pass b\n"},
 		{Name: "message-broker", Path: "a.sh", Kind: script, Content: "client --server mq.acme.dev:8883 --user a --tls\ncollector -o otel.acme.dev:4317 -u tenant -k\n"},
 		{Name: "joined-other", Path: "a.sh", Kind: script, Content: "cc -o$OUT:x -pthread -undefined a.o\n"},
@@ -103,7 +126,7 @@ func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Rules){
 		"nothing":  func(r *Rules) { *r = Rules{} },
-		"short":    func(r *Rules) { r.Only = []string{"-o", "-u"} },
+		"short":    func(r *Rules) { r.Only = []string{"-o", "up"} },
 		"no-flags": func(r *Rules) { r.Endpoint = []string{"url"} },
 	} {
 		r := rules(t)

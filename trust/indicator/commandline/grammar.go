@@ -31,6 +31,7 @@ type signs struct {
 	longPass, wallet bool
 	// host is one without a port, port says that an option gives it.
 	host, port bool
+	onion      bool // the endpoint is an onion service
 	server     bool // the endpoint is given by an option that any client has
 	// habit is what miners are told beside it: "x" for a password, to keep the connection, to stay in the background.
 	habit bool
@@ -152,6 +153,7 @@ func (s *signs) readEndpoint(ind *Indicator, flag, raw, value string, port bool)
 		s.shortEndpoint = s.shortEndpoint || flag == "-o"
 	case ok && (e.Port > 0 || pool):
 		s.endpoint = true
+		s.onion = s.onion || strings.HasSuffix(e.Host, ".onion")
 		s.server = s.server || server
 		s.example = e.Placeholder()
 		s.bare = s.bare || e.Dotted() && !s.example && (e.Scheme == "" || pool)
@@ -212,6 +214,8 @@ func (s signs) weigh() (trust.Strength, string) {
 		strength, why = trust.Strong, "starts a program with the name and the options of a miner"
 	case s.bare && s.user && (s.pass || s.algoFlag) && !s.other && (!s.server || s.algoFlag) && (s.shortEndpoint || s.longPass || s.wallet || s.algoFlag || s.shortPass):
 		return trust.Strong, "gives a program a host with port, an account and a password as miners are given their pool"
+	case s.onion && s.user && !s.other:
+		return trust.Strong, "gives a program an onion service with port and an account as miners are given their pool"
 	case len(s.only) == 1:
 		strength, why = trust.Weak, "gives a program an option that only miners have"
 	}

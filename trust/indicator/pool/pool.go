@@ -194,6 +194,7 @@ func (w *watch) Close() []trust.Finding {
 	}
 	for _, h := range w.hosts {
 		if h.strength == trust.Weak && len(w.pools) >= manyNames {
+			w.out.AddWeighed(h.offset, trust.Context, h.strength, h.excerpt, "names a known mining pool among several")
 			continue
 		}
 		if len(w.pools) >= many {
