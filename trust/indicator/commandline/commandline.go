@@ -43,6 +43,8 @@ type Rules struct {
 	Others   []string `yaml:"others"`
 	// Prefixes are programs and words that start another program.
 	Prefixes []string `yaml:"prefixes"`
+	// Describes are words of the languages in which security tools describe commands.
+	Describes []string `yaml:"describes"`
 	// Starters are options that make node software mine, Nodes its names.
 	Starters []string `yaml:"starters"`
 	Nodes    []string `yaml:"nodes"`
@@ -118,6 +120,12 @@ func (w *watch) Hit(h indicator.Hit) {
 	w.judge(window, at, h.Offset)
 }
 
+// describes reports whether the line is one of a rule.
+func (ind *Indicator) describes(window []byte, at int) bool {
+	line, _ := text.Line(window, at, 200)
+	return slices.ContainsFunc(ind.rules.Describes, func(d string) bool { return bytes.Contains(line, []byte(d)) })
+}
+
 // Close implements indicator.Watch.
 func (w *watch) Close() []trust.Finding { return w.out.Findings() }
 
@@ -149,7 +157,10 @@ func (w *watch) judge(window []byte, at int, offset int64) {
 	runs := w.out.Role() == report.Runs || w.out.Role() == report.Samples
 	switch {
 	case s.listed():
-		w.out.AddIfRun(offset, min(strength, trust.Weak), strength, excerpt, why)
+		w.out.AddIfRun(offset, min(strength, trust.Weak), trust.Context, excerpt, why)
+	case !runs && w.ind.describes(window, at):
+		// A rule of a security tool: it says what such a command looks like.
+		w.out.AddWeighed(offset, trust.Context, strength, excerpt, why)
 	case strength == trust.Strong && !s.endpoint && !runs:
 		// Names of options without a pool are what rules and lists are made of.
 		now, _ := report.Weigh(w.out.Role(), trust.Weak)
@@ -245,7 +256,7 @@ func (w *textWatch) piece(p []byte, at int64, last bool) {
 
 // takesEndpoint is a quick look at what follows an option: white space, quotes or "=", then a host or a variable.
 func (ind *Indicator) takesEndpoint(rest []byte) bool {
-	rest = bytes.TrimLeft(rest[:min(len(rest), 320)], " \t\r\n\"'`,=\\+-")
+	rest = bytes.TrimLeft(rest[:min(len(rest), 320)], " \t\r\n\"'`,=\\+-.")
 	if len(rest) > 2 && bytes.IndexByte([]byte("fbru"), rest[0]) >= 0 && (rest[1] == '"' || rest[1] == '\'') {
 		rest = rest[2:] // a string of Python
 	}

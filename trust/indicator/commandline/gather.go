@@ -11,11 +11,12 @@ import (
 const maxParts = 64
 
 // gather reads a command that is put together in several steps, such as ARGS="$ARGS -o x" or args.append("-o"), as
-// one: all commands that give words to the same name. Others it returns as they are.
+// one: all commands that give words to the same name; and one whose options stand in lines of their own, as in a string
+// of several lines. Others it returns as they are.
 func gather(all []text.Command, c text.Command) text.Command {
 	name := givesTo(c)
 	if name == "" {
-		return c
+		return lines(all, c)
 	}
 	var out text.Command
 	parts := 0
@@ -30,6 +31,30 @@ func gather(all []text.Command, c text.Command) text.Command {
 		return c
 	}
 	return out
+}
+
+// lines puts together the lines around c that begin with options, and the line before them, which has the program.
+func lines(all []text.Command, c text.Command) text.Command {
+	at := slices.IndexFunc(all, func(o text.Command) bool { return o[0].At == c[0].At })
+	isOption := func(i int) bool { return len(all[i][0].Text) > 1 && all[i][0].Text[0] == '-' }
+	from, to := at, at+1
+	for from > 0 && isOption(from) && at-from < maxParts {
+		from--
+	}
+	for to < len(all) && isOption(to) && to-at < maxParts {
+		to++
+	}
+	if to-from == 1 || from == at && !isOption(at) && to-from == 2 && givesTo(all[from]) != "" {
+		return c
+	}
+	return slices.Concat(all[from:to]...)[:min(text.MaxWords, count(all[from:to]))]
+}
+
+func count(commands []text.Command) (n int) {
+	for _, c := range commands {
+		n += len(c)
+	}
+	return n
 }
 
 // givesTo is the name to which a command gives words, "" if it does not.

@@ -159,7 +159,7 @@ func (s *signs) readEndpoint(ind *Indicator, flag, raw, value string, port bool)
 		s.bare = s.bare || e.Dotted() && !s.example && (e.Scheme == "" || pool)
 		s.shortEndpoint = s.shortEndpoint || flag == "-o" && e.Dotted() && !s.example && e.Scheme == "" && e.Port > 0
 		s.scheme = s.scheme || pool
-	case pool, namesPool(raw):
+	case pool && !strings.HasSuffix(lower, "://"), namesPool(raw):
 		s.endpoint = true
 		// $POOL, whose value is elsewhere, such as in the image's environment.
 		s.bare = s.bare || flag == "-o" && strings.HasPrefix(raw, "$")
@@ -183,6 +183,11 @@ func namesPool(word string) bool {
 // isFilledIn: a variable or a format's place, whose value is known at run time only. It is an endpoint beside what
 // only miners are given, never by itself.
 func isFilledIn(word string) bool {
+	for _, env := range []string{"os.environ", "os.getenv", "os.Getenv", "process.env", "getenv", "System.getenv", "ENV.fetch", "std::env", "env::var", "sys.argv", "process.argv"} {
+		if strings.HasPrefix(word, env) {
+			return true
+		}
+	}
 	return len(word) > 1 && (word[0] == '$' || word[0] == '{' || word == "%s" || word == "%v")
 }
 

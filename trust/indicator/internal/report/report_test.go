@@ -28,6 +28,9 @@ func TestRoleOf(t *testing.T) {
 		{"app/README.md", trust.KindScript, Documents},
 		{"README.md", trust.KindText, Documents},
 		{"srv/README", trust.KindText, Documents},
+		{"var/log/x.log", trust.KindText, Documents},
+		{"app/test/x.test.js", trust.KindScript, Documents},
+		{"app/x.test.js", trust.KindScript, Runs},
 		{"etc/cron.d/update", trust.KindText, Runs},
 		{"lib/systemd/system/x.service", trust.KindText, Runs},
 		{"root/.bashrc", trust.KindText, Runs},
@@ -127,5 +130,28 @@ func TestBudgetGrowsWithTheFile(t *testing.T) {
 	}
 	if r.Unread() != "" {
 		t.Errorf("unread: %q", r.Unread())
+	}
+}
+
+func TestAddIfRun(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		file       indicator.File
+		in, run    trust.Strength
+		now, ifRun trust.Strength
+	}{
+		"script":   {indicator.File{Path: "a.sh", Kind: trust.KindScript}, trust.Weak, trust.Strong, trust.Weak, trust.Strong},
+		"same":     {indicator.File{Path: "a.sh", Kind: trust.KindScript}, trust.Strong, trust.Weak, trust.Strong, trust.Context},
+		"command":  {indicator.File{Path: "config:command", Kind: trust.KindConfig}, trust.Weak, trust.Strong, trust.Strong, trust.Context},
+		"history":  {indicator.File{Path: "config:history[3]", Kind: trust.KindConfig}, trust.Weak, trust.Strong, trust.Weak, trust.Strong},
+		"settings": {indicator.File{Path: "a.yaml", Kind: trust.KindText}, trust.Weak, trust.Strong, trust.Context, trust.Strong},
+		"document": {indicator.File{Path: "a.md", Kind: trust.KindText}, trust.Strong, trust.Strong, trust.Context, trust.Strong},
+		"sample":   {indicator.File{Path: "examples/a.sh", Kind: trust.KindScript}, trust.Strong, trust.Strong, trust.Weak, trust.Strong},
+	} {
+		r := New(test.file)
+		r.AddIfRun(0, test.in, test.run, nil, "why")
+		if got := r.Findings()[0]; got.Strength != test.now || got.IfRun != test.ifRun {
+			t.Errorf("%s: got %s and %s", name, got.Strength, got.IfRun)
+		}
 	}
 }

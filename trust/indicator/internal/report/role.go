@@ -45,7 +45,7 @@ func RoleOf(f File) Role {
 		return Runs
 	case trust.KindScript:
 		switch {
-		case isDocument(name):
+		case isDocument(name), isTest(name) && inDocuments(f.Path):
 			return Documents // whatever its mode: builds on some systems set the execute bits of all files
 		case inDocuments(f.Path):
 			return Samples
@@ -109,9 +109,16 @@ func inDocuments(p string) bool {
 	return false
 }
 
+// isTest: the name of a file of tests, as test runners of several languages want it.
+func isTest(name string) bool {
+	stem := strings.TrimSuffix(name, path.Ext(name))
+	return strings.HasPrefix(stem, "test_") || strings.HasSuffix(stem, "_test") || strings.HasSuffix(stem, ".test") || strings.HasSuffix(stem, ".spec") || strings.HasSuffix(stem, "_spec")
+}
+
 func isDocument(name string) bool {
 	switch path.Ext(name) {
-	case ".md", ".markdown", ".rst", ".adoc", ".html", ".htm", ".tex", ".po", ".pot", ".texi", ".rtf", ".svg":
+	case ".md", ".markdown", ".rst", ".adoc", ".html", ".htm", ".tex", ".po", ".pot", ".texi", ".rtf", ".svg",
+		".log", ".csv", ".tsv":
 		return true
 	case ".yar", ".yara", ".rules", ".sigma", ".ndb", ".ldb", ".hdb":
 		return true // rules of security tools, which describe what they look for
