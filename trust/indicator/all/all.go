@@ -17,17 +17,11 @@ import (
 	"github.com/safepull/safepull/trust/indicator/gpu"
 	"github.com/safepull/safepull/trust/indicator/minerbinary"
 	"github.com/safepull/safepull/trust/indicator/minerconfig"
-<<<<<<< HEAD
 	"github.com/safepull/safepull/trust/indicator/packed"
 	"github.com/safepull/safepull/trust/indicator/pool"
 	"github.com/safepull/safepull/trust/indicator/propagation"
 	"github.com/safepull/safepull/trust/indicator/rivals"
 	"github.com/safepull/safepull/trust/indicator/stealth"
-=======
-	"github.com/safepull/safepull/trust/indicator/pool"
-	"github.com/safepull/safepull/trust/indicator/propagation"
-	"github.com/safepull/safepull/trust/indicator/rivals"
->>>>>>> texts
 	"github.com/safepull/safepull/trust/indicator/stratum"
 	"github.com/safepull/safepull/trust/indicator/tuning"
 	"github.com/safepull/safepull/trust/indicator/wallet"
@@ -52,17 +46,11 @@ func makers() []maker {
 		{"gpu", with(gpu.New)},
 		{"minerbinary", with(minerbinary.New)},
 		{"minerconfig", with(minerconfig.New)},
-<<<<<<< HEAD
 		{"packed", with(packed.New)},
 		{"pool", with(pool.New)},
 		{"propagation", with(propagation.New)},
 		{"rivals", with(rivals.New)},
 		{"stealth", with(stealth.New)},
-=======
-		{"pool", with(pool.New)},
-		{"propagation", with(propagation.New)},
-		{"rivals", with(rivals.New)},
->>>>>>> texts
 		{"stratum", with(stratum.New)},
 		{"tuning", with(tuning.New)},
 		{"wallet", with(wallet.New)},
