@@ -30,6 +30,7 @@ type Config struct {
 	Policy         string        `yaml:"policy"`
 	Rules          string        `yaml:"rules"`
 	YARA           []string      `yaml:"yara"`
+	Clamd          Clamd         `yaml:"clamd"`
 }
 
 // TLS has both files or none.
@@ -117,6 +118,13 @@ type Limits struct {
 	ImageBytes  Bytes         `yaml:"imageBytes"`
 }
 
+// Clamd is a ClamAV daemon that is asked about every file; an empty address means that none is.
+type Clamd struct {
+	Address   string        `yaml:"address"`
+	Timeout   time.Duration `yaml:"timeout"`
+	MaxStream Bytes         `yaml:"maxStream"`
+}
+
 // Default is the configuration of no file and no environment, before directories are found.
 func Default() Config {
 	return Config{
@@ -131,6 +139,7 @@ func Default() Config {
 			HoldFor: 20 * time.Second, Deadline: 30 * time.Minute, LayersInWork: 4, Concurrent: 8, Waiting: 256,
 			Inflate: "klauspost",
 		},
+		Clamd: Clamd{Timeout: time.Minute},
 	}
 }
 

@@ -149,15 +149,17 @@ upstreams:
     shareWithEveryone: ["acme/**"]
 trustLists: [list.yaml]
 yara: [list.yaml]
+clamd: {address: "unix:///run/clamav/clamd.ctl", maxStream: 100MiB}
 `
 	got, err := parse(filepath.Join(dir, "p.yaml"), []byte(body), append(home,
 		"SAFEPULL_CONFIG=ignored", "SAFEPULL_PROXY=ignored", "SAFEPULL_LISTEN=:5000", "SAFEPULL_JUDGE_HOLD_FOR=5s", "SAFEPULL_UPSTREAMS_0_ALIAS=gh",
 		"SAFEPULL_UPSTREAMS_1_TIMEOUT=5s", "SAFEPULL_UPSTREAMS_2_HOST=quay.io", "SAFEPULL_CACHE_MAX_BYTES=7",
-		"SAFEPULL_TRUST_LISTS_1="+dir+"/list.yaml", "SAFEPULL_YARA_1="+dir, "SAFEPULL_JUDGE_LIMITS_FILES=9", "PATH=/bin"), true)
+		"SAFEPULL_TRUST_LISTS_1="+dir+"/list.yaml", "SAFEPULL_YARA_1="+dir, "SAFEPULL_JUDGE_LIMITS_FILES=9", "SAFEPULL_CLAMD_TIMEOUT=7s", "PATH=/bin"), true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Default()
+	want.Clamd = Clamd{Address: "unix:///run/clamav/clamd.ctl", Timeout: 7 * time.Second, MaxStream: 100 << 20}
 	want.StateDir, want.Listen, want.Cache.MaxBytes = filepath.Join(dir, "state"), ":5000", 7
 	want.Judge.HoldFor, want.Judge.Limits.Files = 5*time.Second, 9
 	want.TrustLists = []string{filepath.Join(dir, "list.yaml"), filepath.Join(dir, "list.yaml")}
@@ -241,6 +243,11 @@ func TestMistakes(t *testing.T) {
 		"yara_missing":    {"yara:\n- /nonexistent/y", nil, `proxy.yaml:2: yara[0]: cannot read "/nonexistent/y": no such file or directory`},
 		"yara_empty":      {"yara: ['']", nil, "yara[0]: the path is empty"},
 		"yara_value":      {"yara: a.yar", nil, "yara: a list belongs here"},
+		"clamd_address":   {"clamd: {address: /run/clamd.ctl}", nil, "proxy.yaml:1: clamd.address: \"/run/clamd.ctl\" is no address of a clamd: write unix:///PATH or tcp://HOST:PORT"},
+		"clamd_port":      {"clamd: {address: tcp://host}", nil, "clamd.address"},
+		"clamd_scheme":    {"clamd: {address: 'http://host:1'}", nil, "clamd.address"},
+		"clamd_timeout":   {"clamd: {timeout: 0s}", nil, "clamd.timeout: 0s is not between 1s and 1h"},
+		"clamd_stream":    {"clamd: {maxStream: -1}", nil, "no number of bytes"},
 		"no_upstreams":    {"upstreams: []", nil, "proxy.yaml:1: upstreams: the list is empty"},
 		"no_host":         {"upstreams:\n- alias: x", nil, "proxy.yaml:2: upstreams[0].host: the upstream has no host"},
 		"bad_host":        {"upstreams:\n- host: https://ghcr.io", nil, "is no registry"},

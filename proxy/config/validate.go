@@ -33,7 +33,7 @@ var (
 
 func (c *Config) validate(at origins) error {
 	checks := []func(origins) error{
-		c.checkListeners, c.checkServer, c.checkJudge, c.checkFiles, c.checkUpstreams,
+		c.checkListeners, c.checkServer, c.checkJudge, c.checkClamd, c.checkFiles, c.checkUpstreams,
 	}
 	for _, check := range checks {
 		if err := check(at); err != nil {
@@ -115,6 +115,24 @@ func (c *Config) checkServer(at origins) error {
 		return at.errorf("tls", "certFile and keyFile are no pair: %w", err)
 	}
 	return nil
+}
+
+func (c *Config) checkClamd(at origins) error {
+	switch {
+	case c.Clamd.Timeout < time.Second || c.Clamd.Timeout > time.Hour:
+		return at.errorf("clamd.timeout", "%s is not between 1s and 1h", c.Clamd.Timeout)
+	case c.Clamd.Address == "":
+		return nil
+	}
+	u, err := url.Parse(c.Clamd.Address)
+	switch {
+	case err != nil:
+	case u.Scheme == "unix" && u.Host == "" && strings.HasPrefix(u.Path, "/"):
+		return nil
+	case u.Scheme == "tcp" && u.Path == "" && u.Hostname() != "" && checkAddress(u.Host) == nil:
+		return nil
+	}
+	return at.errorf("clamd.address", "%q is no address of a clamd: write unix:///PATH or tcp://HOST:PORT", c.Clamd.Address)
 }
 
 func between(n, low, high int) error {

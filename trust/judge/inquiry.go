@@ -231,6 +231,7 @@ func (c *inquiry) unanswered(question string, err error) error {
 		c.passing = true
 	case errors.Is(err, trust.ErrLimit), errors.Is(err, trust.ErrMalformed), errors.Is(err, trust.ErrUnsupported):
 		c.evidence.Unanswered[question] = trust.Sanitise(err.Error(), 400)
+		c.passing = c.passing || errors.Is(err, trust.ErrUnavailable)
 	default:
 		return fmt.Errorf("judge %s: %s: %w", c.ref, question, err)
 	}

@@ -29,6 +29,7 @@ type Scanner interface {
 	Key() digest.Digest
 	// Layer and Data read the blob to its end. Errors that wrap trust.ErrIntegrity, ErrLimit, ErrMalformed or
 	// ErrUnsupported say what the content is, and come with the findings so far; any other error is the reader's own.
+	// One that wraps trust.ErrUnavailable as well may pass: it is no lasting answer about the content.
 	Layer(context.Context, io.Reader, ocispec.Descriptor) (trust.Inspection, error)
 	Data(context.Context, io.Reader, ocispec.Descriptor) (trust.Inspection, error)
 	// Snippet inspects one string of a configuration. Its errors are as those of Layer.

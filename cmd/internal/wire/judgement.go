@@ -16,6 +16,7 @@ import (
 	"github.com/safepull/safepull/configs"
 	"github.com/safepull/safepull/trust/indicator"
 	"github.com/safepull/safepull/trust/indicator/all"
+	"github.com/safepull/safepull/trust/indicator/clamav"
 	"github.com/safepull/safepull/trust/indicator/yara"
 	"github.com/safepull/safepull/trust/judge"
 	"github.com/safepull/safepull/trust/layer"
@@ -41,6 +42,8 @@ type sources struct {
 	inflate string
 	// image bounds what all layers of an image unpack to, in bytes; zero means the judge's default.
 	image int64
+	// clamd is where ClamAV is asked; nobody is with an empty address.
+	clamd clamav.Options
 }
 
 // inForce is what the files of sources hold.
@@ -49,7 +52,8 @@ type inForce struct {
 	rules  *ruleset.Ruleset
 	policy *policy.Policy
 	lists  *namespace.Lists
-	yara   *yara.Indicator // nil without YARA rules
+	yara   *yara.Indicator   // nil without YARA rules
+	clamav *clamav.Indicator // nil unless configured
 }
 
 func loadFiles(from sources) (l inForce, err error) {
@@ -62,6 +66,11 @@ func loadFiles(from sources) (l inForce, err error) {
 	}
 	if l.yara, err = loadYARA(from.yara); err != nil {
 		return l, err
+	}
+	if from.clamd.Address != "" {
+		if l.clamav, err = clamav.New(from.clamd); err != nil {
+			return l, err
+		}
 	}
 	l.policy, err = loadPolicy(from.policy)
 	return l, err
@@ -76,6 +85,9 @@ func (l inForce) indicators() ([]indicator.Indicator, error) {
 	indicators, err := all.New(l.rules, own...)
 	if err != nil {
 		return nil, fmt.Errorf("rules %s: %w", cmp.Or(l.from.rules, "as shipped"), err)
+	}
+	if l.clamav != nil {
+		indicators = append(indicators, l.clamav)
 	}
 	return indicators, nil
 }
@@ -99,7 +111,7 @@ func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return judge.New(judge.Options{Scanner: scanner, Policy: l.policy, Lists: l.lists, Memory: memory, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image})
+	return judge.New(judge.Options{Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image})
 }
 
 // fields name the files and the digests of what they hold, for a log: files that change later count at the next start.
@@ -112,7 +124,7 @@ func (l inForce) fields() map[string]any {
 		"policy": cmp.Or(l.from.policy, "as shipped"), "policyDigest": l.policy.Digest().String(),
 		"rules": cmp.Or(l.from.rules, "as shipped"), "rulesDigest": l.rules.Digest().String(),
 		"trustLists": strings.Join(lists, ", "), "trustListsDigest": l.lists.Digest().String(),
-		"trustEntries": len(l.lists.Entries()),
+		"trustEntries": len(l.lists.Entries()), "clamd": l.from.clamd.Address,
 	}
 	if l.yara != nil {
 		fields["yara"], fields["yaraDigest"] = strings.Join(l.from.yara, ", "), l.yara.RulesDigest().String()

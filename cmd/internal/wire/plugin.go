@@ -96,12 +96,14 @@ func (p *pluginParts) forgetful(reason error) (*sqlite.Store, error) {
 
 func (p *pluginParts) note(s string) { _, _ = io.WriteString(p.cli.Err(), "note: "+s+"\n") }
 
-func (p *pluginParts) sources() sources {
+func (p *pluginParts) sources() (sources, error) {
 	from := sources{shippedList: true, lists: existing(p.file("trust.yaml")), yara: existing(p.file("yara")), inflate: os.Getenv(inflateEnv)}
 	for _, path := range existing(p.file("policy.yaml")) {
 		from.policy = path
 	}
-	return from
+	var err error
+	from.clamd, err = clamdFrom(os.Getenv)
+	return from, err
 }
 
 func (p *pluginParts) judge(context.Context) (trust.Judge, error) {
@@ -112,7 +114,11 @@ func (p *pluginParts) judge(context.Context) (trust.Judge, error) {
 	if _, err := layer.NewInflate(os.Getenv(inflateEnv)); err != nil {
 		return nil, fmt.Errorf("%s: %w", inflateEnv, err)
 	}
-	loaded, err := loadFiles(p.sources())
+	from, err := p.sources()
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := loadFiles(from)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +163,11 @@ func (p *pluginParts) engine(context.Context) (plugin.Engine, error) {
 }
 
 func (p *pluginParts) trust(context.Context) (plugin.TrustLists, error) {
-	lists, err := loadLists(p.sources())
+	from, err := p.sources()
+	if err != nil {
+		return nil, err
+	}
+	lists, err := loadLists(from)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/safepull/safepull/proxy/enforce/distribution"
 	"github.com/safepull/safepull/proxy/metrics"
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/indicator/clamav"
 	"github.com/safepull/safepull/trust/judge"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/scan"
@@ -98,6 +99,7 @@ func judgedFrom(cfg config.Config) sources {
 	return sources{
 		policy: cfg.Policy, rules: cfg.Rules, lists: cfg.TrustLists, shippedList: len(cfg.TrustLists) == 0, yara: cfg.YARA,
 		limits: limits(cfg.Judge.Limits), image: int64(cfg.Judge.Limits.ImageBytes), layers: cfg.Judge.LayersInWork, inflate: cfg.Judge.Inflate,
+		clamd: clamav.Options{Address: cfg.Clamd.Address, Timeout: cfg.Clamd.Timeout, MaxStream: int64(cfg.Clamd.MaxStream)},
 	}
 }
 

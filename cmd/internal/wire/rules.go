@@ -18,6 +18,7 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/indicator"
 	"github.com/safepull/safepull/trust/indicator/all"
+	"github.com/safepull/safepull/trust/indicator/clamav"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/ruleset"
 	"github.com/safepull/safepull/trust/scan"
@@ -34,7 +35,11 @@ type rules struct {
 }
 
 func (p *pluginParts) rules(context.Context) (plugin.Rules, error) {
-	loaded, err := loadFiles(p.sources())
+	from, err := p.sources()
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := loadFiles(from)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +65,9 @@ func (r *rules) Checks() []render.Check {
 			Group: r.loaded.policy.Group(name), Digest: r.loaded.rules.DigestOf(name),
 			Data: r.loaded.rules.Counts(name), About: r.loaded.rules.About(name),
 		})
+		if name == clamav.Name {
+			out[len(out)-1].About = aboutClamAV()
+		}
 	}
 	return out
 }

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/indicator/clamav"
 	"github.com/safepull/safepull/trust/ruleset"
 	"github.com/safepull/safepull/trust/scan"
 )
@@ -59,6 +61,26 @@ func TestRulesInForce(t *testing.T) {
 	}
 	if r.Ruleset() != r.loaded.rules.Digest() {
 		t.Error("another ruleset")
+	}
+}
+
+func TestRulesInForce_clamAV(t *testing.T) {
+	t.Parallel()
+	loaded, err := loadFiles(sources{shippedList: true, clamd: clamav.Options{Address: "unix:///nonexistent", Timeout: time.Second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newRules(loaded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks := r.Checks()
+	if c := checks[len(checks)-1]; c.Name != clamav.Name || c.About.Complete() != nil || c.Group == c.Name || c.Digest != "" {
+		t.Errorf("%+v", c)
+	}
+	tested, err := r.Test(t.Context(), folder(t, map[string]string{"x": "y"}))
+	if err != nil || len(tested.Unanswered) != 1 {
+		t.Errorf("without a daemon: %v, %+v", err, tested)
 	}
 }
 

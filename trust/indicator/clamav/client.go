@@ -2,6 +2,7 @@ package clamav
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -89,7 +90,8 @@ func (c *client) dial() (net.Conn, error) {
 		c.failures.Add(1)
 		return nil, errors.New(why)
 	}
-	conn, err := net.DialTimeout(c.network, c.address, min(dialTime, c.timeout))
+	dialer := net.Dialer{Timeout: min(dialTime, c.timeout)}
+	conn, err := dialer.DialContext(context.Background(), c.network, c.address) // an indicator is given no context
 	if err != nil {
 		err = fmt.Errorf("was not sent to clamd, which cannot be reached: %w", err)
 		c.failed(false, true, err.Error())
@@ -102,7 +104,6 @@ func (c *client) dial() (net.Conn, error) {
 type conversation struct {
 	client *client
 	conn   net.Conn
-	err    error // of a write: the answer, if there is one, says why
 }
 
 // begin opens the conversation about a file.
