@@ -231,9 +231,15 @@ func (pl place) fits(w Window, at, stride int) bool {
 	case fileEnd:
 		return at == len(w.Bytes)
 	case wordEdge, noWordEdge:
-		before := at >= stride && isWordByte(w.Bytes[at-stride])
-		after := at+stride <= len(w.Bytes) && isWordByte(w.Bytes[at])
-		return (before != after) == (pl == wordEdge)
+		return (w.wordAt(at-stride, stride) != w.wordAt(at, stride)) == (pl == wordEdge)
 	}
 	return false
+}
+
+// wordAt reports whether a character of stride bytes that stands at index i is of a word.
+func (w Window) wordAt(i, stride int) bool {
+	if i < 0 || i+stride > len(w.Bytes) || stride == 2 && w.Bytes[i+1] != 0 {
+		return false
+	}
+	return isWordByte(w.Bytes[i])
 }

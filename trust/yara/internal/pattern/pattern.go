@@ -249,14 +249,8 @@ func (b *Branch) isWord(w Window, start, end int) bool {
 	if !b.fullWord {
 		return true
 	}
-	return !b.wordAt(w, start-b.stride) && !b.wordAt(w, end)
-}
-
-func (b *Branch) wordAt(w Window, i int) bool {
-	if i < 0 || i+b.stride > len(w.Bytes) || b.stride == 2 && w.Bytes[i+1] != 0 {
-		return false
-	}
-	return isWordByte(w.Bytes[i]) && w.Bytes[i] != '_'
+	touches := func(i int) bool { return w.wordAt(i, b.stride) && w.Bytes[i] != '_' }
+	return !touches(start-b.stride) && !touches(end)
 }
 
 // Matcher finds a regular expression anywhere in a short text.

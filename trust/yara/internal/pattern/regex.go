@@ -60,7 +60,7 @@ func (r *regex) parse() (*node, error) {
 }
 
 func (r *regex) alternatives() (*node, error) {
-	if r.depth++; r.depth > maxNesting {
+	if r.depth++; r.depth > maxNesting+1 { // the whole is no group
 		return nil, r.errorf(r.i, "groups nest deeper than %d", maxNesting)
 	}
 	defer func() { r.depth-- }()
@@ -138,7 +138,7 @@ func (r *regex) item() (*node, error) {
 		s, err := r.escape(at)
 		return bytesNode(r.folded(s)), err
 	case c < ' ' || c > '~':
-		return nil, r.errorf(at, "only printable ASCII characters stand in a regular expression: write \\x%02x", c)
+		return nil, r.notPrintable(at, c)
 	}
 	return bytesNode(r.folded(one(c))), nil
 }
@@ -248,10 +248,16 @@ func (r *regex) escape(at int) (set, error) {
 			}
 		}
 		return set{}, r.errorf(at, `\x needs two hexadecimal digits`)
-	case isWordByte(c) && c != '_', c < ' ', c > '~':
+	case c < ' ' || c > '~':
+		return set{}, r.notPrintable(at, c)
+	case isWordByte(c) && c != '_':
 		return set{}, r.errorf(at, `the escape \%c is not supported`, rune(c))
 	}
 	return one(c), nil
+}
+
+func (r *regex) notPrintable(at int, c byte) error {
+	return r.errorf(at, "only printable ASCII characters stand in a regular expression: write \\x%02x", c)
 }
 
 // named are the classes of one letter.
@@ -332,7 +338,7 @@ func (r *regex) classMember() (set, error) {
 	case c == '\\':
 		return r.escape(at)
 	case c < ' ' || c > '~':
-		return set{}, r.errorf(at, "only printable ASCII characters stand in a regular expression: write \\x%02x", c)
+		return set{}, r.notPrintable(at, c)
 	}
 	return one(c), nil
 }

@@ -441,16 +441,14 @@ func (p *parser) named(e *Expr) (*Expr, error) {
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
-	for !p.tok.is(")") {
+	for more := !p.tok.is(")"); more; {
 		arg, err := p.binary(levelArith)
 		if err != nil {
 			return nil, err
 		}
 		e.Args = append(e.Args, arg)
-		if ok, err := p.accept(","); err != nil {
+		if more, err = p.accept(","); err != nil {
 			return nil, err
-		} else if !ok {
-			break
 		}
 	}
 	return e, p.expect(")")

@@ -233,10 +233,10 @@ func (l *lexer) quoted(t token) (token, error) {
 				return t, err
 			}
 			b.WriteByte(c)
-			continue
+		default:
+			b.WriteByte(c)
+			l.i++
 		}
-		b.WriteByte(c)
-		l.i++
 		if b.Len() > maxText {
 			return t, l.errorf(t.pos, "the text is longer than %d bytes", maxText)
 		}
@@ -316,7 +316,9 @@ func (l *lexer) regex(t token) (token, error) {
 	for i := 0; i < len(rest) && rest[i] != '\n' && end < 0; i++ {
 		switch rest[i] {
 		case '\\':
-			i++
+			if !strings.HasPrefix(rest[i+1:], "\n") { // which ends the line even so
+				i++
+			}
 		case '/':
 			end = i
 		}
