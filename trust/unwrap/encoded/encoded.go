@@ -37,12 +37,17 @@ func (wrapper) Wraps(c unwrap.Content) bool {
 }
 
 func (wrapper) Unwrap(ctx context.Context, in unwrap.Input, show unwrap.Show) error {
+	return peelText(ctx, in, show, windowBytes)
+}
+
+// peelText peels a text of which no more than window bytes are held.
+func peelText(ctx context.Context, in unwrap.Input, show unwrap.Show, window int) error {
 	c := in.Content()
-	size := firstWindow
+	size := min(firstWindow, window)
 	if c.Size >= 0 {
-		size = int(min(max(c.Size+1, minBytes), windowBytes))
+		size = int(min(max(c.Size+1, minBytes), int64(window)))
 	}
-	s := &scanner{in: in, r: in, show: show, buf: make([]byte, size), kind: c.Kind, within: lastPiece(c.Path)}
+	s := &scanner{in: in, r: in, window: window, show: show, buf: make([]byte, size), kind: c.Kind, within: lastPiece(c.Path)}
 	if order := byteOrder(c.Head); order != nil {
 		return s.emit("utf16", in, func(r io.Reader) io.Reader { return &utf16Reader{r: r, order: order} })
 	}
@@ -68,7 +73,9 @@ type scanner struct {
 	buf  []byte
 	n    int
 	base int64
-	end  bool // the window reaches the end of the text
+	// window bounds the length of buf.
+	window int
+	end    bool // the window reaches the end of the text
 	// impatient is set where what a search waits for cannot fit into the window: it is then read as a stream.
 	impatient bool
 	// spool is set for texts whose beginning says that something in them is turned around.
@@ -153,7 +160,7 @@ func (s *scanner) run(ctx context.Context) error {
 // prepare spools a text that is longer than the window if it says at its beginning that it turns something around.
 func (s *scanner) prepare() error {
 	c := s.in.Content()
-	if c.Size >= 0 && c.Size < windowBytes || s.kind == trust.KindText || findWords(c.Head)&reverses == 0 {
+	if c.Size >= 0 && c.Size < int64(s.window) || s.kind == trust.KindText || findWords(c.Head)&reverses == 0 {
 		return nil
 	}
 	var err error
@@ -183,10 +190,10 @@ func (s *scanner) fill() error {
 				return err //nolint:wrapcheck // as the interface demands
 			}
 		}
-		if len(s.buf) >= windowBytes {
+		if len(s.buf) >= s.window {
 			return nil
 		}
-		s.buf = append(s.buf, make([]byte, min(len(s.buf), windowBytes-len(s.buf)))...)
+		s.buf = append(s.buf, make([]byte, min(len(s.buf), s.window-len(s.buf)))...)
 	}
 }
 
@@ -230,13 +237,27 @@ type coded struct {
 
 	r        io.Reader
 	buffered *bufio.Reader
+	sample   []byte
 	at       int   // how far the window was read
 	beyond   int64 // bytes read behind the window
 	err      error // of the text itself, which must not pass for the end of the part
 }
 
-// open gives the decoded part from its beginning. After something behind the window was read only the rest is left.
+// begin decodes the beginning into room.
+func (c *coded) begin(room []byte) (int, error) {
+	n, err := readFull(c.open(), room)
+	if c.beyond > 0 {
+		c.sample = bytes.Clone(room[:n])
+	}
+	return n, err
+}
+
+// open gives the decoded part from its beginning. After something behind the window was read only the beginning, if it was
+// decoded with begin, and the rest are left.
 func (c *coded) open() io.Reader {
+	if c.beyond > 0 && c.sample != nil {
+		return io.MultiReader(bytes.NewReader(c.sample), c.r)
+	}
 	if c.beyond == 0 {
 		c.at = c.from
 		c.buffered = bufio.NewReaderSize(readerFunc(c.read), sampleBytes)
@@ -264,6 +285,7 @@ func (c *coded) read(p []byte) (int, error) {
 
 // close reads the part to its end and returns the offset behind it. If that is behind the window, the window begins there.
 func (c *coded) close() (int64, error) {
+	c.sample = nil
 	_, err := io.Copy(io.Discard, c.open())
 	if c.err != nil {
 		return 0, c.err
@@ -321,7 +343,7 @@ func (s *scanner) emit(name string, r io.Reader, decode func(io.Reader) io.Reade
 
 const (
 	// tryCost is charged for each look at something that may be encoded.
-	tryCost = 200
+	tryCost = 1000
 	// sampleBytes of it are decoded to see what it is.
 	sampleBytes = 1 << 10
 )

@@ -8,6 +8,7 @@ import (
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -436,8 +437,9 @@ func cpuTime() time.Duration {
 
 type stream struct {
 	*strings.Reader
-	text string
-	kind trust.Kind
+	text  string
+	kind  trust.Kind
+	steps int64
 }
 
 func (s *stream) Content() unwrap.Content {
@@ -448,4 +450,62 @@ func (s *stream) Spool() (io.ReaderAt, int64, error) {
 	return strings.NewReader(s.text), int64(len(s.text)), nil
 }
 
-func (s *stream) Spend(int64) error { return nil }
+func (s *stream) Spend(n int64) error {
+	s.steps += n
+	return nil
+}
+
+// TestHostileTexts are made to cost much. Work must grow with their size, not with its square.
+func TestHostileTexts(t *testing.T) {
+	t.Parallel()
+	repeat := func(s string, n int) string { return strings.Repeat(s, n/len(s)+1)[:n] }
+	for name, text := range map[string]string{
+		"quoted-words":       "base64 [::-1] 'ab','cd','ef','gh', rot13 b85decode inflate chr(",
+		"short-runs":         "base64 AAAAAAAAAAAAAAAAAAAAAAAA;",
+		"joined-lines":       "base64 [::-1] \nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		"joined-noise":       "inflate\nq83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJCrze",
+		"one-run":            "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJCrze",
+		"escapes":            `\x93\x12\x00\xff\xf1\x88\x07\x99`,
+		"escapes-apart":      `\x93\x12\x00\xff" \x93\x12\x00\xff ' `,
+		"escapes-unclosed":   "\"\\x93\\x12\\x00\\xff\n",
+		"backslashes":        `\\\\\\\\`,
+		"numbers":            "chr( [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,300]",
+		"hexadecimal":        "0x01,0x02,0x03,0x04,0x05,0x06,0x07,0x08,0x09,0x0a,0x0b,0x0c,0x0d,0x0e,0x0f,0x1000;",
+		"hexadecimal-starts": "0x0x0x0x0x0x0x0x",
+		"brackets":           "chr( [[[[[[[[1((((((((2",
+		"zlib-starts":        "eJwBAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4fICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj9A;",
+		"zlib-empty":         "eJwAAAD//wAAAP//AAAA//8AAAD//wAAAP//AAAA//8AAAD//wAAAP//AAAA//8AAAD//w\n",
+		"uuencode":           "begin 644 x\nM9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O\n",
+		"uuencode-starts":    "begin 644 x\nbegin 6\n",
+		"base85":             "b85decode('abcdefghijkl",
+		"base85-unclosed":    "b85decode \"abcdefghijklmnop",
+		"quotes":             "b85decode [::-1] ''''''''",
+		"reversed":           "[::-1] //:ptth hs/nib/ nruter 'ohce ' lruc '",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := encoded.New()
+			for _, n := range []int{1 << 18, 1 << 20} {
+				body := repeat(text, n)
+				in := &stream{Reader: strings.NewReader(body), text: body, kind: trust.KindScript}
+				begin := time.Now()
+				var out int64
+				err := w.Unwrap(t.Context(), in, func(_ unwrap.Piece, r io.Reader) error {
+					k, _ := io.Copy(io.Discard, r)
+					out += k
+					return nil
+				})
+				if err != nil && !errors.Is(err, trust.ErrUnsupported) {
+					t.Fatal(err)
+				}
+				if out > int64(8*n) {
+					t.Errorf("%d bytes of %d", out, n)
+				}
+				t.Logf("%d KiB in %v, %d steps, %d bytes shown", n>>10, time.Since(begin), in.steps, out)
+				if in.steps > int64(1500*n) {
+					t.Errorf("%d steps for %d bytes", in.steps, n)
+				}
+			}
+		})
+	}
+}

@@ -33,6 +33,7 @@ func (s *scanner) escapes() error {
 			i = at + 2
 			continue
 		}
+		was := s.base
 		end, err := s.escaped(at)
 		if err != nil || end < 0 {
 			return err
@@ -41,7 +42,7 @@ func (s *scanner) escapes() error {
 			s.next[escapeSearch] = end
 			return nil
 		}
-		i = max(int(end-s.base), at+1)
+		i = s.after(at, end, was)
 	}
 	if ok {
 		s.next[escapeSearch] = s.base + int64(min(i, s.n))
@@ -95,7 +96,7 @@ func (s *scanner) decoded(name string, from int, length int64, cut bool, decode 
 	}
 	part := &coded{s: s, from: from, decode: decode}
 	at := s.base + int64(from)
-	shown, err := s.offerStream(at, name, length, cut, part.open)
+	shown, err := s.offerStream(at, name, length, cut, part)
 	if err != nil {
 		return 0, false, err
 	}
@@ -103,22 +104,29 @@ func (s *scanner) decoded(name string, from int, length int64, cut bool, decode 
 		end, err := part.close()
 		return end, true, err
 	}
-	return at + length, false, part.done()
+	err = part.done()
+	return max(at+length, s.base), false, err
 }
 
-// offerStream offers what open decodes of about length bytes of text, forwards and, where the text says so, backwards.
-func (s *scanner) offerStream(at int64, name string, length int64, cut bool, open func() io.Reader) (bool, error) {
+// after is where in the window a search goes on that found something at i and is through with the text up to the offset end.
+// was is the offset at which the window began before.
+func (s *scanner) after(i int, end, was int64) int {
+	return int(max(end, was+int64(i)+1, s.base) - s.base)
+}
+
+// offerStream offers what a part decodes to, of about length bytes of text, forwards and, where the text says so, backwards.
+func (s *scanner) offerStream(at int64, name string, length int64, cut bool, part *coded) (bool, error) {
 	var room [sampleBytes]byte
-	n, err := readFull(open(), room[:])
+	n, err := part.begin(room[:])
 	if err != nil {
 		return false, err
 	}
 	var readings []attempt
 	if _, ok := plainForm(room[:n]); ok || !isForeign(room[:n]) {
-		readings = append(readings, attempt{name: name, head: room[:n], whole: n < len(room), open: open})
+		readings = append(readings, attempt{name: name, head: room[:n], whole: n < len(room), open: part.open})
 	}
 	if s.words&reverses != 0 && !cut {
-		all, err := io.ReadAll(open())
+		all, err := io.ReadAll(part.open())
 		if err != nil {
 			return false, err //nolint:wrapcheck // as the interface demands
 		}

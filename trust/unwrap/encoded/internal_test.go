@@ -3,9 +3,16 @@ package encoded
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/unwrap"
 )
 
 func TestEscape(t *testing.T) {
@@ -193,9 +200,9 @@ func TestBackReader(t *testing.T) {
 
 func TestReadersKeepErrors(t *testing.T) {
 	t.Parallel()
-	base64, _, _ := alphabets()
+	bits, _, _ := alphabets()
 	for name, r := range map[string]func(io.Reader) io.Reader{
-		"bits":     func(r io.Reader) io.Reader { return base64.reader(r) },
+		"bits":     func(r io.Reader) io.Reader { return bits.reader(r) },
 		"mask":     func(r io.Reader) io.Reader { return xorReader{r, 1} },
 		"utf16":    func(r io.Reader) io.Reader { return &utf16Reader{r: r, order: littleEndian} },
 		"rotate":   func(r io.Reader) io.Reader { return rotReader{r} },
@@ -203,7 +210,7 @@ func TestReadersKeepErrors(t *testing.T) {
 		"escapes":  func(r io.Reader) io.Reader { return newEscapeReader(bufio.NewReader(r), '"') },
 		"list":     func(r io.Reader) io.Reader { return &listReader{r: bufio.NewReader(r)} },
 		"uuencode": func(r io.Reader) io.Reader { return &uuReader{r: bufio.NewReader(r)} },
-		"base85":   func(r io.Reader) io.Reader { return &base85Reader{r: bufio.NewReader(r), base85: base85Alphabets()[0]} },
+		"base85":   func(r io.Reader) io.Reader { return &base85Reader{r: bufio.NewReader(r), base85: base85Alphabets[0]} },
 	} {
 		broken := readerFunc(func([]byte) (int, error) { return 0, io.ErrClosedPipe })
 		if _, err := io.ReadAll(r(broken)); err != io.ErrClosedPipe { //nolint:errorlint // the bare value must come through
@@ -219,4 +226,83 @@ func TestUTF16Pairs(t *testing.T) {
 	if want := "A😀\ufffd"; err != nil || string(got) != want {
 		t.Errorf("%q, want %q, error %v", got, want, err)
 	}
+}
+
+// text implements unwrap.Input.
+type text struct {
+	*strings.Reader
+	body  string
+	steps int64
+}
+
+func (in *text) Content() unwrap.Content {
+	return unwrap.Content{Kind: trust.KindScript, Size: -1, Head: []byte(in.body[:min(len(in.body), unwrap.HeadBytes)])}
+}
+
+func (in *text) Spool() (io.ReaderAt, int64, error) {
+	return strings.NewReader(in.body), int64(len(in.body)), nil
+}
+
+func (in *text) Spend(n int64) error {
+	in.steps += n
+	return nil
+}
+
+// peel runs the peeler with a small window and returns the pieces by name.
+func peel(t *testing.T, body string, window int) map[string]string {
+	t.Helper()
+	got := map[string]string{}
+	in := &text{Reader: strings.NewReader(body), body: body}
+	err := peelText(t.Context(), in, func(p unwrap.Piece, r io.Reader) error {
+		b, _ := io.ReadAll(io.LimitReader(r, 1<<20))
+		got[p.Name] += string(b)
+		return nil
+	}, window)
+	if err != nil && !errors.Is(err, trust.ErrUnsupported) {
+		t.Fatal(err)
+	}
+	if limit := int64(1<<20 + 3000*len(body)); in.steps > limit {
+		t.Errorf("%d steps for %d bytes", in.steps, len(body))
+	}
+	return got
+}
+
+// TestSmallWindow: what is found does not depend on where windows end.
+func TestSmallWindow(t *testing.T) {
+	t.Parallel()
+	program := "#!/bin/sh\n" + strings.Repeat("# a program that stands encoded\n", 400)
+	forms := map[string]string{
+		"base64":  base64.StdEncoding.EncodeToString([]byte(program)),
+		"hex":     hex.EncodeToString([]byte(program)),
+		"escapes": "",
+		"numbers": "",
+	}
+	var escapes, numbers strings.Builder
+	for _, c := range []byte(program) {
+		fmt.Fprintf(&escapes, `\x%02x`, c)
+		fmt.Fprintf(&numbers, "0x%02x, ", c)
+	}
+	forms["escapes"], forms["numbers"] = escapes.String(), numbers.String()
+	for name, coded := range forms {
+		for before := 3000; before < 17000; before += 1511 {
+			body := strings.Repeat("x = 1;\n", before/7) + "'" + coded + "' # and after it\n" + strings.Repeat("y = 2;\n", 1000)
+			at := fmt.Sprintf("%s@%d", name, before/7*7+1)
+			if got := peel(t, body, 8<<10); got[at] == "" || !strings.HasPrefix(got[at], program) || len(got) > 1 {
+				t.Errorf("%s: %d pieces, %d bytes, want %d", at, len(got), len(got[at]), len(program))
+			}
+		}
+	}
+}
+
+func FuzzSmallWindow(f *testing.F) {
+	for _, s := range []string{
+		"base64 [::-1] rot13 b85decode chr( inflate ", strings.Repeat("QUJD", 3000), strings.Repeat(`\x41\x42`, 2000), strings.Repeat("0x41, ", 2000), strings.Repeat("65, ", 2000),
+		"begin 644 x\n" + strings.Repeat("M9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O9F]O\n", 200), strings.Repeat("'abcd',\n", 2000), strings.Repeat("x = 'y'\n", 1000), "eJwAAAD//w",
+	} {
+		f.Add(s, s, uint16(100))
+		f.Add("base64 [::-1] chr( b85decode 0x0 begin 6 '", s, uint16(5000))
+	}
+	f.Fuzz(func(t *testing.T, one, two string, between uint16) {
+		peel(t, one+strings.Repeat("z\n", int(between))+two+one, 8<<10)
+	})
 }

@@ -28,6 +28,7 @@ func (s *scanner) lists() error {
 		if at+minItems*maxItem > s.n && s.wait(listSearch, at) {
 			return nil
 		}
+		was := s.base
 		end, err := s.list(at, decimal)
 		if err != nil || end < 0 {
 			return err
@@ -36,7 +37,7 @@ func (s *scanner) lists() error {
 			s.next[listSearch] = end
 			return nil
 		}
-		i = max(int(end-s.base), at+1)
+		i = s.after(at, end, was)
 	}
 	if ok {
 		s.next[listSearch] = s.base + int64(min(i, s.n))

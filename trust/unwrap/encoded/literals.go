@@ -33,6 +33,7 @@ func (s *scanner) literals() error {
 		if i+size >= s.n && s.wait(wordSearch, i) {
 			return nil
 		}
+		was := s.base
 		end, err := s.literal(i, i+size)
 		if err != nil {
 			return err
@@ -41,7 +42,7 @@ func (s *scanner) literals() error {
 			s.next[wordSearch] = end
 			return nil
 		}
-		i = max(int(end-s.base), i+size+1)
+		i = s.after(i+size, end, was)
 	}
 	s.next[wordSearch] = s.base + int64(min(i, s.n))
 	return nil
@@ -73,10 +74,10 @@ func (s *scanner) literal(from, to int) (int64, error) {
 			return end, s.emit(fmt.Sprintf("reversed@%d", at), bytes.NewReader(reversed(b)), nil)
 		}
 	}
-	if s.words&base85s == 0 {
+	if s.words&base85s == 0 || from == 0 || !isQuote(s.buf[from-1]) {
 		return end, nil
 	}
-	for _, a := range base85Alphabets() {
+	for _, a := range base85Alphabets {
 		body := s.literalBody(from, to, a)
 		if body == nil {
 			continue
@@ -94,10 +95,7 @@ func (s *scanner) literal(from, to int) (int64, error) {
 
 // literalBody is the literal in the alphabet that begins at from, nil if it has other characters. Quotes and line breaks
 // are a part of it where the alphabet says so, up to the quote that the literal began with.
-func (s *scanner) literalBody(from, to int, a base85) []byte {
-	if from == 0 || !isQuote(s.buf[from-1]) {
-		return nil
-	}
+func (s *scanner) literalBody(from, to int, a *base85) []byte {
 	quote := s.buf[from-1]
 	end := from
 	for end < s.n && (s.buf[end] != quote || s.buf[end-1] == '\\') {
@@ -120,9 +118,9 @@ type base85 struct {
 }
 
 // base85Alphabets are that of git and Python, that of Adobe, and that of ZeroMQ.
-func base85Alphabets() []base85 {
-	make85 := func(name, alphabet string) base85 {
-		a := base85{name: name}
+var base85Alphabets = func() []*base85 {
+	make85 := func(name, alphabet string) *base85 {
+		a := &base85{name: name}
 		for i := range a.value {
 			a.value[i] = -1
 		}
@@ -137,17 +135,17 @@ func base85Alphabets() []base85 {
 	}
 	letters := "abcdefghijklmnopqrstuvwxyz"
 	upper := "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	return []base85{
+	return []*base85{
 		make85("base85", "0123456789"+upper+letters+"!#$%&()*+-;<=>?@^_`{|}~"),
 		make85("ascii85", string(ascii)),
 		make85("z85", "0123456789"+letters+upper+".-:+=^!/*?&<>()[]{}@%$#"),
 	}
-}
+}()
 
 // base85Reader decodes up to the first character that is neither of the alphabet nor white space. Adobe's brackets and
 // its z for four zeros are known, and a backslash before another one or a quote is that of the literal.
 type base85Reader struct {
-	base85
+	*base85
 	r      *bufio.Reader
 	quote  byte
 	passed int64

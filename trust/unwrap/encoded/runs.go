@@ -107,26 +107,27 @@ func (s *scanner) run1(from, to int) (int64, error) {
 		return next, s.in.Spend(glanceCost) //nolint:wrapcheck // as the interface demands
 	}
 	run := &coded{s: s, from: from, decode: func(b *bufio.Reader) io.Reader { return &joined{r: b} }}
-	shown, err := s.look(at, first, run.open)
+	shown, err := s.look(at, first, run)
 	switch {
 	case err != nil:
 		return 0, err
 	case shown:
 		return run.close()
 	}
-	return next, run.done()
+	err = run.done()
+	return max(next, s.base), err
 }
 
 // look decodes the run that begins at the offset at in every way, and shows what makes sense.
-func (s *scanner) look(at int64, first bool, run func() io.Reader) (bool, error) {
+func (s *scanner) look(at int64, first bool, run *coded) (bool, error) {
 	var room [sampleBytes]byte
-	n, err := readFull(run(), room[:])
+	n, err := run.begin(room[:])
 	if err != nil {
 		return false, err
 	}
-	readings := codings(room[:n], run, s.group.to-at)
+	readings := codings(room[:n], run.open, s.group.to-at)
 	if first && s.mayReverse(s.group.to-at) {
-		back, err := s.backwards(room[:n], run)
+		back, err := s.backwards(room[:n], run.open)
 		if err != nil {
 			return false, err
 		}

@@ -44,6 +44,7 @@ func (s *scanner) uuencoded() error {
 		if cut && s.wait(uuSearch, at) {
 			return nil
 		}
+		was := s.base
 		end, _, err := s.decoded("uuencode", from, u.passed, cut, func(b *bufio.Reader) io.Reader { return &uuReader{r: b} })
 		if err != nil {
 			return err
@@ -52,7 +53,7 @@ func (s *scanner) uuencoded() error {
 			s.next[uuSearch] = end
 			return nil
 		}
-		i = max(int(end-s.base), i)
+		i = s.after(at, end, was)
 	}
 	if ok {
 		s.next[uuSearch] = s.base + int64(min(i, s.n))
