@@ -142,6 +142,7 @@ func (c *Closure) Reach(f trust.Finding) trust.Reach {
 
 // ownText is the reach of texts that are no files: what starting the image uses, and what only describes it.
 func ownText(name string) trust.Reach {
+	name, _, _ = strings.Cut(name, trust.Nested) // what stands encoded in a text is reached as the text is
 	switch {
 	case strings.HasPrefix(name, "closure:"), name == "config:command", name == "config:env", name == "config:healthcheck",
 		name == "config:onbuild", name == "config:shell":

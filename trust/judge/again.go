@@ -154,6 +154,9 @@ func (c *inquiry) askAgain(ctx context.Context, runs *closure.Closure) error {
 		}
 		e := layer.Entry{Path: f.Path, Mode: fs.FileMode(f.Mode) & fs.ModePerm, Size: size}
 		found, err := opener.File(ctx, f.Layer, e, r, passwords[f])
+		if err == nil && !slices.ContainsFunc(found, func(g trust.Finding) bool { return g.Class == trust.ClassOpaque }) {
+			c.signs.opened(f.Layer, e.Path)
+		}
 		c.foundRunning(found)
 		if err != nil {
 			return fmt.Errorf("%s: %w", trust.Sanitise(e.Path, 200), err)

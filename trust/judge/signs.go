@@ -3,6 +3,8 @@ package judge
 import (
 	"fmt"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/closure"
 )
@@ -58,6 +60,18 @@ func weighed(f trust.Finding, running bool, runs *closure.Closure) trust.Finding
 		return f
 	}
 	return runs.Weigh(f)
+}
+
+// opened forgets that a file could not be read, since a password opened it.
+func (s *signs) opened(layer digest.Digest, path string) {
+	kept := signs{}
+	for i, f := range s.raw {
+		if f.Class == trust.ClassOpaque && f.Layer == layer && f.Path == trust.Sanitise(path, len(f.Path)+1) {
+			continue
+		}
+		kept.raw, kept.running, kept.weighed = append(kept.raw, f), append(kept.running, s.running[i]), append(kept.weighed, s.weighed[i])
+	}
+	s.raw, s.running, s.weighed = kept.raw, kept.running, kept.weighed
 }
 
 // shown are at most about maxShown findings, in the order in which they came: one of each sort that a policy can tell

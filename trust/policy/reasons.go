@@ -47,15 +47,16 @@ func (p places) of(f trust.Finding) string {
 	return where
 }
 
-// applies is a rule as a sentence, with where each of its signs was found.
+// applies is a rule as a sentence, with each of its signs and where it was found: one that is shown alone must say what
+// it is about.
 func (p places) applies(a applied) string {
-	var at []string
+	var signs []string
 	for _, f := range a.shown {
-		if where := p.of(f); !slices.Contains(at, where) {
-			at = append(at, where)
+		if sign := fmt.Sprintf("%s (%s)", f.Why, p.of(f)); !slices.Contains(signs, sign) {
+			signs = append(signs, sign)
 		}
 	}
-	return fmt.Sprintf("%s (%s): rule %s, %s", a.rule.Because, strings.Join(at, "; "), a.rule.Name, a.rule.Action)
+	return fmt.Sprintf("%s: %s: rule %s, %s", a.rule.Because, strings.Join(signs, "; "), a.rule.Name, a.rule.Action)
 }
 
 // computation is one sentence for each group that counted, and one for their sum.
