@@ -64,7 +64,7 @@ var daemons = map[string]string{
 	"supervisord": "supervisord", "supervisorctl": "supervisord",
 	"cron": "cron", "crond": "cron", "anacron": "cron", "dcron": "cron", "fcron": "cron", "cronie": "cron", "busybox-crond": "cron", "vixie-cron": "cron",
 	"apt": "apt", "apt-get": "apt", "dpkg": "apt", "apk": "apt",
-	"sshd": "login", "login": "login", "agetty": "login", "getty": "login", "su": "login", "dropbear": "login", "sudo": "", "runuser": "login", "telnetd": "login", "ttyd": "login", "wetty": "login", "gotty": "login", "shellinaboxd": "login", "tmux": "login", "screen": "login",
+	"sshd": "login", "login": "login", "agetty": "login", "getty": "login", "su": "login", "dropbear": "login", "runuser": "login", "telnetd": "login", "ttyd": "login", "wetty": "login", "gotty": "login", "shellinaboxd": "login", "tmux": "login", "screen": "login",
 }
 
 // always starts what needs no program of the configuration.
@@ -73,9 +73,10 @@ func (x *explorer) always() { x.begin("always") }
 // profile starts what a shell reads before it talks to a person, or for a login.
 func (x *explorer) profile(*script) { x.begin("login") }
 
-// daemon starts what a program of this name starts.
-func (x *explorer) daemon(base string, args []string, st *script) {
-	if kind := daemons[base]; kind != "" {
+// daemon starts what a program of this name starts. Cron and its like may be installed only when the image runs; an init
+// that is not there is another command of that name.
+func (x *explorer) daemon(base string, args []string, there bool, st *script) {
+	if kind := daemons[base]; kind != "" && (there || kind != "init") {
 		x.begin(kind)
 		if kind == "init" {
 			x.begin("s6")
@@ -95,7 +96,7 @@ func (x *explorer) daemon(base string, args []string, st *script) {
 					x.enqueue(f, want{level: st.level, dirs: []string{"/"}})
 				}
 			}
-			x.daemon(name, nil, st) // "service cron start"
+			x.daemon(name, nil, true, st) // "service cron start"
 		}
 		return
 	case "supercronic", "crontab", "yacron", "go-crond":

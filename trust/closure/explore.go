@@ -2,6 +2,7 @@ package closure
 
 import (
 	"cmp"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -20,6 +21,8 @@ const (
 	maxMarks    = 1 << 16  // files that run
 	maxCommands = 1 << 20  // bytes of command lines of all scripts; what is longer is left out, as files are inspected too
 	maxAliases  = 1 << 12
+	maxWays     = 8       // in which one script is started; of others every argument that is a program is run
+	maxWanted   = 1 << 17 // paths that scripts name
 )
 
 // explorer follows what an image starts.
@@ -32,7 +35,7 @@ type explorer struct {
 	home   string
 	workd  string
 
-	seen     map[string]bool
+	seen     map[string]starts
 	jobs     []job
 	visits   int
 	read     int
@@ -44,7 +47,9 @@ type explorer struct {
 	wanted  map[string]want
 	unread  map[*rootfs.File]bool
 	started map[string]bool
-	named   map[string][]string
+	// settings are folders whose settings count as read, siblings those whose code counts as run.
+	settings, siblings map[string]bool
+	named              map[string][]string
 }
 
 // want is a path that something was to run or to read.
@@ -68,8 +73,8 @@ type job struct {
 func newExplorer(c *Closure, config inspect.Config, bodies map[*rootfs.File]string) *explorer {
 	x := &explorer{
 		out: c, view: c.view, bodies: bodies, env: map[string][]string{}, home: "/root", workd: path.Clean("/" + config.WorkingDir),
-		seen: map[string]bool{}, aliases: map[string][]string{}, wanted: map[string]want{}, unread: map[*rootfs.File]bool{},
-		started: map[string]bool{}, named: map[string][]string{},
+		seen: map[string]starts{}, aliases: map[string][]string{}, wanted: map[string]want{}, unread: map[*rootfs.File]bool{},
+		started: map[string]bool{}, settings: map[string]bool{}, siblings: map[string]bool{}, named: map[string][]string{},
 	}
 	for _, e := range config.Env {
 		if name, value, ok := strings.Cut(e, "="); ok {
@@ -155,7 +160,7 @@ func (x *explorer) spend(n int) bool {
 
 // mark notes that a file runs, and with a program its configuration, which programs look for beside them.
 func (x *explorer) mark(f *rootfs.File, place string) {
-	if x.out.reached[f] {
+	if x.out.reached[f] || x.out.all != "" {
 		return
 	}
 	if x.out.reached[f] = true; len(x.out.reached) > maxMarks {
@@ -165,9 +170,10 @@ func (x *explorer) mark(f *rootfs.File, place string) {
 		return
 	}
 	for _, dir := range []string{path.Dir(place), x.workd} {
-		if systemFolders[dir] {
+		if systemFolders[dir] || x.settings[dir] {
 			continue
 		}
+		x.settings[dir] = true
 		for _, name := range x.view.Names(dir) {
 			if !x.spend(1) {
 				return
@@ -207,6 +213,10 @@ func (x *explorer) find(p string, w want) []found {
 			return out
 		}
 		if _, known := x.wanted[full]; !known {
+			if len(x.wanted) >= maxWanted {
+				x.giveUp("scripts name too many files")
+				return out
+			}
 			x.wanted[full] = w
 		}
 		out = append(out, x.at(full, 0)...)
@@ -264,21 +274,36 @@ func (x *explorer) alias(source, target string) {
 	}
 }
 
-// enqueue marks a file and reads it later, if it says what it starts.
-func (x *explorer) enqueue(f found, w want) {
+// enqueue marks a file and reads it later, if it says what it starts. A script may be started in several ways, each with
+// arguments of its own; starting itself makes it no deeper. It returns false when there are too many ways to follow.
+func (x *explorer) enqueue(f found, w want) bool {
 	x.mark(f.file, f.place)
-	if f.file.Kind == trust.KindExecutable || f.file.Kind == trust.KindData {
-		return
+	if f.file.Kind == trust.KindExecutable || f.file.Kind == trust.KindData || f.file.Size == 0 || x.out.all != "" {
+		return true
 	}
-	key := f.place + "\x00" + w.as + "\x00" + strings.Join(w.args, "\x00")
-	if f.file.Size == 0 || x.seen[key] || x.out.all != "" {
-		return
+	way := strings.Join(append([]string{w.as}, w.args...), "\x00")
+	s := x.seen[f.place]
+	switch {
+	case slices.Contains(s.ways, way):
+		return true
+	case len(s.ways) == 0:
+		if s.level = w.level + 1; s.level > maxLevel {
+			x.giveUp(fmt.Sprintf("scripts start scripts more than %d deep", maxLevel))
+			return true
+		}
+	case len(s.ways) == maxWays:
+		return false
 	}
-	if x.seen[key] = true; w.level >= maxLevel {
-		x.giveUp("scripts start scripts more than 8 deep")
-		return
-	}
-	x.jobs = append(x.jobs, job{file: f.file, place: f.place, args: w.args, level: w.level + 1, as: w.as, dirs: w.dirs})
+	s.ways = append(s.ways, way)
+	x.seen[f.place] = s
+	x.jobs = append(x.jobs, job{file: f.file, place: f.place, args: w.args, level: s.level, as: w.as, dirs: w.dirs})
+	return true
+}
+
+// starts is how a script was started: as what and with which arguments.
+type starts struct {
+	level int
+	ways  []string
 }
 
 // absolute is a path as it is seen from each of dirs.

@@ -187,7 +187,7 @@ func TestResolve_isBounded(t *testing.T) {
 		"depth-in":         {scripts(8, func(i int) string { return fmt.Sprintf("/s/%d\n", i+1) }), "/s/0", false},
 		"depth":            {scripts(12, func(i int) string { return fmt.Sprintf("/s/%d\n", i+1) }), "/s/0", true},
 		"round":            {scripts(3, func(i int) string { return fmt.Sprintf("/s/%d\n", (i+1)%3) }), "/s/0", false},
-		"growing":          {scripts(1, func(int) string { return "/s/0 \"$@\" x\n" }), "/s/0", true},
+		"growing":          {scripts(1, func(int) string { return "/s/0 \"$@\" x\n" }), "/s/0", false},
 		"scripts":          {scripts(2500, func(i int) string { return "" }).with(image{"e": "#!/bin/sh\n" + strings.Join(many, "")}), "/e", true},
 		"copies":           {image{"bin/sh": "ELF", "e": "#!/bin/sh\n" + strings.Repeat("cp /a /b$((1))c\n", 1) + copies(5000)}, "/e", true},
 		"nested-texts":     {image{"bin/sh": "ELF", "e": "#!/bin/sh\n" + nestedEval(20)}, "/e", true},
@@ -263,5 +263,70 @@ func TestReach(t *testing.T) {
 	}
 	if r := closure.Of(entry("/e.sh")).Reach(trust.Finding{Layer: lower, Path: "n"}); r != "" {
 		t.Errorf("reach %q before the layers are known", r)
+	}
+}
+
+// Each bound by itself, with a little more than it allows.
+func TestResolve_eachBound(t *testing.T) {
+	t.Parallel()
+	script := func(line func(int) string, n int) string {
+		var b strings.Builder
+		b.WriteString("#!/bin/sh\n")
+		for i := range n {
+			b.WriteString(line(i))
+		}
+		return b.String()
+	}
+	parts, folders := image{}, image{}
+	for i := range 1100 {
+		parts[fmt.Sprintf("p/%d", i)] = "DATA"
+	}
+	for i := range 300 {
+		folders[fmt.Sprintf("d/%d/same", i)] = "ELF"
+	}
+	big := image{"big": "#!/bin/sh\n" + strings.Repeat("#", 9<<20)}
+	marks := image{}
+	for i := range 1<<16 + 10 {
+		marks[fmt.Sprintf("opt/%d", i)] = "ELF"
+	}
+	for name, tc := range map[string]struct {
+		files image
+		body  string
+		want  string
+	}{
+		"joins":     {parts, script(func(i int) string { return fmt.Sprintf("cat /p/1 /p/2 > /t%d\n", i) }, 300), "join"},
+		"parts":     {parts, script(func(int) string { return "cat /p/* >> /t\n" }, 2), "join"},
+		"passwords": {parts, script(func(i int) string { return fmt.Sprintf("unzip -P x%d /p/1\n", i) }, 70), "password"},
+		"named":     {folders, "#!/bin/sh\n$(which)/same\n", "fits too many"},
+		"read":      {big, script(func(i int) string { return fmt.Sprintf("/big %d\n", i) }, 8), "too long"},
+		"marks":     {marks, "#!/bin/sh\nchmod +x /opt/*\n", "too many"},
+		"wanted":    {nil, script(func(i int) string { return fmt.Sprintf("./w%d\n", i) }, 140_000), "too many"},
+		"work":      {nil, script(func(int) string { return "a b c d e f g h i j k l\n" }, 400_000), "too long"},
+		"within":    {parts.with(folders), "#!/bin/sh\ncat /p/1 /p/2 > /t\nunzip -P x /p/1\n/d/1/same\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := tc.files.with(image{"bin/sh": "ELF", "e": tc.body}).resolve(entry("/e"))
+			if got := c.Everything(); (got == "") != (tc.want == "") || !strings.Contains(got, tc.want) {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+			if len(c.Joins) > 256 || len(c.Passwords) > 64 {
+				t.Errorf("%d joins, %d passwords", len(c.Joins), len(c.Passwords))
+			}
+		})
+	}
+}
+
+// Command lines beyond the bounds are left out; the scripts themselves are inspected as files all the same.
+func TestResolve_commandsAreBounded(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("#!/bin/sh\nA=" + strings.Repeat("x", 500) + "\n")
+	for i := range 1000 {
+		fmt.Fprintf(&b, "/m $A %d\n", i)
+	}
+	c := image{"bin/sh": "ELF", "e": b.String()}.resolve(entry("/e"))
+	if len(c.Commands) != 1 || len(c.Commands[0].Text) > 64<<10 || c.Everything() != "" {
+		t.Errorf("%d commands, %q", len(c.Commands), c.Everything())
 	}
 }

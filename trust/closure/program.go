@@ -275,6 +275,7 @@ func (x *explorer) foldersLike(pattern string) []string {
 			names := []string{part}
 			if strings.Contains(part, "*") {
 				names = nil
+				x.spend(len(x.view.Names(dir)))
 				for _, n := range x.view.Names(dir) {
 					if fit, _ := path.Match(part, n); fit {
 						names = append(names, n)

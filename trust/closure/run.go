@@ -50,19 +50,23 @@ func (x *explorer) runNested(st *script, argv []string, nest int) {
 	}
 	name, args := plainText(argv[0]), argv[1:]
 	if strings.Trim(name, "\x00 ") == "" {
-		x.siblings(st)
+		x.runSiblings(st)
 		return
 	}
 	base := path.Base(name)
 	language := languageOfProgram(base)
 	programs := x.program(name, want{level: st.level, args: bounded(args), dirs: st.dirs})
+	known := true
 	for _, f := range programs {
-		x.enqueue(f, want{level: st.level, args: bounded(args), dirs: st.dirs})
+		known = x.enqueue(f, want{level: st.level, args: bounded(args), dirs: st.dirs}) && known
+	}
+	if !known {
+		x.wrapped(st, args, nest)
 	}
 	if st.builtin(base, args, nest) {
 		return
 	}
-	x.daemon(base, args, st)
+	x.daemon(base, args, len(programs) > 0, st)
 	st.passwords(base, args)
 	switch {
 	case wrappers[base] || language == execline:
@@ -185,11 +189,12 @@ func (x *explorer) shell(st *script, args []string, nest int) {
 	}
 }
 
-// siblings are what a command that cannot be known may be: a script or program beside the script.
-func (x *explorer) siblings(st *script) {
-	if st.file == nil || systemFolders[st.self()] {
+// runSiblings starts what a command that cannot be known may be: scripts and programs beside the script.
+func (x *explorer) runSiblings(st *script) {
+	if st.file == nil || systemFolders[st.self()] || x.siblings[st.self()] {
 		return
 	}
+	x.siblings[st.self()] = true
 	for _, name := range x.view.Names(st.self()) {
 		if !x.spend(1) {
 			return
@@ -288,7 +293,7 @@ func (x *explorer) byBase(base string) []string {
 	if !all {
 		x.giveUp("a script names files in a way that fits too many")
 	}
-	x.spend(1 << 12)
+	x.spend(1 + len(paths))
 	x.named[base] = paths
 	return paths
 }
@@ -315,7 +320,11 @@ func (x *explorer) globbed(full string) []found {
 		names := []string{name}
 		if strings.ContainsAny(name, "*?[") {
 			names = nil
-			for _, n := range x.view.Names(at.dir) {
+			all := x.view.Names(at.dir)
+			if !x.spend(len(all)) {
+				return out
+			}
+			for _, n := range all {
 				if fit, err := path.Match(name, n); fit || err != nil {
 					names = append(names, n)
 				}
@@ -347,6 +356,9 @@ func (x *explorer) folder(dir string, deep bool, w want) {
 		}
 	} else {
 		for _, name := range x.view.Names(dir) {
+			if !x.spend(1) {
+				return
+			}
 			places = append(places, path.Join("/", dir, name))
 		}
 	}

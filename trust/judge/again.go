@@ -127,7 +127,7 @@ func (c *inquiry) askAgain(ctx context.Context, runs *closure.Closure) error {
 		}
 		passwords[p.Archive] = append(passwords[p.Archive], p.Password)
 	}
-	spool := &spool{parts: map[*rootfs.File]part{}}
+	spool := &spool{limit: maxSpool, parts: map[*rootfs.File]part{}}
 	defer spool.close()
 	if err := c.reread(ctx, files, spool.take); err != nil {
 		return err
@@ -154,8 +154,8 @@ func (c *inquiry) askAgain(ctx context.Context, runs *closure.Closure) error {
 		}
 		e := layer.Entry{Path: f.Path, Mode: fs.FileMode(f.Mode) & fs.ModePerm, Size: size}
 		found, err := opener.File(ctx, f.Layer, e, r, passwords[f])
-		if err == nil && !slices.ContainsFunc(found, func(g trust.Finding) bool { return g.Class == trust.ClassOpaque }) {
-			c.signs.opened(f.Layer, e.Path)
+		if err == nil {
+			c.signs.opened(f.Layer, e.Path) // whether it still hides something, found says
 		}
 		c.foundRunning(found)
 		if err != nil {
@@ -165,6 +165,9 @@ func (c *inquiry) askAgain(ctx context.Context, runs *closure.Closure) error {
 	}
 	return nil
 }
+
+// maxPathShown is how long a path may be in a finding.
+const maxPathShown = 4096
 
 // joinName is how a joined file is called in findings: "opt/a+opt/b".
 func joinName(j closure.Join) string {
@@ -200,6 +203,7 @@ func (c *inquiry) foundRunning(found []trust.Finding) {
 
 // spool holds the content of some files, one after another.
 type spool struct {
+	limit int64
 	parts map[*rootfs.File]part
 	file  *os.File
 	size  int64
@@ -217,10 +221,10 @@ func (s *spool) take(f *rootfs.File, r io.Reader) error {
 		s.file = made
 		_ = os.Remove(made.Name()) // where the system allows it: nothing is left behind, whatever happens
 	}
-	n, err := io.Copy(s.file, io.LimitReader(r, maxSpool-s.size+1))
+	n, err := io.Copy(s.file, io.LimitReader(r, s.limit-s.size+1))
 	s.parts[f] = part{s.size, n}
-	if s.size += n; err == nil && s.size > maxSpool {
-		err = fmt.Errorf("%w: scripts join or open files of more than %d bytes", trust.ErrLimit, maxSpool)
+	if s.size += n; err == nil && s.size > s.limit {
+		err = fmt.Errorf("%w: scripts join or open files of more than %d bytes", trust.ErrLimit, s.limit)
 	}
 	return err
 }

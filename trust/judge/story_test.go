@@ -318,6 +318,43 @@ func (o *opening) File(_ context.Context, blob digest.Digest, e layer.Entry, r i
 	return []trust.Finding{{Check: "a@1", Layer: blob, Path: e.Path + "!/m", IfRun: trust.Proof}}, err
 }
 
+// sealed finds an archive that hides what it holds, until a password opens it.
+type sealed struct{ snippetPaths }
+
+func (*sealed) Layer(_ context.Context, r io.Reader, desc ocispec.Descriptor) (trust.Inspection, error) {
+	body, err := io.ReadAll(r)
+	found := trust.Inspection{DiffID: diffID(body)}
+	script := "#!/bin/sh\nunzip -P secret /a.zip\nunzip /b.zip\n"
+	found.Tree.Add(trust.TreeEntry{Path: "e.sh", Type: trust.TypeFile, Mode: 0o755, Kind: trust.KindScript, Size: int64(len(script)), Body: script})
+	for _, name := range []string{"a.zip", "b.zip"} {
+		found.Tree.Add(trust.TreeEntry{Path: name, Type: trust.TypeFile, Kind: trust.KindData, Size: 9})
+		found.Findings = append(found.Findings, trust.Finding{Check: "unwrap@1", Class: trust.ClassOpaque, Layer: desc.Digest, Path: name, IfRun: trust.Weak})
+	}
+	return found, err
+}
+
+func (*sealed) File(context.Context, digest.Digest, layer.Entry, io.Reader, []string) ([]trust.Finding, error) {
+	return nil, nil
+}
+
+// An archive that a password of a script opens hides nothing any more.
+func TestJudge_forgetsWhatAPasswordOpens(t *testing.T) {
+	t.Parallel()
+	j, _, _ := newJudge(t, func(o *judge.Options) { o.Scanner = &sealed{} })
+	src := newSource()
+	body := imagetest.Tar(imagetest.Text("a.zip", "123456789"))
+	ref := src.image(t, func(_ *ocispec.Manifest, c map[string]any) {
+		c["config"] = map[string]any{"Entrypoint": []string{"/e.sh"}}
+	}, string(body))
+	v, err := j.Judge(t.Context(), ref, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"weak runs b.zip"}, found(v)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestJudge_triesPasswords(t *testing.T) {
 	t.Parallel()
 	scanner, err := scan.New([]indicator.Indicator{words{}}, nil, digest.FromString("rules"), scan.Limits{})

@@ -1,7 +1,6 @@
 package rootfs
 
 import (
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -38,13 +37,13 @@ func (v *View) IsFolder(p string) bool {
 	return n != nil && n.children != nil
 }
 
-// Names are what a folder holds, sorted.
+// Names are what a folder holds, sorted. They must not be changed.
 func (v *View) Names(p string) []string {
 	n := v.at(p)
 	if n == nil {
 		return nil
 	}
-	return slices.Sorted(maps.Keys(n.children))
+	return n.names
 }
 
 // at does not change v: it counts no steps, since hops and length bound it.
@@ -63,7 +62,7 @@ func (v *View) Below(p string, limit int) []string {
 	var out []string
 	var descend func(*node, string, int)
 	descend = func(n *node, at string, depth int) {
-		for _, name := range slices.Sorted(maps.Keys(n.children)) {
+		for _, name := range n.names {
 			if len(out) >= limit || depth > maxDepth {
 				return
 			}
@@ -101,24 +100,14 @@ func Links(t trust.Tree) map[string]string {
 	return links
 }
 
-// Named are paths of files with this last element, in order, at most limit of them; all is false if there are more.
+// Named are paths of files with this last element, at most limit of them; all is false if there are more.
 func (v *View) Named(base string, limit int) (paths []string, all bool) {
-	all = true
-	var descend func(*node, string, int)
-	descend = func(n *node, at string, depth int) {
-		for _, name := range slices.Sorted(maps.Keys(n.children)) {
-			if !all || depth > maxDepth {
-				return
-			}
-			if child := n.children[name]; child.children != nil {
-				descend(child, at+name+"/", depth+1)
-			} else if name == base {
-				if all = len(paths) < limit; all {
-					paths = append(paths, at+name)
-				}
-			}
+	at, _ := slices.BinarySearchFunc(v.byName, base, func(n *node, name string) int { return strings.Compare(n.name, name) })
+	for ; at < len(v.byName) && v.byName[at].name == base; at++ {
+		if len(paths) == limit {
+			return paths, false
 		}
+		paths = append(paths, v.byName[at].path())
 	}
-	descend(v.root, "", 0)
-	return paths, all
+	return paths, true
 }

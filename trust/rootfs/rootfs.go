@@ -49,6 +49,7 @@ type node struct {
 	name     string
 	file     *File
 	children map[string]*node // nil unless it is a folder
+	names    []string         // of children, sorted, once all layers are merged
 	layer    int              // that made it
 }
 
@@ -57,10 +58,12 @@ type View struct {
 	root  *node
 	files []map[string][]*File // for each layer, by the path in its archive
 	by    map[digest.Digest][]int
-	nodes int
-	held  int
-	steps int
-	cut   bool
+	// byName are all files, sorted by their names.
+	byName []*node
+	nodes  int
+	held   int
+	steps  int
+	cut    bool
 }
 
 // Merge puts layers together, the lowest first.
@@ -78,6 +81,7 @@ func Merge(layers []Layer) *View {
 		}
 	}
 	v.place(v.root, 0)
+	slices.SortStableFunc(v.byName, func(a, b *node) int { return strings.Compare(a.name, b.name) })
 	return v
 }
 
@@ -250,13 +254,12 @@ func (v *View) place(n *node, depth int) {
 		v.cut = true
 		return
 	}
-	for _, name := range slices.Sorted(maps.Keys(n.children)) {
+	n.names = slices.DeleteFunc(slices.Sorted(maps.Keys(n.children)), func(name string) bool { return strings.HasPrefix(name, metadata) })
+	for _, name := range n.names {
 		child := n.children[name]
-		if strings.HasPrefix(name, metadata) {
-			continue
-		}
 		if child.file != nil {
 			child.file.at = append(child.file.at, child)
+			v.byName = append(v.byName, child)
 		}
 		v.place(child, depth+1)
 	}
@@ -272,13 +275,17 @@ func (f *File) Hidden() bool { return len(f.at) == 0 }
 func (f *File) Places() []string {
 	var places []string
 	for _, n := range f.at[:min(len(f.at), maxPlaces)] {
-		var names []string
-		for ; n.parent != n; n = n.parent {
-			names = append(names, n.name)
-		}
-		slices.Reverse(names)
-		places = append(places, strings.Join(names, "/"))
+		places = append(places, n.path())
 	}
 	slices.Sort(places)
 	return places
+}
+
+func (n *node) path() string {
+	var names []string
+	for ; n.parent != n; n = n.parent {
+		names = append(names, n.name)
+	}
+	slices.Reverse(names)
+	return strings.Join(names, "/")
 }

@@ -91,7 +91,7 @@ func TestMerge(t *testing.T) {
 		"hard-link-to-nothing":      {[]string{"h b a"}, nil},
 		"hard-link-to-a-link":       {[]string{"f a; l b a; h c b"}, []string{"a: a in 0", "b: a in 0", "c: a in 0"}},
 		"hard-link-below-a-link":    {[]string{"f a/x; l b a; h c b/x"}, []string{"a/x: a/x in 0", "b: leads nowhere", "c: a/x in 0"}},
-		"hard-link-of-aufs":         {[]string{"f .wh..wh.plnk/1; h a .wh..wh.plnk/1"}, []string{".wh..wh.plnk/1: .wh..wh.plnk/1 in 0", "a: .wh..wh.plnk/1 in 0"}},
+		"hard-link-of-aufs":         {[]string{"f .wh..wh.plnk/1; h a .wh..wh.plnk/1"}, []string{"a: .wh..wh.plnk/1 in 0"}},
 		"symlink-to-file":           {[]string{"f a/b; l c a/b; l d /c"}, []string{"a/b: a/b in 0", "c: a/b in 0", "d: a/b in 0"}},
 		"loop":                      {[]string{"l a b; l b a"}, []string{"a: leads nowhere", "b: leads nowhere"}},
 		"device-replaces":           {[]string{"f a", "o a"}, []string{"a: a in 1"}},
@@ -192,9 +192,6 @@ func FuzzMerge(f *testing.F) {
 			return
 		}
 		for _, p := range v.Below("/", 1000) {
-			if strings.HasPrefix(p, ".wh..wh.") || strings.Contains(p, "/.wh..wh.") {
-				continue
-			}
 			if f := v.Lookup(p); f != nil && f.Hidden() {
 				t.Fatalf("%q is there, and hidden", p)
 			}

@@ -129,6 +129,7 @@ func startsByName(name string) bool {
 var startFolders = []string{
 	"etc/systemd/system/", "etc/systemd/user/", "etc/sv/", "etc/my_init.d/", "etc/apt/apt.conf.d/", "etc/anacrontab", "etc/default/",
 	"docker-entrypoint-initdb.d/", "etc/conf.d/", "etc/apk/commit_hooks.d/", "lib/systemd/system/", "usr/lib/systemd/system/",
+	"lib/lsb/", "usr/lib/lsb/", "usr/lib/init/", "usr/share/debconf/", "etc/bash_completion.d/",
 }
 
 // libraryFolders hold code that is read because other code names it, and so much of it that bodies are not kept.

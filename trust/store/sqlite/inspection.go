@@ -15,7 +15,7 @@ import (
 
 const (
 	// bodyLimit bounds one document, so that no hostile image can fill the disk with findings about itself.
-	bodyLimit = 16 << 20
+	bodyLimit = 24 << 20
 	// touchEvery is how stale the time of last use may be: a write for every read would cost more than the read.
 	touchEvery = 24 * time.Hour
 	// touchWait bounds how long a read may wait to note its use while another process writes.

@@ -98,13 +98,16 @@ var start = time.Date(2026, 6, 1, 12, 0, 0, 123456789, time.UTC)
 
 func newFinding(n int) trust.Finding {
 	return trust.Finding{
-		Check: "stratum@1", Strength: trust.Strong, IfRun: trust.Proof, Kind: trust.KindScript, Layer: sum("shared layer"),
+		Check: "stratum@1", Strength: trust.Strong, IfRun: trust.Proof, Kind: trust.KindScript, Class: trust.ClassNode, Reach: trust.ReachHidden, Layer: sum("shared layer"),
 		Path: "usr/bin/ü\x00\"", Offset: int64(n), Excerpt: "stratum+tcp://", Why: "because",
 	}
 }
 
 func newInspection(n int) trust.Inspection {
-	return trust.Inspection{Findings: []trust.Finding{newFinding(n)}, DiffID: sum("diff", n), Files: n, Bytes: 1 << 50}
+	var tree trust.Tree
+	tree.Add(trust.TreeEntry{Path: "usr/bin/\xff", Type: trust.TypeFile, Mode: 0o755, Size: int64(n), Kind: trust.KindScript, Body: "#!\xfe"})
+	tree.Add(trust.TreeEntry{Path: "usr/bin/x", Type: trust.TypeSymlink, Target: "../y"})
+	return trust.Inspection{Tree: tree, TreeCut: n%2 == 0, Findings: []trust.Finding{newFinding(n)}, DiffID: sum("diff", n), Files: n, Bytes: 1 << 50}
 }
 
 func sum(parts ...any) digest.Digest { return digest.FromString(fmt.Sprint(parts...)) }
