@@ -57,7 +57,7 @@ func RoleOf(f File) Role {
 			return Documents
 		case startsThings(f.Path, name):
 			return Runs
-		case isSettings(name):
+		case IsSettings(f.Path):
 			return Settings
 		}
 	}
@@ -155,7 +155,9 @@ func startsThings(p, name string) bool {
 	return false
 }
 
-func isSettings(name string) bool {
+// IsSettings reports whether a file configures a program, by its name.
+func IsSettings(p string) bool {
+	name := strings.ToLower(path.Base(p))
 	switch path.Ext(name) {
 	case ".json", ".json5", ".jsonc", ".yaml", ".yml", ".toml", ".ini", ".conf", ".cfg", ".config", ".env", ".properties":
 		return true
