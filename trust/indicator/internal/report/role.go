@@ -89,8 +89,10 @@ func Weigh(r Role, s trust.Strength) (now, ifRun trust.Strength) {
 }
 
 // Starts reports whether the content is what the image itself runs: its command, and what is run beside it.
+// It holds for what is nested in it too.
 func Starts(f File) bool {
-	return f.Kind == trust.KindConfig && (f.Path == "config:command" || f.Path == "config:healthcheck" || f.Path == "config:onbuild")
+	own, _, nested := strings.Cut(f.Path, trust.Nested)
+	return (f.Kind == trust.KindConfig || nested) && (own == "config:command" || own == "config:healthcheck" || own == "config:onbuild")
 }
 
 // Built reports whether the content is a step of the image's build, whose results lie in a layer and are judged there.
