@@ -140,7 +140,8 @@ func (c *Closure) Reach(f trust.Finding) trust.Reach {
 	return trust.ReachPresent
 }
 
-// ownText is the reach of texts that are no files: what starting the image uses, and what only describes it.
+// ownText is the reach of texts that are no files, and of what is nested in them: what starting the image uses, and what
+// only describes it.
 func ownText(name string) trust.Reach {
 	name, _, _ = strings.Cut(name, trust.Nested) // what stands encoded in a text is reached as the text is
 	switch {

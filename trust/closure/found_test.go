@@ -243,6 +243,7 @@ func TestReach(t *testing.T) {
 		{trust.Finding{Layer: lower, Path: "a!/b"}, trust.ReachPresent},
 		{trust.Finding{Layer: lower, Path: "nowhere"}, trust.ReachPresent},
 		{trust.Finding{Layer: "sha256:config", Path: "config:command", Kind: trust.KindConfig}, trust.ReachRuns},
+		{trust.Finding{Layer: "sha256:config", Path: "config:command!/base64@5", Kind: trust.KindScript}, trust.ReachRuns},
 		{trust.Finding{Layer: "sha256:config", Path: "config:env", Kind: trust.KindConfig}, trust.ReachRuns},
 		{trust.Finding{Layer: "sha256:config", Path: "config:labels", Kind: trust.KindText}, trust.ReachPresent},
 		{trust.Finding{Layer: "sha256:config", Path: "config:history[0]", Kind: trust.KindConfig}, trust.ReachPresent},

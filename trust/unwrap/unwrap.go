@@ -54,8 +54,8 @@ type Input interface {
 	io.Reader
 	// Content is what Wraps was shown.
 	Content() Content
-	// Spool reads all that was not read yet and gives random access to the whole content, whose size it returns. It is
-	// for formats that cannot be read in order; small content is held in memory, larger content in a file.
+	// Spool gives random access to the whole content, whose size it returns. It is for formats that cannot be read in
+	// order, and must be called before the first Read; small content is held in memory, larger content in a file.
 	Spool() (io.ReaderAt, int64, error)
 	// Spend charges n steps of decoding, of about a nanosecond each, beyond the bytes that are read and shown.
 	Spend(n int64) error

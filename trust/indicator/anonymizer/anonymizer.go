@@ -71,6 +71,9 @@ func (*Indicator) Version() int { return version }
 // Literals implements indicator.Indicator.
 func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
+// Idle implements indicator.Idler.
+func (*Indicator) Idle(indicator.File) bool { return true }
+
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
 	if report.MayBeText(f) {

@@ -95,6 +95,9 @@ func (*Indicator) Version() int { return version }
 // Literals implements indicator.Indicator.
 func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
+// Idle implements indicator.Idler.
+func (*Indicator) Idle(f indicator.File) bool { return !report.MayBeText(f) }
+
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
 	w := &watch{ind: ind, file: f, out: report.New(f)}

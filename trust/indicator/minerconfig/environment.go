@@ -88,16 +88,12 @@ func (w *watch) environment(h indicator.Hit) {
 			}
 		}
 	}
-	strength := trust.Context
+	strength := trust.Strong
 	switch {
-	case !m.pool || !m.wallet:
+	case !m.pool || !m.wallet || m.points < 3:
 		return
 	case m.points >= 5:
 		strength = trust.Proof
-	case m.points >= 3:
-		strength = trust.Strong
-	default:
-		return
 	}
 	excerpt := window[m.first:min(len(window), m.first+200)]
 	w.out.Add(h.Offset+int64(m.first-at), strength, excerpt, "configures a miner by variables: a pool, an account and what miners are told beside them")

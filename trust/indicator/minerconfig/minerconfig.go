@@ -105,6 +105,9 @@ func (*Indicator) Version() int { return version }
 // Literals implements indicator.Indicator.
 func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
+// Idle implements indicator.Idler.
+func (*Indicator) Idle(indicator.File) bool { return true }
+
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
 	return &watch{ind: ind, file: f, out: report.New(f), next: map[int]int64{}}
@@ -149,12 +152,15 @@ func (w *watch) settings(h indicator.Hit, family *Family) {
 	// The place is that of the first key, so that all hits in one configuration are one finding.
 	offset := h.Offset + int64(s.first-at)
 	excerpt := window[s.show:min(len(window), s.show+200)]
-	if w.file.Kind == trust.KindText && w.out.Role() != report.Documents && !report.IsSource(w.file.Path) {
-		// A configuration is text that nobody executes: the miner reads it.
+	// A configuration is text that nobody executes: the miner reads it, wherever it lies.
+	switch isText, documents := w.file.Kind == trust.KindText && !report.IsSource(w.file.Path), w.out.Role() == report.Documents; {
+	case isText && !documents:
 		w.out.AddWeighed(offset, strength, trust.Context, excerpt, why)
-		return
+	case isText && report.IsSettings(w.file.Path) && strength > trust.Weak:
+		w.out.AddWeighed(offset, trust.Weak, strength, excerpt, why)
+	default:
+		w.out.Add(offset, strength, excerpt, why)
 	}
-	w.out.Add(offset, strength, excerpt, why)
 }
 
 // Close implements indicator.Watch.

@@ -60,6 +60,7 @@ func samples() []indicatortest.Sample {
 		{Name: "environment-export", Path: "e.sh", Kind: script, Content: "export XMRIG_POOL=203.0.113.4:3333\nexport XMRIG_USER=ww\nexport XMRIG_DONATE=0\n", Want: trust.Proof},
 		{Name: "environment-file", Path: "app/.env", Kind: text, Content: "POOL_HOST=203.0.113.4:3333\nPOOL_USER=ww\nPOOL_PASS=x\n", Want: trust.Strong},
 		{Name: "printf", Path: "e.sh", Kind: script, Content: "printf '{\"pools\":[{\"url\":\"%s\",\"user\":\"%s\",\"pass\":\"x\",\"keepalive\":true}],\"cpu\":{\"max-threads-hint\":%s},\"donate-level\":0}' \"$P\" \"$W\" \"$H\" > /run/c.json\n", Want: trust.Proof},
+		{Name: "among-documents", Path: "opt/x/docs/config.json", Kind: text, Content: full("203.0.113.7:3333", "w"), Want: trust.Weak, IfRun: trust.Proof},
 		{Name: "nanominer", Path: "opt/config.ini", Kind: text, Content: "[RandomX]\nwallet = w\nrigName = r\ncoin = XMR\nsortPools = false\npool1 = 203.0.113.7:3333\n", Want: trust.Proof},
 	}
 }

@@ -86,6 +86,9 @@ func (*Indicator) Version() int { return version }
 // Literals implements indicator.Indicator.
 func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
+// Idle implements indicator.Idler.
+func (*Indicator) Idle(indicator.File) bool { return true }
+
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
 	return &watch{ind: ind, file: f, out: report.New(f), pools: map[int]bool{}}

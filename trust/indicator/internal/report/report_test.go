@@ -143,6 +143,7 @@ func TestAddIfRun(t *testing.T) {
 		"script":   {indicator.File{Path: "a.sh", Kind: trust.KindScript}, trust.Weak, trust.Strong, trust.Weak, trust.Strong},
 		"same":     {indicator.File{Path: "a.sh", Kind: trust.KindScript}, trust.Strong, trust.Weak, trust.Strong, trust.Context},
 		"command":  {indicator.File{Path: "config:command", Kind: trust.KindConfig}, trust.Weak, trust.Strong, trust.Strong, trust.Context},
+		"nested":   {indicator.File{Path: "config:command!/base64@5", Kind: trust.KindScript}, trust.Weak, trust.Strong, trust.Strong, trust.Context},
 		"history":  {indicator.File{Path: "config:history[3]", Kind: trust.KindConfig}, trust.Weak, trust.Strong, trust.Weak, trust.Strong},
 		"settings": {indicator.File{Path: "a.yaml", Kind: trust.KindText}, trust.Weak, trust.Strong, trust.Context, trust.Strong},
 		"document": {indicator.File{Path: "a.md", Kind: trust.KindText}, trust.Strong, trust.Strong, trust.Context, trust.Strong},

@@ -57,7 +57,7 @@ func RoleOf(f File) Role {
 			return Documents
 		case startsThings(f.Path, name):
 			return Runs
-		case isSettings(name):
+		case IsSettings(f.Path):
 			return Settings
 		}
 	}
@@ -89,8 +89,10 @@ func Weigh(r Role, s trust.Strength) (now, ifRun trust.Strength) {
 }
 
 // Starts reports whether the content is what the image itself runs: its command, and what is run beside it.
+// It holds for what is nested in it too.
 func Starts(f File) bool {
-	return f.Kind == trust.KindConfig && (f.Path == "config:command" || f.Path == "config:healthcheck" || f.Path == "config:onbuild")
+	own, _, nested := strings.Cut(f.Path, trust.Nested)
+	return (f.Kind == trust.KindConfig || nested) && (own == "config:command" || own == "config:healthcheck" || own == "config:onbuild")
 }
 
 // Built reports whether the content is a step of the image's build, whose results lie in a layer and are judged there.
@@ -155,7 +157,9 @@ func startsThings(p, name string) bool {
 	return false
 }
 
-func isSettings(name string) bool {
+// IsSettings reports whether a file configures a program, by its name.
+func IsSettings(p string) bool {
+	name := strings.ToLower(path.Base(p))
 	switch path.Ext(name) {
 	case ".json", ".json5", ".jsonc", ".yaml", ".yml", ".toml", ".ini", ".conf", ".cfg", ".config", ".env", ".properties":
 		return true
