@@ -107,7 +107,7 @@ func TestDecide(t *testing.T) {
 		"proof-that-nothing-runs": {
 			evidence: found(hidden("a", trust.Proof)), want: trust.Quarantine,
 			reasons: []string{
-				"it holds what only mining has, though nothing known runs it (opt/a" + at + ", hidden by a later layer): rule proof, quarantine",
+				"it holds a sign that is proof by itself, though nothing known runs it: shows a (opt/a" + at + ", hidden by a later layer): rule proof, quarantine",
 				"shows a (opt/a" + at + ", hidden by a later layer): a 45, proof", "45 points together: warn begins at 30",
 			},
 		},
@@ -125,7 +125,7 @@ func TestDecide(t *testing.T) {
 		},
 		"opaque-that-runs": {
 			evidence: found(classed(trust.ClassOpaque, runs("packed", trust.Context))), want: trust.Quarantine,
-			reasons: []string{"what it runs is packed or encrypted so that nobody can see what it is (opt/packed" + at + ", runs): rule opaque-runs, quarantine"},
+			reasons: []string{"what it runs is packed or encrypted so that nobody can see what it is: shows packed (opt/packed" + at + ", runs): rule opaque-runs, quarantine"},
 		},
 		"opaque-that-lies-there": {evidence: found(classed(trust.ClassOpaque, find("packed", trust.Weak))), want: trust.Allow},
 		"unanswered": {

@@ -49,6 +49,12 @@ func TestTell(t *testing.T) {
 				"/opt/old (layer 1) is hidden by layer 3 and arrives all the same; it names a pool.",
 			},
 		},
+		"commands-are-the-script's": {
+			evidence: trust.Evidence{Findings: []trust.Finding{{
+				Check: "commandline@1", Kind: trust.KindConfig, Path: "closure:app/run.sh", Layer: run, Reach: trust.ReachRuns, Strength: trust.Proof, Why: "starts a miner",
+			}}, Steps: []trust.Step{start}},
+			want: []string{"/app/run.sh (layer 3) is started by the image's entrypoint; it starts a miner."},
+		},
 		"each-step-once": {
 			evidence: trust.Evidence{
 				Findings: []trust.Finding{miner, file("app/run.sh", run, trust.ReachRuns, trust.Weak, "sets the number of huge pages")},
