@@ -207,7 +207,14 @@ func (t *teller) step(s trust.Step) {
 	}
 	line := t.name(s.Path, layer)
 	if part, ok := strings.CutPrefix(s.By, "config:"); ok {
-		line += " is started by the image's " + trust.Sanitise(part, maxPath)
+		switch part {
+		case "start":
+			line += " starts with the image"
+		case "env":
+			line += " is started by the image's environment"
+		default:
+			line += " is started by the image's " + trust.Sanitise(part, maxPath)
+		}
 		if p != nil {
 			line += "; it " + p.holds()
 		}
