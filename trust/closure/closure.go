@@ -28,6 +28,7 @@ type Closure struct {
 	all      string
 	reached  map[*rootfs.File]bool
 	packages map[string]bool // folders whose code counts as running
+	by       map[*rootfs.File]starter
 
 	// Commands are the command lines of each script, with variables filled in where their values are known.
 	Commands []Command
@@ -87,7 +88,7 @@ func (c *Closure) Follow(links []map[string]string, cut bool) {
 func Resolve(config inspect.Config, links []map[string]string, cut bool, v *rootfs.View, bodies map[*rootfs.File]string) *Closure {
 	c := Of(config)
 	c.Follow(links, cut)
-	c.view, c.reached, c.packages = v, map[*rootfs.File]bool{}, map[string]bool{}
+	c.view, c.reached, c.packages, c.by = v, map[*rootfs.File]bool{}, map[string]bool{}, map[*rootfs.File]starter{}
 	if v.Cut() || cut {
 		c.all = "the layers hold more files than are followed"
 		return c
@@ -196,16 +197,10 @@ func (c *Closure) runs(f *rootfs.File, kind trust.Kind) bool {
 	return false
 }
 
-// hiddenNote is what a finding in a hidden file says beside its reason.
-const hiddenNote = "; a later layer hides this file, which still arrives on the host"
-
 // Weigh is the finding as it is in this image: with its reach, and with the strength that its indicator says that it has
 // when the file runs, if it does.
 func (c *Closure) Weigh(f trust.Finding) trust.Finding {
 	f.Reach = c.Reach(f)
-	if f.Reach == trust.ReachHidden {
-		f.Why += hiddenNote
-	}
 	if f.IfRun > f.Strength && (f.Reach == trust.ReachRuns || c.named(f)) {
 		f.Strength = f.IfRun
 	}

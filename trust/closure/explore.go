@@ -30,10 +30,12 @@ type explorer struct {
 	out    *Closure
 	view   *rootfs.View
 	bodies map[*rootfs.File]string
-	env    map[string][]string
-	path   []string
-	home   string
-	workd  string
+	// current is what is being followed.
+	current starter
+	env     map[string][]string
+	path    []string
+	home    string
+	workd   string
 
 	seen     map[string]starts
 	jobs     []job
@@ -97,6 +99,7 @@ func newExplorer(c *Closure, config inspect.Config, bodies map[*rootfs.File]stri
 
 // start begins with all that a configuration starts.
 func (x *explorer) start(c inspect.Config) {
+	x.current = starter{part: "config:command"}
 	st := x.script(nil, "config:command", nil, 0)
 	if argv := append(append([]string{}, c.Entrypoint...), c.Cmd...); len(argv) > 0 {
 		x.runCommand(st, argv)
@@ -104,6 +107,7 @@ func (x *explorer) start(c inspect.Config) {
 	if len(c.Entrypoint) > 0 && len(c.Cmd) > 0 {
 		x.runCommand(st, c.Cmd) // what exec "$@" makes of it, whatever the entrypoint is
 	}
+	x.current = starter{part: "config:healthcheck"}
 	if h := c.Healthcheck; len(h) > 1 {
 		if h[0] == "CMD-SHELL" {
 			st.text(strings.Join(h[1:], " "))
@@ -111,14 +115,17 @@ func (x *explorer) start(c inspect.Config) {
 			x.runCommand(st, h[1:])
 		}
 	}
+	x.current = starter{part: "config:onbuild"}
 	for _, line := range c.OnBuild {
 		if _, rest, ok := strings.Cut(line, " "); ok {
 			st.text(rest)
 		}
 	}
+	x.current = starter{part: "config:shell"}
 	if len(c.Shell) > 0 {
 		x.command(c.Shell[0], st.dirs, 0)
 	}
+	x.current = starter{part: "config:env"}
 	for _, name := range []string{"LD_PRELOAD", "BASH_ENV", "ENV", "PYTHONSTARTUP", "NODE_OPTIONS", "PERL5OPT", "RUBYOPT", "GIT_SSH", "GIT_SSH_COMMAND", "PROMPT_COMMAND"} {
 		for _, value := range x.env[name] {
 			for word := range strings.FieldsFuncSeq(value, func(r rune) bool { return strings.ContainsRune(" :;,=", r) }) {
@@ -126,6 +133,7 @@ func (x *explorer) start(c inspect.Config) {
 			}
 		}
 	}
+	x.current = starter{part: "config:start"}
 	x.always()
 }
 
@@ -163,6 +171,7 @@ func (x *explorer) mark(f *rootfs.File, place string) {
 	if x.out.reached[f] || x.out.all != "" {
 		return
 	}
+	x.out.by[f] = x.current
 	if x.out.reached[f] = true; len(x.out.reached) > maxMarks {
 		x.giveUp("the image runs too many files")
 	}
@@ -181,6 +190,9 @@ func (x *explorer) mark(f *rootfs.File, place string) {
 			if isSettings(name) {
 				if beside := x.view.Lookup(dir + "/" + name); beside != nil {
 					x.out.reached[beside] = true
+					if _, known := x.out.by[beside]; !known {
+						x.out.by[beside] = starter{file: f}
+					}
 				}
 			}
 		}
@@ -351,6 +363,7 @@ func (x *explorer) visit(j job) {
 		return
 	}
 	body := x.content(j.file, readsAsShell[language])
+	x.current = starter{file: j.file}
 	st := x.script(j.file, j.place, j.args, j.level)
 	st.dirs = appendNew(st.dirs, j.dirs...)
 	x.readAs(language, body, st)

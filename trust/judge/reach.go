@@ -79,6 +79,8 @@ func (c *inquiry) askClosure(ctx context.Context) error {
 	if err := c.askAgain(ctx, runs); err != nil {
 		return c.unanswered(askClosure, err)
 	}
+	c.evidence.Steps = c.steps(runs.Steps(c.evidence.Findings))
+	c.nameHiding()
 	c.answered(askClosure)
 	return nil
 }

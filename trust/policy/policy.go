@@ -317,7 +317,7 @@ func (p *Policy) applying(found []trust.Finding) []applied {
 // unreachedProof is the fixed rule.
 func unreachedProof() rule {
 	return rule{
-		Name: proofRule, Action: trust.Quarantine, Because: "it holds what only mining has, though nothing known runs it",
+		Name: proofRule, Action: trust.Quarantine, Because: "it holds a sign that is proof by itself, though nothing known runs it",
 		All: []sign{{Strength: new(strength(trust.Proof))}},
 	}
 }

@@ -107,7 +107,7 @@ func TestDecide(t *testing.T) {
 		"proof-that-nothing-runs": {
 			evidence: found(hidden("a", trust.Proof)), want: trust.Quarantine,
 			reasons: []string{
-				"it holds what only mining has, though nothing known runs it: shows a (opt/a" + at + ", hidden by a later layer): rule proof, quarantine",
+				"it holds a sign that is proof by itself, though nothing known runs it: shows a (opt/a" + at + ", hidden by a later layer): rule proof, quarantine",
 				"shows a (opt/a" + at + ", hidden by a later layer): a 45, proof", "45 points together: warn begins at 30",
 			},
 		},

@@ -25,9 +25,15 @@ func placesOf(e trust.Evidence) places {
 	return p
 }
 
+// commandsOf begins the paths of command lines that a script forms when it runs; the layer is the script's.
+const commandsOf = "closure:"
+
 // of is where a finding stands: "usr/bin/x in layer 2 sha256:0123456789ab, runs", or the part of the configuration.
 func (p places) of(f trust.Finding) string {
 	where := trust.Sanitise(f.Path, 120)
+	if script, ok := strings.CutPrefix(where, commandsOf); ok {
+		where = "commands of " + script
+	}
 	if !ofImage(f) {
 		where += " in layer "
 		if n := p[f.Layer]; n > 0 {
@@ -47,16 +53,15 @@ func (p places) of(f trust.Finding) string {
 	return where
 }
 
-// applies is a rule as a sentence, with each of its signs and where it was found: one that is shown alone must say what
-// it is about.
+// applies is a rule as a sentence, with what shows each of its signs and where.
 func (p places) applies(a applied) string {
-	var signs []string
+	var shown []string
 	for _, f := range a.shown {
-		if sign := fmt.Sprintf("%s (%s)", f.Why, p.of(f)); !slices.Contains(signs, sign) {
-			signs = append(signs, sign)
+		if sign := fmt.Sprintf("%s (%s)", f.Why, p.of(f)); !slices.Contains(shown, sign) {
+			shown = append(shown, sign)
 		}
 	}
-	return fmt.Sprintf("%s: %s: rule %s, %s", a.rule.Because, strings.Join(signs, "; "), a.rule.Name, a.rule.Action)
+	return fmt.Sprintf("%s: %s: rule %s, %s", a.rule.Because, strings.Join(shown, ", "), a.rule.Name, a.rule.Action)
 }
 
 // computation is one sentence for each group that counted, and one for their sum.

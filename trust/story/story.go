@@ -56,6 +56,9 @@ func Tell(e trust.Evidence) []string {
 	return append(t.lines[:MaxLines-1], fmt.Sprintf("%d more places with signs are left out here.", left))
 }
 
+// commandsOf begins the paths of command lines that a script forms when it runs.
+const commandsOf = "closure:"
+
 // place is one file, or one part of the configuration, with what was found there.
 type place struct {
 	path     string
@@ -77,13 +80,14 @@ func placesOf(findings []trust.Finding) []*place {
 	byKey := map[key]*place{}
 	var all []*place
 	for _, f := range weightiestFirst(findings) {
-		file, inner, nested := strings.Cut(f.Path, trust.Nested)
+		path, commands := strings.CutPrefix(f.Path, commandsOf)
+		file, inner, nested := strings.Cut(path, trust.Nested)
 		k := key{f.Layer, file}
 		p := byKey[k]
 		if p == nil {
 			p = &place{
 				path: file, layer: f.Layer, reach: f.Reach, hiddenBy: f.HiddenBy, strength: f.Strength,
-				config: f.Kind == trust.KindConfig || strings.HasPrefix(f.Path, "config:") || strings.HasPrefix(f.Path, "manifest:"),
+				config: f.Kind == trust.KindConfig && !commands || strings.HasPrefix(f.Path, "config:") || strings.HasPrefix(f.Path, "manifest:"),
 			}
 			byKey[k] = p
 			all = append(all, p)
@@ -203,7 +207,14 @@ func (t *teller) step(s trust.Step) {
 	}
 	line := t.name(s.Path, layer)
 	if part, ok := strings.CutPrefix(s.By, "config:"); ok {
-		line += " is started by the image's " + trust.Sanitise(part, maxPath)
+		switch part {
+		case "start":
+			line += " starts with the image"
+		case "env":
+			line += " is started by the image's environment"
+		default:
+			line += " is started by the image's " + trust.Sanitise(part, maxPath)
+		}
 		if p != nil {
 			line += "; it " + p.holds()
 		}

@@ -49,6 +49,22 @@ func TestTell(t *testing.T) {
 				"/opt/old (layer 1) is hidden by layer 3 and arrives all the same; it names a pool.",
 			},
 		},
+		"commands-are-the-script's": {
+			evidence: trust.Evidence{Findings: []trust.Finding{{
+				Check: "commandline@1", Kind: trust.KindConfig, Path: "closure:app/run.sh", Layer: run, Reach: trust.ReachRuns, Strength: trust.Proof, Why: "starts a miner",
+			}}, Steps: []trust.Step{start}},
+			want: []string{"/app/run.sh (layer 3) is started by the image's entrypoint; it starts a miner."},
+		},
+		"whatever-starts-it": {
+			evidence: trust.Evidence{
+				Findings: []trust.Finding{miner, file("etc/x", base, trust.ReachRuns, trust.Weak, "preloads a library")},
+				Steps:    []trust.Step{{By: "config:env", Path: "usr/bin/nginx"}, {By: "config:start", Path: "etc/x"}},
+			},
+			want: []string{
+				"/usr/bin/nginx (layer 2) is started by the image's environment; it holds the constants of RandomX.",
+				"/etc/x (layer 1) starts with the image; it preloads a library.",
+			},
+		},
 		"each-step-once": {
 			evidence: trust.Evidence{
 				Findings: []trust.Finding{miner, file("app/run.sh", run, trust.ReachRuns, trust.Weak, "sets the number of huge pages")},
