@@ -228,7 +228,9 @@ func TestSpaceMeansNothing(t *testing.T) {
 		if diff := cmp.Diff(shown(want.Rules[0].Condition), shown(got.Rules[0].Condition)); diff != "" {
 			t.Fatalf("%s\n%s", b.String(), diff)
 		}
-		ignorePos := cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Pos" || p.Last().String() == ".BodyPos" || p.Last().String() == ".Body" }, cmp.Ignore())
+		ignorePos := cmp.FilterPath(func(p cmp.Path) bool {
+			return p.Last().String() == ".Pos" || p.Last().String() == ".BodyPos" || p.Last().String() == ".Body"
+		}, cmp.Ignore())
 		if diff := cmp.Diff(want.Rules[0].Strings, got.Rules[0].Strings, ignorePos); diff != "" {
 			t.Fatalf("%s\n%s", b.String(), diff)
 		}
