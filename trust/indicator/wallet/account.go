@@ -113,7 +113,7 @@ func isDigits(s []byte) bool {
 	return !slices.ContainsFunc(s, func(c byte) bool { return digits[c] == 0 })
 }
 
-// valid reports whether a text is an address of any kind.
+// valid reports whether a text is an address of any kind, and nothing else.
 func (ind *Indicator) valid(s string) bool {
 	if tag, ok := parse([]byte(s)); ok && ind.tags[tag] != nil {
 		return true
@@ -123,6 +123,9 @@ func (ind *Indicator) valid(s string) bool {
 		before, run = s[:i+1], s[i+1:]
 	}
 	for _, a := range ind.accounts {
+		if (a.Form == formCashaddr) != (before != "") || before != "" && before != a.Prefix+":" {
+			continue // something else stands before it
+		}
 		if len(run) >= leastAccount && a.fits([]byte(run), []byte(before)) {
 			return true
 		}

@@ -15,6 +15,8 @@ const (
 	maxTokens = 16 << 20
 	// maxToken bounds one string of a table: memory.
 	maxToken = 1 << 20
+	// readAhead bounds what is read behind a string before it is known to have ended.
+	readAhead = 4096
 	// maxDepth bounds nesting in what is not looked at.
 	maxDepth = 16
 )
@@ -49,13 +51,13 @@ func (b *bounded) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	n, err := b.r.Read(p)
+	n, err := b.r.Read(p[:min(len(p), readAhead)])
 	b.left -= int64(n)
 	b.token += n
 	switch {
 	case b.left < 0:
 		b.err = exceeded("too many bytes")
-	case b.token > maxToken+4096: // what the decoder reads ahead
+	case b.token > maxToken+readAhead:
 		b.err = exceeded("a value of more than %d bytes", maxToken)
 	default:
 		b.err = err
