@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// windowBytes is how much of a text is held at once. A run that does not fit is read from the engine's spool, so
-	// that chains of 64 texts within texts cost 64 windows at most.
+	// windowBytes is how much of a text is held at once. What does not fit is read as a stream, so that chains of 64 texts
+	// within texts cost 64 windows at most.
 	windowBytes = 256 << 10
 	// firstWindow is held of a text whose size is not known, and doubled when it is full.
 	firstWindow = 16 << 10
