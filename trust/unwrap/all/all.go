@@ -1,9 +1,22 @@
 // Package all names every wrapper. A folder below trust/unwrap that is missing here fails this package's test.
 package all
 
-import "github.com/safepull/safepull/trust/unwrap"
+import (
+	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/ar"
+	"github.com/safepull/safepull/trust/unwrap/compressed"
+	"github.com/safepull/safepull/trust/unwrap/cpio"
+	"github.com/safepull/safepull/trust/unwrap/rpm"
+	"github.com/safepull/safepull/trust/unwrap/tarball"
+)
 
 // New makes every wrapper. Where several take a file for their own, all of them are asked, in this order.
 func New() []unwrap.Wrapper {
-	return []unwrap.Wrapper{}
+	return []unwrap.Wrapper{
+		compressed.New(),
+		tarball.New(),
+		cpio.New(),
+		ar.New(),
+		rpm.New(),
+	}
 }

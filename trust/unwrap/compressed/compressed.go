@@ -1,0 +1,75 @@
+// Package compressed unwraps single files that are compressed: gzip, zlib, zstd, bzip2 and xz.
+package compressed
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress"
+	"github.com/safepull/safepull/trust/unwrap/internal/stream"
+)
+
+// Wrapper decompresses. What follows the compressed data is malformed; what came before it is shown.
+type Wrapper struct{}
+
+var _ unwrap.Wrapper = Wrapper{}
+
+// New makes the wrapper.
+func New() Wrapper { return Wrapper{} }
+
+// Name implements unwrap.Wrapper.
+func (Wrapper) Name() string { return "compressed" }
+
+// Wraps implements unwrap.Wrapper.
+func (Wrapper) Wraps(c unwrap.Content) bool {
+	f := decompress.Detect(c.Head)
+	return f != decompress.None && !(f.Weak() && (c.Kind == trust.KindText || c.Kind == trust.KindScript))
+}
+
+// Unwrap implements unwrap.Wrapper. The one piece has the file's name without the suffix of the compression.
+func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) error {
+	content := in.Content()
+	f := decompress.Detect(content.Head)
+	src := stream.NewSource(in)
+	d, err := f.Open(src)
+	var body *bufio.Reader
+	if err == nil {
+		defer d.Close()
+		body = bufio.NewReader(stream.NewBody(d))
+		_, err = body.Peek(1)
+	}
+	switch {
+	case src.Err() != nil:
+		return src.Err()
+	case err != nil && err != io.EOF && f.Weak(): //nolint:errorlint // bufio returns the reader's value
+		return nil // something else that begins alike
+	case err != nil && err != io.EOF: //nolint:errorlint // bufio returns the reader's value
+		return f.Classify(err)
+	}
+	broken, err := stream.Show(show, unwrap.Piece{Name: w.name(content.Path, f), Size: -1}, body, src)
+	if err != nil {
+		return err
+	}
+	return f.Classify(broken)
+}
+
+// name is what the compressed file is called without its suffix.
+func (w Wrapper) name(file string, f decompress.Format) string {
+	if at := strings.LastIndex(file, trust.Nested); at >= 0 {
+		file = file[at+len(trust.Nested):]
+	}
+	base := path.Base(file)
+	if file == "" {
+		return w.Name()
+	}
+	ext := path.Ext(base)
+	if with, ok := f.Suffixes()[strings.ToLower(ext)]; ok && len(ext) < len(base) {
+		return strings.TrimSuffix(base, ext) + with
+	}
+	return base
+}

@@ -1,0 +1,144 @@
+package compressed_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"context"
+	"encoding/base64"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/compressed"
+	"github.com/safepull/safepull/trust/unwrap/unwraptest"
+)
+
+const text = "hello hello hello\n"
+
+// What other programs made of text: bzip2, xz, and xz with a window of 128 MiB.
+const (
+	bz2Text = "QlpoOTFBWSZTWeW18wkAAARRAAAQQAACRKAAIbUYDAKQacKjC7kinChIctr5hIA="
+	xzText  = "/Td6WFoAAATm1rRGAgAhARYAAAB0L+Wj4AARAAxdADQZSe6N6U9+ISGwAAAfAdnIh8FDyAABKBLJamKOH7bzfQEAAAAABFla"
+	xzWide  = "/Td6WFoAAATm1rRGAgAhAR4AAACbB1Fm4AARAAxdADQZSe6N6U9+ISGwAAAfAdnIh8FDyAABKBLJamKOH7bzfQEAAAAABFla"
+)
+
+func decoded(s string) []byte {
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func gzipped(s string) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = io.WriteString(w, s)
+	_ = w.Close()
+	return b.Bytes()
+}
+
+func zlibbed(s string) []byte {
+	var b bytes.Buffer
+	w := zlib.NewWriter(&b)
+	_, _ = io.WriteString(w, s)
+	_ = w.Close()
+	return b.Bytes()
+}
+
+func zstandard(s string, window int) []byte {
+	var b bytes.Buffer
+	w, err := zstd.NewWriter(&b, zstd.WithWindowSize(window))
+	if err != nil {
+		panic(err)
+	}
+	_, _ = io.WriteString(w, s)
+	_ = w.Flush() // so that the frame has a window rather than a size
+	_, _ = io.WriteString(w, s)
+	_ = w.Close()
+	return b.Bytes()
+}
+
+func one(name, body string) map[string]string { return map[string]string{name: body} }
+
+func samples() []unwraptest.Sample {
+	zst := zstandard(text, 1<<20)
+	return []unwraptest.Sample{
+		{Name: "gzip", Path: "opt/notes.txt.gz", Content: gzipped(text), Want: one("notes.txt", text)},
+		{Name: "gzip-tgz", Path: "a.tar.gz!/b/app.TGZ", Content: gzipped(text), Want: one("app.tar", text)},
+		{Name: "gzip-without-suffix", Path: "opt/data", Content: gzipped(text), Want: one("data", text)},
+		{Name: "gzip-without-name", Content: gzipped(text), Want: one("compressed", text)},
+		{Name: "gzip-only-suffix", Path: "opt/.gz", Content: gzipped(text), Want: one(".gz", text)},
+		{Name: "gzip-members", Path: "a.gz", Content: append(gzipped(text), gzipped("more")...), Want: one("a", text+"more")},
+		{Name: "gzip-empty", Path: "a.gz", Content: gzipped(""), Want: one("a", "")},
+		{Name: "gzip-trailing", Path: "a.gz", Content: append(gzipped(text), "garbage behind"...), Want: one("a", text), Err: trust.ErrMalformed},
+		{Name: "gzip-cut", Path: "a.gz", Content: gzipped(text)[:len(gzipped(text))-6], Want: one("a", text), Err: trust.ErrMalformed},
+		{Name: "gzip-only-magic", Path: "a.gz", Content: []byte("\x1f\x8b\x08"), Err: trust.ErrMalformed},
+		{Name: "zlib", Path: "objects/ab", Content: zlibbed(text), Want: one("ab", text)},
+		{Name: "zlib-trailing", Path: "ab", Content: append(zlibbed(text), 'x'), Want: one("ab", text), Err: trust.ErrMalformed},
+		{Name: "zlib-look-alike", Path: "ab", Content: []byte("x\x9c\x01\xff\xff\xff\xff\xff\xff\xff")},
+		{Name: "zstd", Path: "a.zst", Content: zst, Want: one("a", text+text)},
+		{Name: "zstd-skippable", Path: "a.tzst", Content: append([]byte("\x50\x2a\x4d\x18\x02\x00\x00\x00hi"), zst...), Want: one("a.tar", text+text)},
+		{Name: "zstd-trailing", Path: "a.zst", Content: append(zst[:len(zst):len(zst)], "garbage"...), Want: one("a", text+text), Err: trust.ErrMalformed},
+		{Name: "zstd-window", Path: "a.zst", Content: zstandard(text, 64<<20), Err: trust.ErrLimit},
+		{Name: "bzip2", Path: "a.tbz2", Content: decoded(bz2Text), Want: one("a.tar", text)},
+		{Name: "bzip2-twice", Path: "a.bz2", Content: append(decoded(bz2Text), decoded(bz2Text)...), Want: one("a", text+text)},
+		{Name: "bzip2-trailing", Path: "a.bz2", Content: append(decoded(bz2Text), "garbage"...), Want: one("a", text), Err: trust.ErrMalformed},
+		{Name: "xz", Path: "a.xz", Content: decoded(xzText), Want: one("a", text)},
+		{Name: "xz-twice", Path: "a.xz", Content: append(append(decoded(xzText), 0, 0, 0, 0), decoded(xzText)...), Want: one("a", text+text)},
+		{Name: "xz-trailing", Path: "a.xz", Content: append(decoded(xzText), "garbage"...), Want: one("a", text), Err: trust.ErrMalformed},
+		{Name: "xz-window", Path: "a.xz", Content: decoded(xzWide), Err: trust.ErrLimit},
+	}
+}
+
+func TestCompressed(t *testing.T) {
+	t.Parallel()
+	unwraptest.Run(t, compressed.New(), samples(), []unwraptest.Sample{
+		{Name: "text", Content: []byte(text)},
+		{Name: "empty"},
+		{Name: "bzip2-word", Content: []byte("BZhang wrote this, and 9 others")},
+		{Name: "old-pack", Content: []byte("\x1f\x1e packed")},
+		{Name: "gzip-other-method", Content: []byte("\x1f\x8b\x00 nothing known")},
+		{Name: "x-ray", Content: []byte("x^2 + y^2 = z^2"), Kind: trust.KindText},
+		{Name: "zlib-in-text", Content: zlibbed(text), Kind: trust.KindScript},
+		{Name: "zlib-dictionary", Content: []byte("x\xbb0123456789")},
+		{Name: "xz-short", Content: []byte("\xfd7zXZ")},
+	})
+}
+
+func FuzzCompressed(f *testing.F) { unwraptest.Fuzz(f, compressed.New(), samples()) }
+
+// plain is input that costs nothing.
+type plain struct {
+	io.Reader
+	c unwrap.Content
+}
+
+func (p plain) Content() unwrap.Content            { return p.c }
+func (p plain) Spool() (io.ReaderAt, int64, error) { return nil, 0, io.ErrNoProgress }
+func (p plain) Spend(int64) error                  { return nil }
+
+func BenchmarkGzip(b *testing.B) {
+	var long strings.Builder
+	for i := range 200000 {
+		_, _ = io.WriteString(&long, text[:i%len(text)]+base64.StdEncoding.EncodeToString([]byte{byte(i), byte(i >> 8)}))
+	}
+	packed := gzipped(long.String())
+	b.SetBytes(int64(long.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		in := plain{Reader: bytes.NewReader(packed), c: unwrap.Content{Path: "a.gz", Head: packed[:512]}}
+		err := compressed.New().Unwrap(context.Background(), in, func(_ unwrap.Piece, r io.Reader) error {
+			_, err := io.Copy(io.Discard, r)
+			return err
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+// Package decompress names the compressions that wrappers read, tells them by their magic bytes, and opens them. It is
+// the one place below trust/unwrap that knows which implementation reads what.
+package decompress
+
+import (
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"encoding/binary"
+	"errors"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
+	"github.com/mikelolasagasti/xz"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/unwrap/internal/stream"
+)
+
+// MaxWindow is how far back compressed data may refer, in bytes: what `xz -9` and `7z -mx=9` ask for. It protects
+// memory; what asks for more is trust.ErrLimit.
+const MaxWindow = 64 << 20
+
+// maxZstdWindow is that of zstd frames: four times what the highest ordinary level asks for.
+const maxZstdWindow = 32 << 20
+
+// bufferBytes is more than any decoder here reads at once.
+const bufferBytes = 32 << 10
+
+// Format is a compression.
+type Format string
+
+// The compressions.
+const (
+	None  Format = ""
+	Gzip  Format = "gzip"
+	Zlib  Format = "zlib"
+	Zstd  Format = "zstd"
+	Bzip2 Format = "bzip2"
+	Xz    Format = "xz"
+)
+
+// Detect tells the compression of content by its first bytes, 18 if there are as many.
+func Detect(head []byte) Format {
+	begins := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }
+	switch {
+	case begins("\x1f\x8b\x08"):
+		return Gzip
+	case begins("\x28\xb5\x2f\xfd"), isSkippable(head):
+		return Zstd
+	case begins("BZh") && len(head) >= 10 && head[3] >= '1' && head[3] <= '9' && isBlock(head[4:10]):
+		return Bzip2
+	case begins("\xfd7zXZ\x00"):
+		return Xz
+	case isZlib(head):
+		return Zlib
+	}
+	return None
+}
+
+// isSkippable: a frame without data may stand before the others.
+func isSkippable(head []byte) bool {
+	return len(head) >= 8 && binary.LittleEndian.Uint32(head)&^0xf == 0x184d2a50
+}
+
+// isBlock: the digits of π begin a block of bzip2, those of its root end the stream.
+func isBlock(b []byte) bool {
+	return string(b) == "\x31\x41\x59\x26\x53\x59" || string(b) == "\x17\x72\x45\x38\x50\x90"
+}
+
+// isZlib: deflate with a window of 32 KiB, no dictionary, a valid check of the two bytes, and a first block of a type
+// that exists.
+func isZlib(head []byte) bool {
+	return len(head) >= 8 && head[0] == 0x78 && head[1]&0x20 == 0 && binary.BigEndian.Uint16(head)%31 == 0 && head[2]>>1&3 != 3
+}
+
+// Weak reports whether the magic bytes of f are so short that other content begins with them too.
+func (f Format) Weak() bool { return f == Zlib }
+
+// Suffixes are those of file names, each with what replaces it.
+func (f Format) Suffixes() map[string]string {
+	switch f {
+	case Gzip:
+		return map[string]string{".gz": "", ".tgz": ".tar", ".taz": ".tar", ".svgz": ".svg", ".z": ""}
+	case Zlib:
+		return map[string]string{".zz": "", ".zlib": ""}
+	case Zstd:
+		return map[string]string{".zst": "", ".zstd": "", ".tzst": ".tar"}
+	case Bzip2:
+		return map[string]string{".bz2": "", ".bz": "", ".tbz": ".tar", ".tbz2": ".tar"}
+	case Xz:
+		return map[string]string{".xz": "", ".txz": ".tar"}
+	}
+	return nil
+}
+
+// Open decompresses r, which it reads in pieces of at most 32 KiB. The result is at io.EOF only where the compressed
+// data ends as it should and r ends with it. It may panic on what it does not expect: read it through stream.Body.
+// Errors are to be given to Classify.
+func (f Format) Open(r io.Reader) (io.ReadCloser, error) {
+	buffered := bufio.NewReaderSize(r, bufferBytes)
+	switch f {
+	case Gzip:
+		return gzip.NewReader(buffered)
+	case Zlib:
+		return whole(buffered, zlib.NewReader)
+	case Zstd:
+		d, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
+		if err != nil {
+			return nil, err
+		}
+		return d.IOReadCloser(), nil
+	case Bzip2:
+		return io.NopCloser(bzip2.NewReader(buffered)), nil
+	case Xz:
+		// The decoder takes the end of its input for the end of a stream if both come in one read; those of buffered never
+		// bring both, because its buffer is larger than the decoder's.
+		d, err := xz.NewReader(buffered, MaxWindow)
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(d), nil
+	}
+	return nil, stream.Unsupported("compression %q", f)
+}
+
+// whole takes what follows the one stream of a format for garbage.
+func whole(r *bufio.Reader, open func(io.Reader) (io.ReadCloser, error)) (io.ReadCloser, error) {
+	d, err := open(r)
+	if err != nil {
+		return nil, err
+	}
+	return &single{ReadCloser: d, rest: r}, nil
+}
+
+type single struct {
+	io.ReadCloser
+	rest *bufio.Reader
+}
+
+func (s *single) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if err != io.EOF { //nolint:errorlint // only the bare value means the end
+		return n, err
+	}
+	if _, err := s.rest.ReadByte(); err != io.EOF { //nolint:errorlint // bufio returns the reader's value
+		if err == nil {
+			err = stream.Malformed("bytes after the end")
+		}
+		return n, err
+	}
+	return n, io.EOF
+}
+
+// Classify says what an error of a decompressor means, in terms of package trust.
+func (f Format) Classify(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, trust.ErrLimit), errors.Is(err, trust.ErrUnsupported), errors.Is(err, trust.ErrMalformed):
+		return err
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, xz.ErrMemlimit):
+		return stream.Exceeded("%s: %w", f, err)
+	case errors.Is(err, zstd.ErrUnknownDictionary), errors.Is(err, zlib.ErrDictionary), errors.Is(err, xz.ErrOptions), errors.Is(err, xz.ErrUnsupportedCheck):
+		return stream.Unsupported("%s: %w", f, err)
+	}
+	return stream.Malformed("%s: %w", f, err)
+}

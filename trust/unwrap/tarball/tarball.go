@@ -1,0 +1,216 @@
+// Package tarball unwraps tar archives that are files of a layer, such as what `docker save` writes.
+package tarball
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+
+	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/internal/stream"
+)
+
+const (
+	blockBytes  = 512
+	bufferBytes = 32 << 10
+	// maxEntries bounds the headers of one archive, which cost more than their bytes: time.
+	maxEntries = 1 << 20
+	// stepsPerHeader is about what reading a header costs.
+	stepsPerHeader = 2000
+)
+
+// Wrapper reads tar archives as persistently as a curious person would: past headers that are broken, and past the end.
+type Wrapper struct{ maxEntries int }
+
+var _ unwrap.Wrapper = Wrapper{}
+
+// New makes the wrapper.
+func New() Wrapper { return Wrapper{maxEntries: maxEntries} }
+
+// Name implements unwrap.Wrapper.
+func (Wrapper) Name() string { return "tarball" }
+
+// Wraps implements unwrap.Wrapper. The first block is a header if it has the checksum of one.
+func (Wrapper) Wraps(c unwrap.Content) bool { return isHeader(c.Head) }
+
+// isHeader reports whether the bytes begin with a header of any kind of tar. Both ways of summing are known from
+// archives: bytes with a sign, and without.
+func isHeader(b []byte) bool {
+	if len(b) < blockBytes || b[0] == 0 && b[257] == 0 {
+		return false
+	}
+	want, digits := int64(0), 0
+	for _, c := range b[148:156] {
+		switch {
+		case c >= '0' && c <= '7':
+			want = want<<3 | int64(c-'0')
+			digits++
+		case c != ' ' && c != 0:
+			return false
+		}
+	}
+	if digits == 0 {
+		return false
+	}
+	var unsigned, signed int64
+	for i, c := range b[:blockBytes] {
+		if i >= 148 && i < 156 {
+			c = ' '
+		}
+		unsigned += int64(c)
+		signed += int64(int8(c))
+	}
+	return want == unsigned || want == signed
+}
+
+// Unwrap implements unwrap.Wrapper.
+func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) error {
+	a := &archive{in: in, show: show, src: stream.NewSource(in), left: w.maxEntries}
+	a.blocks.r = bufio.NewReaderSize(a.src, bufferBytes)
+	for {
+		if err := a.walk(); err != nil {
+			return err
+		}
+		more, err := a.resume()
+		if err != nil {
+			return err
+		}
+		if !more {
+			return a.broken.Err()
+		}
+	}
+}
+
+// archive is one pass over one file.
+type archive struct {
+	in     unwrap.Input
+	show   unwrap.Show
+	src    *stream.Source
+	blocks blocks
+	broken stream.Broken
+	left   int
+}
+
+// walk shows entries until the archive ends or breaks, which is no error of its own.
+func (a *archive) walk() error {
+	tr := tar.NewReader(&a.blocks)
+	for {
+		h, err := tr.Next()
+		switch {
+		case a.src.Err() != nil:
+			return a.src.Err()
+		case err == io.EOF: //nolint:errorlint // archive/tar promises the bare value
+			return nil
+		case err != nil:
+			a.broken.Add(stream.Malformed("tar: %w", err))
+			return nil
+		}
+		if a.left--; a.left < 0 {
+			return stream.Exceeded("too many entries in a tar archive")
+		}
+		if err := a.in.Spend(stepsPerHeader); err != nil {
+			return err
+		}
+		if !hasBody(h) {
+			continue
+		}
+		broken, err := stream.Show(a.show, unwrap.Piece{Name: h.Name, Mode: fs.FileMode(h.Mode) & fs.ModePerm, Size: h.Size}, tr, a.src)
+		if err != nil {
+			return err
+		}
+		if broken != nil {
+			a.broken.Add(stream.Malformed("tar: %w", broken))
+		}
+	}
+}
+
+// hasBody: whatever has a body and no meaning of its own is extracted as a file.
+func hasBody(h *tar.Header) bool {
+	switch h.Typeflag {
+	case tar.TypeLink, tar.TypeSymlink, tar.TypeChar, tar.TypeBlock, tar.TypeDir, tar.TypeFifo, tar.TypeXGlobalHeader:
+		return false
+	}
+	return true
+}
+
+// resume looks for another header behind the end of an archive, or behind a broken place, as tar does when it is told
+// to ignore zeros. It reports whether there is one.
+func (a *archive) resume() (bool, error) {
+	if a.blocks.afterZeros() {
+		return true, nil
+	}
+	for {
+		if err := a.in.Spend(blockBytes); err != nil {
+			return false, err
+		}
+		n, err := a.blocks.Read(a.blocks.scratch[:])
+		block := a.blocks.scratch[:n]
+		switch {
+		case isHeader(block):
+			a.blocks.repeat(block)
+			return true, nil
+		case !isZero(block):
+			a.broken.Add(stream.Malformed("tar: bytes that belong to no entry"))
+		}
+		if err != nil {
+			return false, a.src.Err()
+		}
+	}
+}
+
+// blocks hands on what it reads. It keeps the last block, so that it can be read again.
+type blocks struct {
+	r             io.Reader
+	scratch, last [blockBytes]byte
+	// zero is whether last is, before whether the block before it was; next is what is to be read again.
+	zero, before bool
+	next         []byte
+}
+
+// Read fills p if p is as long as a block.
+func (b *blocks) Read(p []byte) (int, error) {
+	if len(b.next) > 0 {
+		n := copy(p, b.next)
+		b.next = b.next[n:]
+		return n, nil
+	}
+	if len(p) != blockBytes {
+		b.zero = false
+		return b.r.Read(p)
+	}
+	n, err := io.ReadFull(b.r, p)
+	b.before, b.zero = b.zero, isZero(p[:n])
+	copy(b.last[:], p)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// afterZeros repeats the last block if it is a header that follows a block of zeros. A reader that takes one such block
+// for half of an end would miss it.
+func (b *blocks) afterZeros() bool {
+	if !b.before || !isHeader(b.last[:]) || len(b.next) > 0 {
+		return false
+	}
+	b.repeat(b.last[:])
+	return true
+}
+
+func (b *blocks) repeat(block []byte) {
+	copy(b.last[:], block)
+	b.next = b.last[:len(block)]
+	b.before, b.zero = false, false
+}
+
+func isZero(p []byte) bool {
+	for _, c := range p {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
