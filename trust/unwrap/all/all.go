@@ -8,6 +8,7 @@ import (
 	"github.com/safepull/safepull/trust/unwrap/cpio"
 	"github.com/safepull/safepull/trust/unwrap/rpm"
 	"github.com/safepull/safepull/trust/unwrap/tarball"
+	"github.com/safepull/safepull/trust/unwrap/zip"
 )
 
 // New makes every wrapper. Where several take a file for their own, all of them are asked, in this order.
@@ -18,5 +19,6 @@ func New() []unwrap.Wrapper {
 		cpio.New(),
 		ar.New(),
 		rpm.New(),
+		zip.New(),
 	}
 }

@@ -47,6 +47,38 @@ func (s *Source) Err() error {
 	return s.err
 }
 
+// Spool reads spooled input at random. It remembers the input's own error, as Source does.
+type Spool struct {
+	r   io.ReaderAt
+	err error
+}
+
+// NewSpool begins to read what Spool of an input gave.
+func NewSpool(r io.ReaderAt) *Spool { return &Spool{r: r} }
+
+// ReadAt implements io.ReaderAt.
+func (s *Spool) ReadAt(p []byte, at int64) (int, error) {
+	n, err := s.r.ReadAt(p, at)
+	if err != nil && err != io.EOF { //nolint:errorlint // only the bare value means the end
+		s.err = err
+	}
+	return n, err
+}
+
+// Err is the input's error; nil at its end.
+func (s *Spool) Err() error { return s.err }
+
+// Full fills p from a place. What ends before is malformed.
+func (s *Spool) Full(p []byte, at int64) error {
+	if n, _ := s.ReadAt(p, at); n == len(p) {
+		return nil
+	}
+	if s.err != nil {
+		return s.err
+	}
+	return Malformed("ends too early")
+}
+
 // Body reads a piece. It remembers the decoder's error, and turns a panic of the decoder into one.
 type Body struct {
 	r    io.Reader
@@ -107,13 +139,13 @@ func (b *Broken) Err() error { return b.err }
 
 // Show shows a piece that decoder gives. It returns show's error as it is, then the source's; the decoder's error is
 // broken, which Show passes on without a change.
-func Show(show unwrap.Show, p unwrap.Piece, decoder io.Reader, src *Source) (broken, err error) {
+func Show(show unwrap.Show, p unwrap.Piece, decoder io.Reader, src interface{ Err() error }) (broken, err error) {
 	body := NewBody(decoder)
 	if err := show(p, body); err != nil {
 		return nil, err
 	}
-	if src != nil && src.Err() != nil {
-		return nil, src.Err()
+	if err := src.Err(); err != nil {
+		return nil, err
 	}
 	return body.Err(), nil
 }
