@@ -1,4 +1,4 @@
-// Package compressed unwraps single files that are compressed: gzip, zlib, zstd, bzip2 and xz.
+// Package compressed unwraps single files that are compressed: gzip, zlib, zstd, bzip2, xz and lzma.
 package compressed
 
 import (

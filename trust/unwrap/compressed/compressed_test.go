@@ -20,11 +20,12 @@ import (
 
 const text = "hello hello hello\n"
 
-// What other programs made of text: bzip2, xz, and xz with a window of 128 MiB.
+// What other programs made of text: bzip2, xz, lzma, and xz with a window of 128 MiB.
 const (
-	bz2Text = "QlpoOTFBWSZTWeW18wkAAARRAAAQQAACRKAAIbUYDAKQacKjC7kinChIctr5hIA="
-	xzText  = "/Td6WFoAAATm1rRGAgAhARYAAAB0L+Wj4AARAAxdADQZSe6N6U9+ISGwAAAfAdnIh8FDyAABKBLJamKOH7bzfQEAAAAABFla"
-	xzWide  = "/Td6WFoAAATm1rRGAgAhAR4AAACbB1Fm4AARAAxdADQZSe6N6U9+ISGwAAAfAdnIh8FDyAABKBLJamKOH7bzfQEAAAAABFla"
+	bz2Text  = "QlpoOTFBWSZTWeW18wkAAARRAAAQQAACRKAAIbUYDAKQacKjC7kinChIctr5hIA="
+	xzText   = "/Td6WFoAAATm1rRGAgAhARYAAAB0L+Wj4AARAAxdADQZSe6N6U9+ISGwAAAfAdnIh8FDyAABKBLJamKOH7bzfQEAAAAABFla"
+	lzmaText = "XQAAgAD//////////wA0GUnujelPfiG2ILf//7o0AAA="
+	xzWide   = "/Td6WFoAAATm1rRGAgAhAR4AAACbB1Fm4AARAAxdADQZSe6N6U9+ISGwAAAfAdnIh8FDyAABKBLJamKOH7bzfQEAAAAABFla"
 )
 
 func decoded(s string) []byte {
@@ -92,6 +93,9 @@ func samples() []unwraptest.Sample {
 		{Name: "xz", Path: "a.xz", Content: decoded(xzText), Want: one("a", text)},
 		{Name: "xz-twice", Path: "a.xz", Content: append(append(decoded(xzText), 0, 0, 0, 0), decoded(xzText)...), Want: one("a", text+text)},
 		{Name: "xz-trailing", Path: "a.xz", Content: append(decoded(xzText), "garbage"...), Want: one("a", text), Err: trust.ErrMalformed},
+		{Name: "lzma", Path: "a.lzma", Content: decoded(lzmaText), Want: one("a", text)},
+		{Name: "lzma-trailing", Path: "a.tlz", Content: append(decoded(lzmaText), 'x'), Want: one("a.tar", text), Err: trust.ErrMalformed},
+		{Name: "lzma-look-alike", Path: "a", Content: []byte("]\x00\x00\x80\x00\xff\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff")},
 		{Name: "xz-window", Path: "a.xz", Content: decoded(xzWide), Err: trust.ErrLimit},
 	}
 }
@@ -107,6 +111,8 @@ func TestCompressed(t *testing.T) {
 		{Name: "x-ray", Content: []byte("x^2 + y^2 = z^2"), Kind: trust.KindText},
 		{Name: "zlib-in-text", Content: zlibbed(text), Kind: trust.KindScript},
 		{Name: "zlib-dictionary", Content: []byte("x\xbb0123456789")},
+		{Name: "lzma-odd-history", Content: []byte("]\x00\x00\x81\x00\xff\xff\xff\xff\xff\xff\xff\xff\x00abc")},
+		{Name: "zeros", Content: make([]byte, 100)},
 		{Name: "xz-short", Content: []byte("\xfd7zXZ")},
 	})
 }

@@ -2,6 +2,7 @@ package zip
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"io"
@@ -105,7 +106,7 @@ func (a *archive) entry(h header, data, packed int64) error {
 
 // content shows what is decoded from r, which is not encrypted. Size is that of the content, or -1.
 func (a *archive) content(h header, r io.Reader, size int64) error {
-	d, err := a.decoder.open(h.method, r)
+	d, err := a.decoder.open(h, r)
 	if err != nil {
 		if a.broken.Add(err) {
 			return err
@@ -129,7 +130,7 @@ func (a *archive) content(h header, r io.Reader, size int64) error {
 
 // verifies decodes r and reports whether it is what h says, to the last byte.
 func (a *archive) verifies(h header, r io.Reader) (bool, error) {
-	d, err := a.decoder.open(h.method, r)
+	d, err := a.decoder.open(h, r)
 	if err != nil {
 		return false, a.at.Err()
 	}
@@ -179,8 +180,11 @@ type decoder struct {
 }
 
 // open decodes r. Only one result may be in use at a time.
-func (d *decoder) open(method uint16, r io.Reader) (io.ReadCloser, error) {
+func (d *decoder) open(h header, r io.Reader) (io.ReadCloser, error) {
+	method := h.method
 	switch method {
+	case methodLzma:
+		return openLzma(h, r)
 	case methodStored:
 		return io.NopCloser(r), nil
 	case methodDeflate:
@@ -201,6 +205,26 @@ func (d *decoder) open(method uint16, r io.Reader) (io.ReadCloser, error) {
 	}
 	c, err := f.Open(r)
 	return c, f.Classify(err)
+}
+
+// lzmaMark is the flag of entries whose data ends with a mark.
+const lzmaMark = 1 << 1
+
+// openLzma reads the version and properties in front of the data.
+func openLzma(h header, r io.Reader) (io.ReadCloser, error) {
+	var b [9]byte
+	if err := stream.Full(r, b[:]); err != nil {
+		return nil, err
+	}
+	if binary.LittleEndian.Uint16(b[2:]) != 5 {
+		return nil, stream.Malformed("zip entry with wrong lzma properties")
+	}
+	size := h.size
+	if h.flags&lzmaMark != 0 {
+		size = -1
+	}
+	d, err := decompress.NewLzma(r, b[4:], size)
+	return io.NopCloser(d), err
 }
 
 func format(method uint16) decompress.Format {

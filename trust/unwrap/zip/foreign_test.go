@@ -40,6 +40,7 @@ func foreign() []unwraptest.Sample {
 		{Name: "aes-256", Content: decoded(sevenAES256), Passwords: words, Want: t},
 		{Name: "aes-256-wrong", Content: decoded(sevenAES256), Passwords: words[:1], Err: trust.ErrUnsupported},
 		{Name: "bzip2", Content: decoded(sevenBzip2), Want: t},
+		{Name: "lzma", Content: decoded(sevenLzma), Want: t},
 		{Name: "xz", Content: decoded(sevenXz), Want: t},
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/mikelolasagasti/xz"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/unwrap/internal/lzma"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
@@ -40,6 +41,7 @@ const (
 	Zstd  Format = "zstd"
 	Bzip2 Format = "bzip2"
 	Xz    Format = "xz"
+	Lzma  Format = "lzma"
 )
 
 // Detect tells the compression of content by its first bytes, 18 if there are as many.
@@ -56,6 +58,8 @@ func Detect(head []byte) Format {
 		return Xz
 	case isZlib(head):
 		return Zlib
+	case isLzma(head):
+		return Lzma
 	}
 	return None
 }
@@ -76,8 +80,20 @@ func isZlib(head []byte) bool {
 	return len(head) >= 8 && head[0] == 0x78 && head[1]&0x20 == 0 && binary.BigEndian.Uint16(head)%31 == 0 && head[2]>>1&3 != 3
 }
 
+// isLzma: a header of .lzma has no magic number, but encoders choose the size of the history from few, and the data
+// begins with a zero.
+func isLzma(head []byte) bool {
+	if len(head) < lzma.AloneHeaderBytes+1 || head[0] >= 9*5*5 || head[lzma.AloneHeaderBytes] != 0 {
+		return false
+	}
+	history := binary.LittleEndian.Uint32(head[1:])
+	low := history & -history
+	size := int64(binary.LittleEndian.Uint64(head[5:]))
+	return (history == low || history == 3*low || history == 1<<32-1) && history >= 4<<10 && (size == -1 || size > 0 && size < 1<<38)
+}
+
 // Weak reports whether the magic bytes of f are so short that other content begins with them too.
-func (f Format) Weak() bool { return f == Zlib }
+func (f Format) Weak() bool { return f == Zlib || f == Lzma }
 
 // Suffixes are those of file names, each with what replaces it.
 func (f Format) Suffixes() map[string]string {
@@ -92,8 +108,20 @@ func (f Format) Suffixes() map[string]string {
 		return map[string]string{".bz2": "", ".bz": "", ".tbz": ".tar", ".tbz2": ".tar"}
 	case Xz:
 		return map[string]string{".xz": "", ".txz": ".tar"}
+	case Lzma:
+		return map[string]string{".lzma": "", ".tlz": ".tar"}
 	}
 	return nil
+}
+
+// NewLzma decodes raw LZMA with the bounds of this package; see lzma.Limit.
+func NewLzma(r io.Reader, props []byte, size int64) (io.Reader, error) {
+	return lzma.Limit(MaxWindow).NewReader(r, props, size)
+}
+
+// NewLzma2 decodes raw LZMA2 with the bounds of this package; see lzma.Limit.
+func NewLzma2(r io.Reader, props byte) (io.Reader, error) {
+	return lzma.Limit(MaxWindow).NewReader2(r, props)
 }
 
 // Open decompresses r, which it reads in pieces of at most 32 KiB. The result is at io.EOF only where the compressed
@@ -118,6 +146,12 @@ func (f Format) Open(r io.Reader) (io.ReadCloser, error) {
 		// The decoder takes the end of its input for the end of a stream if both come in one read; those of buffered never
 		// bring both, because its buffer is larger than the decoder's.
 		d, err := xz.NewReader(buffered, MaxWindow)
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(d), nil
+	case Lzma:
+		d, err := lzma.Limit(MaxWindow).NewAlone(buffered)
 		if err != nil {
 			return nil, err
 		}
