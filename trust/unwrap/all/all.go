@@ -7,6 +7,7 @@ import (
 	"github.com/safepull/safepull/trust/unwrap/compressed"
 	"github.com/safepull/safepull/trust/unwrap/cpio"
 	"github.com/safepull/safepull/trust/unwrap/rpm"
+	"github.com/safepull/safepull/trust/unwrap/sevenzip"
 	"github.com/safepull/safepull/trust/unwrap/tarball"
 	"github.com/safepull/safepull/trust/unwrap/zip"
 )
@@ -20,5 +21,6 @@ func New() []unwrap.Wrapper {
 		ar.New(),
 		rpm.New(),
 		zip.New(),
+		sevenzip.New(),
 	}
 }
