@@ -6,6 +6,7 @@ import (
 	"github.com/safepull/safepull/trust/unwrap/ar"
 	"github.com/safepull/safepull/trust/unwrap/compressed"
 	"github.com/safepull/safepull/trust/unwrap/cpio"
+	"github.com/safepull/safepull/trust/unwrap/rar"
 	"github.com/safepull/safepull/trust/unwrap/rpm"
 	"github.com/safepull/safepull/trust/unwrap/sevenzip"
 	"github.com/safepull/safepull/trust/unwrap/tarball"
@@ -22,5 +23,6 @@ func New() []unwrap.Wrapper {
 		rpm.New(),
 		zip.New(),
 		sevenzip.New(),
+		rar.New(),
 	}
 }
