@@ -6,6 +6,7 @@ import (
 	"github.com/safepull/safepull/trust/unwrap/ar"
 	"github.com/safepull/safepull/trust/unwrap/compressed"
 	"github.com/safepull/safepull/trust/unwrap/cpio"
+	"github.com/safepull/safepull/trust/unwrap/opaque"
 	"github.com/safepull/safepull/trust/unwrap/rar"
 	"github.com/safepull/safepull/trust/unwrap/rpm"
 	"github.com/safepull/safepull/trust/unwrap/sevenzip"
@@ -24,5 +25,6 @@ func New() []unwrap.Wrapper {
 		zip.New(),
 		sevenzip.New(),
 		rar.New(),
+		opaque.New(),
 	}
 }

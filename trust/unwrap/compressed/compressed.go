@@ -1,4 +1,4 @@
-// Package compressed unwraps single files that are compressed: gzip, zlib, zstd, bzip2, xz and lzma.
+// Package compressed unwraps single files that are compressed: gzip, zlib, zstd, bzip2, xz, lzma and lz4.
 package compressed
 
 import (

@@ -16,6 +16,7 @@ import (
 	"github.com/mikelolasagasti/xz"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/unwrap/internal/lz4"
 	"github.com/safepull/safepull/trust/unwrap/internal/lzma"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
@@ -42,6 +43,7 @@ const (
 	Bzip2 Format = "bzip2"
 	Xz    Format = "xz"
 	Lzma  Format = "lzma"
+	Lz4   Format = "lz4"
 )
 
 // Detect tells the compression of content by its first bytes, 18 if there are as many.
@@ -56,6 +58,8 @@ func Detect(head []byte) Format {
 		return Bzip2
 	case begins("\xfd7zXZ\x00"):
 		return Xz
+	case begins(lz4.FrameMagic), begins(lz4.LegacyMagic):
+		return Lz4
 	case isZlib(head):
 		return Zlib
 	case isLzma(head):
@@ -108,6 +112,8 @@ func (f Format) Suffixes() map[string]string {
 		return map[string]string{".bz2": "", ".bz": "", ".tbz": ".tar", ".tbz2": ".tar"}
 	case Xz:
 		return map[string]string{".xz": "", ".txz": ".tar"}
+	case Lz4:
+		return map[string]string{".lz4": ""}
 	case Lzma:
 		return map[string]string{".lzma": "", ".tlz": ".tar"}
 	}
@@ -150,6 +156,8 @@ func (f Format) Open(r io.Reader) (io.ReadCloser, error) {
 			return nil, err
 		}
 		return io.NopCloser(d), nil
+	case Lz4:
+		return io.NopCloser(lz4.NewReader(buffered)), nil
 	case Lzma:
 		d, err := lzma.Limit(MaxWindow).NewAlone(buffered)
 		if err != nil {
