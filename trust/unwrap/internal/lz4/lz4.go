@@ -5,23 +5,27 @@ package lz4
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 
-	"github.com/safepull/safepull/trust/unwrap/internal/stream"
+	"github.com/safepull/safepull/trust"
+)
+
+// FrameMagic and LegacyMagic begin a frame.
+const (
+	FrameMagic  = "\x04\x22\x4d\x18"
+	LegacyMagic = "\x02\x21\x4c\x18"
 )
 
 const (
-	// FrameMagic and LegacyMagic begin a frame.
-	FrameMagic  = "\x04\x22\x4d\x18"
-	LegacyMagic = "\x02\x21\x4c\x18"
-
 	frameMagic, legacyMagic = 0x184d2204, 0x184c2102
 	skippableMagic          = 0x184d2a50 // and 15 more
 
 	history     = 64 << 10
 	legacyBlock = 8 << 20
 	bufferBytes = 32 << 10
-	// minMatch is the shortest match; lastLiterals are what an encoder leaves at the end of a block.
+	// minMatch is the shortest match.
 	minMatch = 4
 )
 
@@ -63,7 +67,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 
 func (r *Reader) word() (uint32, error) {
 	var b [4]byte
-	err := stream.Full(r.in, b[:])
+	err := r.full(b[:])
 	return binary.LittleEndian.Uint32(b[:]), err
 }
 
@@ -85,9 +89,9 @@ func (r *Reader) frame() error {
 		if err != nil {
 			return err
 		}
-		return stream.Skip(r.in, int64(n))
+		return r.skip(int64(n))
 	case magic != frameMagic:
-		return stream.Malformed("bytes behind the lz4 frames")
+		return malformed("bytes behind the lz4 frames")
 	}
 	return r.header()
 }
@@ -99,15 +103,15 @@ func (r *Reader) begin(block int) {
 
 func (r *Reader) header() error {
 	var b [2]byte
-	if err := stream.Full(r.in, b[:]); err != nil {
+	if err := r.full(b[:]); err != nil {
 		return err
 	}
 	flags, size := b[0], b[1]>>4&7
 	if flags>>6 != 1 || size < 4 {
-		return stream.Malformed("lz4 frame header")
+		return malformed("lz4 frame header")
 	}
 	if flags&1 != 0 {
-		return stream.Unsupported("lz4 frame with a dictionary")
+		return fmt.Errorf("%w: lz4 frame with a dictionary", trust.ErrUnsupported)
 	}
 	r.begin(1 << (2*size + 8))
 	r.linked, r.blockSums, r.contentSum = flags&0x20 == 0, flags&0x10 != 0, flags&4 != 0
@@ -115,7 +119,7 @@ func (r *Reader) header() error {
 	if flags&8 != 0 {
 		rest += 8
 	}
-	return stream.Skip(r.in, rest)
+	return r.skip(rest)
 }
 
 // next decodes a block.
@@ -131,12 +135,12 @@ func (r *Reader) next() error {
 		return err
 	}
 	if r.legacy && (size == frameMagic || size == legacyMagic) {
-		return stream.Unsupported("lz4 frame behind one of before")
+		return fmt.Errorf("%w: lz4 frame behind one of before", trust.ErrUnsupported)
 	}
 	if size == 0 && !r.legacy {
 		r.open = false
 		if r.contentSum {
-			return stream.Skip(r.in, 4)
+			return r.skip(4)
 		}
 		return nil
 	}
@@ -145,13 +149,13 @@ func (r *Reader) next() error {
 		size &^= 1 << 31
 	}
 	if int(size) > r.block+r.block/255+16 {
-		return stream.Malformed("lz4 block of %d bytes", size)
+		return malformed("lz4 block of %d bytes", size)
 	}
 	if cap(r.packed) < int(size) {
 		r.packed = make([]byte, size)
 	}
 	r.packed = r.packed[:size]
-	if err := stream.Full(r.in, r.packed); err != nil {
+	if err := r.full(r.packed); err != nil {
 		return err
 	}
 	r.slide()
@@ -161,7 +165,7 @@ func (r *Reader) next() error {
 		return err
 	}
 	if r.blockSums {
-		return stream.Skip(r.in, 4)
+		return r.skip(4)
 	}
 	return nil
 }
@@ -183,20 +187,20 @@ func (r *Reader) decode(b []byte) error {
 		token := b[0]
 		n, rest, ok := length(int(token>>4), b[1:])
 		if !ok || n > len(rest) || n > most-len(r.out) {
-			return stream.Malformed("lz4 literals")
+			return malformed("lz4 literals")
 		}
 		r.out = append(r.out, rest[:n]...)
 		if b = rest[n:]; len(b) == 0 {
 			return nil
 		}
 		if len(b) < 2 {
-			return stream.Malformed("lz4 block ends too early")
+			return malformed("lz4 block ends too early")
 		}
 		distance := int(binary.LittleEndian.Uint16(b))
 		n, b, ok = length(int(token&0xf), b[2:])
 		n += minMatch
 		if !ok || distance == 0 || distance > len(r.out) || n > most-len(r.out) {
-			return stream.Malformed("lz4 match")
+			return malformed("lz4 match")
 		}
 		for n > 0 {
 			from := len(r.out) - distance
@@ -219,4 +223,28 @@ func length(n int, b []byte) (int, []byte, bool) {
 		}
 	}
 	return 0, nil, false
+}
+
+// malformed wraps trust.ErrMalformed.
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", trust.ErrMalformed, fmt.Errorf(format, args...))
+}
+
+// full fills p. A source that ends before is malformed; any other error is passed on as it is.
+func (r *Reader) full(p []byte) error {
+	_, err := io.ReadFull(r.in, p)
+	return noEnd(err)
+}
+
+// skip reads n bytes away, as full does.
+func (r *Reader) skip(n int64) error {
+	_, err := io.CopyN(io.Discard, r.in, n)
+	return noEnd(err)
+}
+
+func noEnd(err error) error {
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) { //nolint:errorlint // the bare value
+		return malformed("lz4 frame ends too early")
+	}
+	return err
 }
