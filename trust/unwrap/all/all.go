@@ -8,6 +8,7 @@ import (
 	"github.com/safepull/safepull/trust/unwrap/cpio"
 	"github.com/safepull/safepull/trust/unwrap/encoded"
 	"github.com/safepull/safepull/trust/unwrap/nuitka"
+	"github.com/safepull/safepull/trust/unwrap/opaque"
 	"github.com/safepull/safepull/trust/unwrap/pyc"
 	"github.com/safepull/safepull/trust/unwrap/pyinstaller"
 	"github.com/safepull/safepull/trust/unwrap/rar"
@@ -36,5 +37,6 @@ func New() []unwrap.Wrapper {
 		nuitka.New(),
 		sevenzip.New(),
 		rar.New(),
+		opaque.New(),
 	}
 }

@@ -1,9 +1,10 @@
-// Package compressed unwraps single files that are compressed: gzip, zlib, zstd, bzip2, xz and lzma.
+// Package compressed unwraps single files that are compressed: gzip, zlib, zstd, bzip2, xz, lzma and lz4.
 package compressed
 
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"path"
 	"strings"
@@ -28,27 +29,29 @@ func (Wrapper) Name() string { return "compressed" }
 // Wraps implements unwrap.Wrapper.
 func (Wrapper) Wraps(c unwrap.Content) bool {
 	f := decompress.Detect(c.Head)
-	return f != decompress.None && !(f.Weak() && (c.Kind == trust.KindText || c.Kind == trust.KindScript))
+	return f != decompress.None && (f.Trial(c.Head) == 0 || c.Kind != trust.KindText && c.Kind != trust.KindScript)
 }
 
 // Unwrap implements unwrap.Wrapper. The one piece has the file's name without the suffix of the compression.
 func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) error {
 	content := in.Content()
 	f := decompress.Detect(content.Head)
+	trial := f.Trial(content.Head)
 	src := stream.NewSource(in)
 	d, err := f.Open(src)
 	var body *bufio.Reader
 	if err == nil {
 		defer d.Close()
 		body = bufio.NewReader(stream.NewBody(d))
-		_, err = body.Peek(1)
+		_, err = body.Peek(max(1, trial))
 	}
 	switch {
 	case src.Err() != nil:
 		return src.Err()
-	case err != nil && err != io.EOF && f.Weak(): //nolint:errorlint // bufio returns the reader's value
+	case err == nil, err == io.EOF, errors.Is(err, stream.ErrTrailing): //nolint:errorlint // bufio returns the reader's value
+	case trial > 0:
 		return nil // something else that begins alike
-	case err != nil && err != io.EOF: //nolint:errorlint // bufio returns the reader's value
+	default:
 		return f.Classify(err)
 	}
 	broken, err := stream.Show(show, unwrap.Piece{Name: w.name(content.Path, f), Size: -1}, body, src)

@@ -93,9 +93,12 @@ func samples() []unwraptest.Sample {
 		{Name: "xz", Path: "a.xz", Content: decoded(xzText), Want: one("a", text)},
 		{Name: "xz-twice", Path: "a.xz", Content: append(append(decoded(xzText), 0, 0, 0, 0), decoded(xzText)...), Want: one("a", text+text)},
 		{Name: "xz-trailing", Path: "a.xz", Content: append(decoded(xzText), "garbage"...), Want: one("a", text), Err: trust.ErrMalformed},
+		{Name: "lz4", Path: "a.lz4", Content: []byte("\x04\x22\x4d\x18\x60\x40\x82\x05\x00\x00\x80plain\x00\x00\x00\x00"), Want: one("a", "plain")},
+		{Name: "lz4-trailing", Path: "a.lz4", Content: []byte("\x04\x22\x4d\x18\x60\x40\x82\x05\x00\x00\x80plain\x00\x00\x00\x00garbage"), Want: one("a", "plain"), Err: trust.ErrMalformed},
 		{Name: "lzma", Path: "a.lzma", Content: decoded(lzmaText), Want: one("a", text)},
 		{Name: "lzma-trailing", Path: "a.tlz", Content: append(decoded(lzmaText), 'x'), Want: one("a.tar", text), Err: trust.ErrMalformed},
-		{Name: "lzma-look-alike", Path: "a", Content: []byte("]\x00\x00\x80\x00\xff\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff")},
+		{Name: "lzma-look-alike", Path: "a", Content: []byte("]\x00\x00\x80\x00\xff\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff"), Err: trust.ErrMalformed},
+		{Name: "kotlin-metadata", Path: "a", Content: []byte("\x00\x00\x00\x03\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00kotlin is not packed at all, but begins alike and goes on for long")},
 		{Name: "xz-window", Path: "a.xz", Content: decoded(xzWide), Err: trust.ErrLimit},
 	}
 }

@@ -145,22 +145,26 @@ func (a *archive) walk(src *stream.Source, options ...rardecode.Option) error {
 	return locked
 }
 
-// open and next guard the library, which may panic on what it does not expect.
+// open and next turn a panic of the library, on what it does not expect, into an error.
 func open(src *stream.Source, options []rardecode.Option) (r *rardecode.Reader, err error) {
-	defer guard(&err)
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = gaveUp(cause)
+		}
+	}()
 	return rardecode.NewReader(src, options...)
 }
 
 func next(r *rardecode.Reader) (h *rardecode.FileHeader, err error) {
-	defer guard(&err)
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = gaveUp(cause)
+		}
+	}()
 	return r.Next()
 }
 
-func guard(err *error) {
-	if cause := recover(); cause != nil {
-		*err = stream.Malformed("the decoder gave up: %v", cause)
-	}
-}
+func gaveUp(cause any) error { return stream.Malformed("the decoder gave up: %v", cause) }
 
 // classify says what an error of the library means, in terms of package trust.
 func classify(err error) error {

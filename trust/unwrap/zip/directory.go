@@ -69,7 +69,13 @@ func (a *archive) end(r []byte, at int64) (end, error) {
 	e := end{at: at}
 	e.starts(at, size, offset)
 	var locator [locatorBytes]byte
-	if at < locatorBytes || a.at.Full(locator[:], at-locatorBytes) != nil || !bytes.HasPrefix(locator[:], []byte(locatorMagic)) {
+	if at < locatorBytes {
+		return e, nil
+	}
+	if err := a.at.Full(locator[:], at-locatorBytes); err != nil {
+		return e, err
+	}
+	if !bytes.HasPrefix(locator[:], []byte(locatorMagic)) {
 		return e, nil
 	}
 	named := int64(binary.LittleEndian.Uint64(locator[8:])) // relative to the same base as all offsets

@@ -66,10 +66,10 @@ func (a *archive) named(h header) error {
 	return a.entry(l, data, max(0, min(l.packed, a.size-data)))
 }
 
-// disagrees reports whether the local header l leads to other content than h.
-func (l header) disagrees(h header) bool {
-	sized := l.flags&descriptor == 0 && l.packed != large
-	return l.method != h.method || sized && l.packed != h.packed || l.name != h.name || l.strength != h.strength
+// disagrees reports whether the local header h leads to other content than the record of the directory.
+func (h header) disagrees(record header) bool {
+	sized := h.flags&descriptor == 0 && h.packed != large
+	return h.method != record.method || sized && h.packed != record.packed || h.name != record.name || h.strength != record.strength
 }
 
 // count charges for one entry.

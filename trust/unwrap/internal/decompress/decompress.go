@@ -16,6 +16,7 @@ import (
 	"github.com/mikelolasagasti/xz"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/unwrap/internal/lz4"
 	"github.com/safepull/safepull/trust/unwrap/internal/lzma"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
@@ -42,6 +43,7 @@ const (
 	Bzip2 Format = "bzip2"
 	Xz    Format = "xz"
 	Lzma  Format = "lzma"
+	Lz4   Format = "lz4"
 )
 
 // Detect tells the compression of content by its first bytes, 18 if there are as many.
@@ -56,6 +58,8 @@ func Detect(head []byte) Format {
 		return Bzip2
 	case begins("\xfd7zXZ\x00"):
 		return Xz
+	case begins(lz4.FrameMagic), begins(lz4.LegacyMagic):
+		return Lz4
 	case isZlib(head):
 		return Zlib
 	case isLzma(head):
@@ -83,8 +87,8 @@ func isZlib(head []byte) bool {
 // isLzma: a header of .lzma has no magic number, but encoders choose the size of the history from few, and the data
 // begins with a zero.
 func isLzma(head []byte) bool {
-	if len(head) < lzma.AloneHeaderBytes+1 || head[0] >= 9*5*5 || head[lzma.AloneHeaderBytes] != 0 {
-		return false
+	if len(head) < lzma.AloneHeaderBytes+1 || head[0] >= 9*5*5 || head[0]%9+head[0]/9%5 > 4 || head[lzma.AloneHeaderBytes] != 0 {
+		return false // the bounds are those of liblzma
 	}
 	history := binary.LittleEndian.Uint32(head[1:])
 	low := history & -history
@@ -92,8 +96,18 @@ func isLzma(head []byte) bool {
 	return (history == low || history == 3*low || history == 1<<32-1) && history >= 4<<10 && (size == -1 || size > 0 && size < 1<<38)
 }
 
-// Weak reports whether the magic bytes of f are so short that other content begins with them too.
-func (f Format) Weak() bool { return f == Zlib || f == Lzma }
+// Trial is how many bytes must decode without a fault, unless the content ends before, until the beginning is believed:
+// other content begins alike where there is no magic number worth the name. It is 0 where there is.
+func (f Format) Trial(head []byte) int {
+	const usual = 0x5d // the properties that practically every encoder uses
+	switch {
+	case f == Zlib:
+		return 64
+	case f == Lzma && head[0] != usual:
+		return 4 << 10
+	}
+	return 0
+}
 
 // Suffixes are those of file names, each with what replaces it.
 func (f Format) Suffixes() map[string]string {
@@ -108,6 +122,8 @@ func (f Format) Suffixes() map[string]string {
 		return map[string]string{".bz2": "", ".bz": "", ".tbz": ".tar", ".tbz2": ".tar"}
 	case Xz:
 		return map[string]string{".xz": "", ".txz": ".tar"}
+	case Lz4:
+		return map[string]string{".lz4": ""}
 	case Lzma:
 		return map[string]string{".lzma": "", ".tlz": ".tar"}
 	}
@@ -150,12 +166,13 @@ func (f Format) Open(r io.Reader) (io.ReadCloser, error) {
 			return nil, err
 		}
 		return io.NopCloser(d), nil
+	case Lz4:
+		return io.NopCloser(lz4.NewReader(buffered)), nil
 	case Lzma:
-		d, err := lzma.Limit(MaxWindow).NewAlone(buffered)
-		if err != nil {
-			return nil, err
-		}
-		return io.NopCloser(d), nil
+		return whole(buffered, func(r io.Reader) (io.ReadCloser, error) {
+			d, err := lzma.Limit(MaxWindow).NewAlone(r)
+			return io.NopCloser(d), err
+		})
 	}
 	return nil, stream.Unsupported("compression %q", f)
 }
@@ -181,7 +198,7 @@ func (s *single) Read(p []byte) (int, error) {
 	}
 	if _, err := s.rest.ReadByte(); err != io.EOF { //nolint:errorlint // bufio returns the reader's value
 		if err == nil {
-			err = stream.Malformed("bytes after the end")
+			err = stream.ErrTrailing
 		}
 		return n, err
 	}

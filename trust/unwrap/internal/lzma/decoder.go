@@ -3,8 +3,6 @@ package lzma
 import (
 	"bufio"
 	"io"
-
-	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
 const (
@@ -67,7 +65,6 @@ type decoder struct {
 	// left is how many bytes of content are left; -1 if a mark ends it.
 	left  int64
 	ended bool
-	alone bool
 	err   error
 	// chunks is nil for LZMA.
 	chunks *chunks
@@ -118,21 +115,21 @@ func (d *decoder) begin() {
 		d.code = d.code<<8 | uint32(d.next())
 	}
 	if d.err == nil && (first != 0 || d.code == d.rng) {
-		d.err = stream.Malformed("lzma data begins wrongly")
+		d.err = malformed("lzma data begins wrongly")
 	}
 }
 
 // next reads a byte. Behind the end, it sets err.
 func (d *decoder) next() byte {
 	if d.packed == 0 {
-		d.fail(stream.Malformed("lzma chunk is longer than it says"))
+		d.fail(malformed("lzma chunk is longer than it says"))
 		return 0
 	}
 	d.packed--
 	b, err := d.in.ReadByte()
 	if err != nil {
 		if err == io.EOF { //nolint:errorlint // bufio returns the reader's value
-			err = stream.Malformed("lzma data ends too early")
+			err = malformed("lzma data ends too early")
 		}
 		d.fail(err)
 	}
@@ -178,16 +175,10 @@ func (d *decoder) Read(p []byte) (int, error) {
 func (d *decoder) finish() {
 	if d.chunks != nil {
 		if !d.chunks.plain && (d.packed != 0 || d.code != 0) {
-			d.err = stream.Malformed("lzma chunk ends wrongly")
+			d.err = malformed("lzma chunk ends wrongly")
 		}
 		d.chunks.open = false
 		return
-	}
-	if d.alone {
-		if _, err := d.in.Peek(1); err == nil {
-			d.err = stream.Malformed("bytes behind the lzma data")
-			return
-		}
 	}
 	d.err = io.EOF
 }
@@ -215,7 +206,7 @@ func (d *decoder) decode(n int) {
 		return
 	}
 	if d.copies > 0 {
-		d.fail(stream.Malformed("lzma match goes beyond the end"))
+		d.fail(malformed("lzma match goes beyond the end"))
 	}
 	if !d.ended && d.chunks == nil && d.code != 0 { // a mark may follow
 		d.closing()
@@ -268,7 +259,7 @@ func (d *decoder) closing() {
 		d.mark()
 		return
 	}
-	d.fail(stream.Malformed("lzma data is longer than it says"))
+	d.fail(malformed("lzma data is longer than it says"))
 }
 
 // position counts bytes for the models.
@@ -287,7 +278,7 @@ func (d *decoder) match(length int) {
 		return
 	}
 	if !d.window.has(d.reps[0]) {
-		d.err = stream.Malformed("lzma match before the beginning")
+		d.err = malformed("lzma match before the beginning")
 		return
 	}
 	d.copies = length
@@ -296,7 +287,7 @@ func (d *decoder) match(length int) {
 // mark ends the data.
 func (d *decoder) mark() {
 	if d.chunks != nil || d.left > 0 || d.code != 0 {
-		d.fail(stream.Malformed("lzma mark in a wrong place"))
+		d.fail(malformed("lzma mark in a wrong place"))
 	}
 	d.ended = true
 }
@@ -309,7 +300,7 @@ func (d *decoder) literal() {
 	symbol := uint32(1)
 	if d.state >= 7 {
 		if !w.has(d.reps[0]) {
-			d.fail(stream.Malformed("lzma literal without a match"))
+			d.fail(malformed("lzma literal without a match"))
 			return
 		}
 		match := uint32(w.back(d.reps[0]))

@@ -6,9 +6,11 @@ package lzma
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 
-	"github.com/safepull/safepull/trust/unwrap/internal/stream"
+	"github.com/safepull/safepull/trust"
 )
 
 const (
@@ -29,7 +31,7 @@ type properties struct{ lc, lp, pb int }
 
 func parse(b byte) (properties, error) {
 	if b >= 9*5*5 {
-		return properties{}, stream.Malformed("lzma properties %#x", b)
+		return properties{}, malformed("lzma properties %#x", b)
 	}
 	return properties{lc: int(b % 9), lp: int(b / 9 % 5), pb: int(b / 45)}, nil
 }
@@ -38,7 +40,7 @@ func parse(b byte) (properties, error) {
 // content, -1 if a mark ends it. Where it is known, the mark may still come.
 func (l Limit) NewReader(r io.Reader, props []byte, size int64) (io.Reader, error) {
 	if len(props) < 5 {
-		return nil, stream.Malformed("lzma properties of %d bytes", len(props))
+		return nil, malformed("lzma properties of %d bytes", len(props))
 	}
 	p, err := parse(props[0])
 	if err != nil {
@@ -49,7 +51,7 @@ func (l Limit) NewReader(r io.Reader, props []byte, size int64) (io.Reader, erro
 		history = min(history, size)
 	}
 	if history > int64(l) {
-		return nil, stream.Exceeded("lzma history of %d bytes", history)
+		return nil, exceeded("lzma history of %d bytes", history)
 	}
 	d := &decoder{in: bufio.NewReaderSize(r, bufferBytes), window: window{limit: int(max(history, minWindow))}, packed: -1, left: size}
 	d.reset(p)
@@ -57,22 +59,19 @@ func (l Limit) NewReader(r io.Reader, props []byte, size int64) (io.Reader, erro
 	return d, nil
 }
 
-// NewAlone decodes a .lzma file. What follows its end is malformed.
+// NewAlone decodes a .lzma file. If r is a bufio.Reader of 16 KiB or more, what follows the end can be read from it.
 func (l Limit) NewAlone(r io.Reader) (io.Reader, error) {
 	var h [AloneHeaderBytes]byte
-	if err := stream.Full(r, h[:]); err != nil {
+	if _, err := io.ReadFull(r, h[:]); err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) { //nolint:errorlint // ReadFull returns the bare value
+		return nil, malformed("lzma header ends too early")
+	} else if err != nil {
 		return nil, err
 	}
 	size := int64(binary.LittleEndian.Uint64(h[5:]))
 	if size < -1 {
-		return nil, stream.Malformed("lzma size")
+		return nil, malformed("lzma size")
 	}
-	d, err := l.NewReader(r, h[:5], size)
-	if err != nil {
-		return nil, err
-	}
-	d.(*decoder).alone = true
-	return d, nil
+	return l.NewReader(r, h[:5], size)
 }
 
 // window is the history, which is also where bytes wait to be read.
@@ -143,4 +142,14 @@ func (w *window) repeat(distance uint32, n int) {
 			from = 0
 		}
 	}
+}
+
+// malformed wraps trust.ErrMalformed.
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", trust.ErrMalformed, fmt.Errorf(format, args...))
+}
+
+// exceeded wraps trust.ErrLimit.
+func exceeded(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", trust.ErrLimit, fmt.Errorf(format, args...))
 }

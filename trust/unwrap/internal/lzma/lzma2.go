@@ -3,8 +3,6 @@ package lzma
 import (
 	"bufio"
 	"io"
-
-	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
 // chunks is where a stream of LZMA2 is.
@@ -18,11 +16,11 @@ type chunks struct {
 // NewReader2 decodes LZMA2 up to its mark; props is the byte that gives the size of the history.
 func (l Limit) NewReader2(r io.Reader, props byte) (io.Reader, error) {
 	if props > 40 {
-		return nil, stream.Malformed("lzma2 properties %#x", props)
+		return nil, malformed("lzma2 properties %#x", props)
 	}
 	history := int64(2|props&1) << (props/2 + 11)
 	if history > int64(l) {
-		return nil, stream.Exceeded("lzma2 history of %d bytes", history)
+		return nil, exceeded("lzma2 history of %d bytes", history)
 	}
 	return &decoder{in: bufio.NewReaderSize(r, bufferBytes), window: window{limit: int(max(history, minWindow))}, chunks: &chunks{}}, nil
 }
@@ -48,7 +46,7 @@ func (d *decoder) nextChunk() {
 	}
 	c.plain = control < 0x80
 	if c.plain && control > 2 || !c.forgot {
-		d.err = stream.Malformed("lzma2 chunk %#x", control)
+		d.err = malformed("lzma2 chunk %#x", control)
 		return
 	}
 	d.left = int64(d.short()) + 1
@@ -61,7 +59,7 @@ func (d *decoder) nextChunk() {
 	if control >= 0xc0 {
 		p, err := parse(d.next())
 		if err == nil && p.lc+p.lp > 4 {
-			err = stream.Malformed("lzma2 properties")
+			err = malformed("lzma2 properties")
 		}
 		if err != nil {
 			d.fail(err)
@@ -70,7 +68,7 @@ func (d *decoder) nextChunk() {
 		c.knows = true
 		d.reset(p)
 	} else if !c.knows {
-		d.fail(stream.Malformed("lzma2 chunk without properties"))
+		d.fail(malformed("lzma2 chunk without properties"))
 		return
 	} else if control >= 0xa0 {
 		d.reset(d.properties)

@@ -8,7 +8,6 @@ import (
 	"io"
 
 	"github.com/safepull/safepull/trust"
-	"github.com/safepull/safepull/trust/unwrap"
 )
 
 // Source reads the input of a wrapper for a decoder. It remembers the input's own error, because decoders replace
@@ -137,9 +136,9 @@ func (b *Broken) Add(err error) bool {
 // Err is the first error, or the first of trust.ErrUnsupported.
 func (b *Broken) Err() error { return b.err }
 
-// Show shows a piece that decoder gives. It returns show's error as it is, then the source's; the decoder's error is
+// Show shows a piece p that decoder gives; show and p are those of package unwrap. It returns show's error as it is, then the source's; the decoder's error is
 // broken, which Show passes on without a change.
-func Show(show unwrap.Show, p unwrap.Piece, decoder io.Reader, src interface{ Err() error }) (broken, err error) {
+func Show[P any](show func(P, io.Reader) error, p P, decoder io.Reader, src interface{ Err() error }) (broken, err error) {
 	body := NewBody(decoder)
 	if err := show(p, body); err != nil {
 		return nil, err
@@ -149,6 +148,9 @@ func Show(show unwrap.Show, p unwrap.Piece, decoder io.Reader, src interface{ Er
 	}
 	return body.Err(), nil
 }
+
+// ErrTrailing says that data ended as it should, and that there is more.
+var ErrTrailing = fmt.Errorf("%w: bytes behind the end", trust.ErrMalformed)
 
 // Malformed wraps trust.ErrMalformed.
 func Malformed(format string, args ...any) error {

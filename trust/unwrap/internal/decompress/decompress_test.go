@@ -1,0 +1,102 @@
+package decompress_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress"
+)
+
+func TestDetect(t *testing.T) {
+	t.Parallel()
+	lzma := "\x00\x00\x80\x00\xff\xff\xff\xff\xff\xff\xff\xff\x00"
+	for head, want := range map[string]decompress.Format{
+		"":                                             decompress.None,
+		"\x1f\x8b\x08":                                 decompress.Gzip,
+		"\x1f\x8b\x00":                                 decompress.None,
+		"\x28\xb5\x2f\xfd":                             decompress.Zstd,
+		"\x5f\x2a\x4d\x18\x00\x00\x00\x00":             decompress.Zstd,
+		"\x60\x2a\x4d\x18\x00\x00\x00\x00":             decompress.None,
+		"\x50\x2a\x4d\x18":                             decompress.None,
+		"BZh9\x31\x41\x59\x26\x53\x59":                 decompress.Bzip2,
+		"BZh1\x17\x72\x45\x38\x50\x90":                 decompress.Bzip2,
+		"BZh0\x31\x41\x59\x26\x53\x59":                 decompress.None,
+		"BZh91AY&SX":                                   decompress.None,
+		"\xfd7zXZ\x00":                                 decompress.Xz,
+		"\x04\x22\x4d\x18":                             decompress.Lz4,
+		"\x02\x21\x4c\x18":                             decompress.Lz4,
+		"x\x9c\x03\x00\x00\x00\x00\x01":                decompress.Zlib,
+		"x\x01\x03\x00\x00\x00\x00\x01":                decompress.Zlib,
+		"x\x9c\x07\x00\x00\x00\x00\x01":                decompress.None, // a block of a type that is none
+		"x\x9d\x03\x00\x00\x00\x00\x01":                decompress.None,
+		"x\xbb\x03\x00\x00\x00\x00\x01":                decompress.None, // with a dictionary
+		"]" + lzma:                                     decompress.Lzma,
+		"\xe1" + lzma:                                  decompress.None,
+		"\x08" + lzma:                                  decompress.None,
+		"]" + strings.Replace(lzma, "\x80", "\x81", 1): decompress.None,
+		"]" + strings.Replace(lzma, "\x80", "\xc0", 1): decompress.Lzma,
+		"]" + lzma[:len(lzma)-1] + "\x01":              decompress.None,
+		"]\x00\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00": decompress.None, // of nothing
+	} {
+		if got := decompress.Detect([]byte(head)); got != want {
+			t.Errorf("%q is %q, want %q", head, got, want)
+		}
+	}
+}
+
+func TestTrial(t *testing.T) {
+	t.Parallel()
+	for f, want := range map[decompress.Format][2]int{
+		decompress.Gzip: {0, 0}, decompress.Zlib: {64, 64}, decompress.Lzma: {0, 4096}, decompress.Lz4: {0, 0},
+	} {
+		if got := [2]int{f.Trial([]byte("]")), f.Trial([]byte("\x01"))}; got != want {
+			t.Errorf("%s: %v", f, got)
+		}
+	}
+}
+
+func TestUnknownFormat(t *testing.T) {
+	t.Parallel()
+	if _, err := decompress.None.Open(strings.NewReader("")); !errors.Is(err, trust.ErrUnsupported) {
+		t.Error(err)
+	}
+	if decompress.None.Suffixes() != nil {
+		t.Error("suffixes of nothing")
+	}
+}
+
+func TestClassify(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ err, want error }{
+		{nil, nil},
+		{io.ErrUnexpectedEOF, trust.ErrMalformed},
+		{trust.ErrLimit, trust.ErrLimit},
+		{trust.ErrUnsupported, trust.ErrUnsupported},
+		{zstd.ErrWindowSizeExceeded, trust.ErrLimit},
+		{zstd.ErrUnknownDictionary, trust.ErrUnsupported},
+	} {
+		if got := decompress.Zstd.Classify(c.err); !errors.Is(got, c.want) {
+			t.Errorf("%v became %v", c.err, got)
+		}
+	}
+}
+
+// TestWindows: what asks for more history than MaxWindow is beyond the limit.
+func TestWindows(t *testing.T) {
+	t.Parallel()
+	if _, err := decompress.NewLzma2(strings.NewReader("\x00"), 30); !errors.Is(err, trust.ErrLimit) { // 128 MiB
+		t.Error(err)
+	}
+	if _, err := decompress.NewLzma2(strings.NewReader("\x00"), 28); err != nil { // 64 MiB
+		t.Error(err)
+	}
+	if _, err := decompress.NewLzma(bytes.NewReader(make([]byte, 5)), []byte{0x5d, 1, 0, 0, 4}, -1); !errors.Is(err, trust.ErrLimit) {
+		t.Error(err)
+	}
+}

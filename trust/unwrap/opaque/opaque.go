@@ -1,0 +1,78 @@
+// Package opaque recognises formats that hold files and are not read here, so that a program which runs such a file is
+// not taken for one that was seen: file systems, disk images, AppImages and cabinets.
+package opaque
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+
+	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/internal/stream"
+)
+
+// Wrapper shows nothing: whatever it recognises is trust.ErrUnsupported.
+type Wrapper struct{}
+
+var _ unwrap.Wrapper = Wrapper{}
+
+// New makes the wrapper.
+func New() Wrapper { return Wrapper{} }
+
+// Name implements unwrap.Wrapper.
+func (Wrapper) Name() string { return "opaque" }
+
+// Wraps implements unwrap.Wrapper.
+func (Wrapper) Wraps(c unwrap.Content) bool { return format(c.Head) != "" }
+
+// Unwrap implements unwrap.Wrapper.
+func (Wrapper) Unwrap(_ context.Context, in unwrap.Input, _ unwrap.Show) error {
+	src := stream.NewSource(in)
+	var first [1]byte
+	if _, _ = src.Read(first[:]); src.Err() != nil {
+		return src.Err()
+	}
+	return stream.Unsupported("%s", format(in.Content().Head))
+}
+
+// superblock is where file systems of Linux say what they are.
+const superblock = 1024
+
+// format tells what head begins, with enough of the header to be no accident.
+func format(head []byte) string {
+	begins := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }
+	switch {
+	case begins("\x7fELF") && len(head) > 10 && string(head[8:10]) == "AI" && (head[10] == 1 || head[10] == 2):
+		return "AppImage"
+	case (begins("hsqs") || begins("sqsh") || begins("shsq")) && len(head) >= 96 && squashed(head):
+		return "squashfs file system"
+	case begins("\x45\x3d\xcd\x28") && len(head) >= 32 && string(head[16:32]) == "Compressed ROMFS":
+		return "cramfs file system"
+	case begins("MSCF\x00\x00\x00\x00") && len(head) >= 36 && head[25] == 1:
+		return "cabinet"
+	case begins("QFI\xfb\x00\x00\x00") && len(head) >= 72:
+		return "qcow2 disk image"
+	case len(head) >= superblock+128 && binary.LittleEndian.Uint32(head[superblock:]) == 0xe0f5e1e2:
+		return "erofs file system"
+	case len(head) >= superblock+128 && extended(head[superblock:]):
+		return "ext file system"
+	}
+	return ""
+}
+
+// squashed: the size of blocks stands there twice.
+func squashed(head []byte) bool {
+	var order binary.ByteOrder = binary.LittleEndian
+	if head[3] == 'h' { // sqsh, as big-endian machines write it
+		order = binary.BigEndian
+	}
+	version := order.Uint16(head[28:])
+	log := order.Uint16(head[22:])
+	return version >= 1 && version <= 4 && (version < 4 || log >= 12 && log <= 20 && order.Uint32(head[12:]) == 1<<log)
+}
+
+// extended: magic number, blocks of a size that exists, and a revision.
+func extended(b []byte) bool {
+	return binary.LittleEndian.Uint16(b[0x38:]) == 0xef53 && binary.LittleEndian.Uint32(b[0x18:]) <= 6 &&
+		binary.LittleEndian.Uint32(b[0x4c:]) <= 1 && binary.LittleEndian.Uint32(b[4:]) != 0
+}
