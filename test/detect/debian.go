@@ -23,11 +23,13 @@ import (
 )
 
 // lookAlikes are packages that resemble mining, or that name what mining images hold: anonymisers, a node with its
-// wallets, rules and databases of security tools, hash functions, and what reads pools and processors.
+// wallets, rules and databases of security tools, hash functions, and what reads pools and processors. The files that
+// ClamAV is tested with (clamav-testfiles) are none: archives without end are what they are, and what cannot be read is
+// held.
 var lookAlikes = []string{
 	"tor", "torsocks", "nyx", "obfs4proxy", "onionshare-cli", "proxychains4", "proxychains", "tsocks", "privoxy", "i2pd", "redsocks", "shadowsocks-libev", "dnscrypt-proxy",
 	"monero", "monero-tests", "electrum", "python3-electrum", "python3-base58", "python3-web3", "libsecp256k1-1", "node-bn.js", "libsodium23", "libargon2-1", "libb2-1", "python3-argon2",
-	"yara", "clamav", "clamav-base", "clamav-testfiles", "rkhunter", "chkrootkit", "lynis", "suricata", "snort-rules-default", "snort-common", "zeek", "fail2ban", "unhide", "tiger", "samhain", "aide", "debsums",
+	"yara", "clamav", "clamav-base", "rkhunter", "chkrootkit", "lynis", "suricata", "snort-rules-default", "snort-common", "zeek", "fail2ban", "unhide", "tiger", "samhain", "aide", "debsums",
 	"wireshark-common", "libwireshark16", "libwireshark-data", "tshark", "nmap", "nmap-common", "masscan", "zmap", "pnscan", "hydra", "john", "john-data", "hashcat", "hashcat-data", "aircrack-ng", "metasploit-framework", "sqlmap",
 	"hwloc", "libhwloc15", "numactl", "msr-tools", "cpufrequtils", "cpuid", "hugeadm", "libhugetlbfs-bin", "stress-ng", "sysbench", "boinc-client", "ocl-icd-libopencl1", "pocl-opencl-icd", "clinfo",
 	"upx-ucl", "makeself", "python3-pyinstaller-hooks-contrib", "binwalk", "p7zip-full", "unrar-free", "sharutils", "uudeview", "patchelf", "prelink", "libfakeroot", "fakeroot", "faketime", "libfaketime", "eatmydata", "libeatmydata1", "libjemalloc2",

@@ -158,12 +158,22 @@ func TestParse(t *testing.T) {
 
 func TestBeginningsWithoutEndAreReported(t *testing.T) {
 	t.Parallel()
-	content := []byte(strings.Repeat("4A", maxSums+600))
+	content := []byte(strings.Repeat("4Abcdefghijkmnopqrstuv", maxSums+600))
 	file := indicator.File{Path: "a.sh", Kind: trust.KindScript}
 	for _, chunk := range []int{5000, 0} {
 		if got := indicatortest.Unread(shipped(t), file, content, indicatortest.Drive{Chunk: chunk}); !strings.Contains(got, "than are checked") {
 			t.Errorf("chunks of %d: unread is %q", chunk, got)
 		}
+	}
+}
+
+// Sequences of few letters, such as those of nucleotides, begin like addresses at every other place and are none.
+func TestFewLettersAreNoAddress(t *testing.T) {
+	t.Parallel()
+	content := []byte(strings.Repeat("4AGATTACAGATTACAF", maxSums))
+	file := indicator.File{Path: "genome.fasta", Kind: trust.KindText}
+	if got := indicatortest.Unread(shipped(t), file, content, indicatortest.Drive{}); got != "" {
+		t.Errorf("unread: %q", got)
 	}
 }
 

@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"bytes"
+	"math/bits"
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/indicator"
@@ -113,13 +114,26 @@ func (w *watch) run(p []byte, from, to int, at int64, last bool) {
 			continue
 		}
 		end := i + n.length
-		if w.exhausted(n) || !isDigits(p[i:end]) || !w.spend(n, at+int64(i)) {
+		if w.exhausted(n) || !isDigits(p[i:end]) || !varied(p[i:end]) || !w.spend(n, at+int64(i)) {
 			continue
 		}
 		if got, ok := parse(p[i:end]); ok && got == tag {
 			w.found(sign{name: n.Name, test: n.Test, address: p[i:end], around: p[max(0, i-around):min(len(p), end+around)], offset: at + int64(i)})
 		}
 	}
+}
+
+// leastVaried is how many different digits an address has at the least. Random keys have fewer than one time in 10^30;
+// sequences of nucleotides, of zeros and of hexadecimal digits always do.
+const leastVaried = 20
+
+// varied reports whether text has as many different bytes as an address of random keys.
+func varied(p []byte) bool {
+	var seen [2]uint64
+	for _, c := range p {
+		seen[c>>6&1] |= 1 << (c & 63)
+	}
+	return bits.OnesCount64(seen[0])+bits.OnesCount64(seen[1]) >= leastVaried
 }
 
 // exhausted reports that no more checksums of a network are computed.

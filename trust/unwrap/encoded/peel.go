@@ -14,7 +14,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
 
-	"github.com/safepull/safepull/trust/unwrap/internal/barelzma"
+	"github.com/safepull/safepull/trust/unwrap/internal/lzma"
 )
 
 // packing is a compression that decoded bytes are in.
@@ -62,21 +62,7 @@ func isLZMA(head []byte) bool {
 }
 
 func openLZMA(r io.Reader) (io.Reader, error) {
-	b := bufio.NewReaderSize(r, sampleBytes)
-	head, err := b.Peek(13)
-	if err != nil {
-		return nil, err //nolint:wrapcheck // only asked whether there is one
-	}
-	p, err := barelzma.ParseProperties(head[0])
-	if err != nil {
-		return nil, err //nolint:wrapcheck // as above
-	}
-	dictionary, size := binary.LittleEndian.Uint32(head[1:]), int64(binary.LittleEndian.Uint64(head[5:])) //nolint:gosec // -1 stands for unknown
-	_, _ = b.Discard(13)                                                                                  // it was peeked at
-	if size >= 0 {
-		dictionary = uint32(min(int64(dictionary), max(size, 1))) //nolint:gosec // no more than before
-	}
-	return barelzma.NewReader(b, p, size, int(dictionary)) //nolint:wrapcheck // as above
+	return lzma.Limit(maxDictionary).NewAlone(r) //nolint:wrapcheck // only asked whether there is one
 }
 
 func unpack(p packing, r io.Reader) (io.Reader, error) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"strings"
 
 	"github.com/safepull/safepull/trust/unwrap"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
@@ -117,6 +118,10 @@ func (a *archive) walk() error {
 		if !hasBody(h) {
 			continue
 		}
+		if h.Size > maxSparse && isSparse(h) {
+			a.broken.Add(stream.Unsupported("sparse file of %d bytes", h.Size))
+			continue
+		}
 		broken, err := stream.Show(a.show, unwrap.Piece{Name: h.Name, Mode: fs.FileMode(h.Mode) & fs.ModePerm, Size: h.Size}, tr, a.src)
 		if err != nil {
 			return err
@@ -125,6 +130,19 @@ func (a *archive) walk() error {
 			a.broken.Add(stream.Malformed("tar: %w", broken))
 		}
 	}
+}
+
+// maxSparse bounds sparse files: a header of a few bytes may claim terabytes of holes, which would be shown as zeros.
+const maxSparse = 256 << 20
+
+// isSparse reports whether a file has holes, in any of the ways to say so.
+func isSparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
 }
 
 // hasBody: whatever has a body and no meaning of its own is extracted as a file.

@@ -3,9 +3,13 @@ package tarball_test
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap/tarball"
@@ -95,3 +99,32 @@ func TestTarball(t *testing.T) {
 }
 
 func FuzzTarball(f *testing.F) { unwraptest.Fuzz(f, tarball.New(), samples()) }
+
+// A sparse file of a gigabyte of holes takes one block. It is not shown, and said to be hidden; what follows it is shown.
+func TestHugeSparseFile(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	header := make([]byte, 512)
+	copy(header, "holes")
+	copy(header[100:], "0000644\x000000000\x000000000\x0000000000000\x0000000000000\x00        S")
+	copy(header[257:], "ustar  \x00")
+	copy(header[386:], "10000000000\x0000000000000\x00") // one piece of nothing, at the end
+	copy(header[483:], "10000000000\x00")                // the size with all holes
+	sum := 0
+	for _, c := range header {
+		sum += int(c)
+	}
+	copy(header[148:], fmt.Sprintf("%06o\x00 ", sum))
+	b.Write(header)
+	w := tar.NewWriter(&b)
+	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "next", Size: 4, Mode: 0o644}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte("body")); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	got, err := unwraptest.Unwrap(t.Context(), tarball.New(), unwraptest.Sample{Content: b.Bytes()}, func(r io.Reader) io.Reader { return r })
+	if diff := cmp.Diff(map[string]string{"next": "body"}, got); diff != "" || !errors.Is(err, trust.ErrUnsupported) {
+		t.Errorf("%v\n%s", err, diff)
+	}
+}

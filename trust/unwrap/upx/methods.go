@@ -9,7 +9,7 @@ import (
 	"github.com/klauspost/compress/flate"
 
 	"github.com/safepull/safepull/trust"
-	"github.com/safepull/safepull/trust/unwrap/internal/barelzma"
+	"github.com/safepull/safepull/trust/unwrap/internal/lzma"
 )
 
 // The methods of blocks. 2 to 10 are three kinds of one family, each with three ways to store its bits.
@@ -48,12 +48,13 @@ func decodeLZMA(out []byte, r *bufio.Reader) error {
 	if err != nil {
 		return full(0, err)
 	}
-	p := barelzma.Properties{LiteralContext: int(head[1] & 15), LiteralPosition: int(head[1] >> 4), Position: int(head[0] & 7)}
-	if int(head[0]>>3) != p.LiteralContext+p.LiteralPosition {
+	lc, lp, pb := int(head[1]&15), int(head[1]>>4), int(head[0]&7)
+	if int(head[0]>>3) != lc+lp || lc > 8 || lp > 4 || pb > 4 {
 		return fmt.Errorf("%w: lzma properties %x", trust.ErrMalformed, head)
 	}
-	_, _ = r.Discard(2) // they were peeked at
-	d, err := barelzma.NewReader(r, p, int64(len(out)), len(out))
+	_, _ = r.Discard(2)                                                                         // they were peeked at
+	props := binary.LittleEndian.AppendUint32([]byte{byte((pb*5+lp)*9 + lc)}, uint32(len(out))) //nolint:gosec // bounded by the block
+	d, err := lzma.Limit(len(out)).NewReader(r, props, int64(len(out)))
 	if err != nil {
 		return fmt.Errorf("block: %w", err)
 	}
