@@ -25,7 +25,8 @@ that, only "docker safepull check" knows.
 Exit status: 0 whatever was found, 1 error, 4 when a part could not be read.`
 
 const longRulesLint = `Check a rule file, or the rule files of a folder, and print what is wrong, each as
-file:line:column: what. The file's name is that of the check: "stratum.yaml".
+file:line:column: what. A file of YAML is named after its check ("stratum.yaml");
+files that end in .yar or .yara are YARA rules.
 
 Exit status: 0 nothing is wrong, 1 something is.`
 

@@ -3,8 +3,11 @@ package trust_test
 import (
 	"bytes"
 	"compress/flate"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -129,4 +132,148 @@ func FuzzTree(f *testing.F) {
 			t.Fatalf("%d entries, then %d", got.Len(), again.Len())
 		}
 	})
+}
+
+func randomEntries(rng *rand.Rand) []trust.TreeEntry {
+	types := []trust.FileType{trust.TypeFile, trust.TypeDir, trust.TypeSymlink, trust.TypeHardlink, trust.TypeOther}
+	kinds := []trust.Kind{"", trust.KindConfig, trust.KindExecutable, trust.KindScript, trust.KindText, trust.KindData}
+	text := func(most int) string {
+		b := make([]byte, rng.IntN(most))
+		for i := range b {
+			b[i] = "ab/\xff\x00"[rng.IntN(5)]
+		}
+		return string(b)
+	}
+	var all []trust.TreeEntry
+	for range rng.IntN(30) {
+		all = append(all, trust.TreeEntry{
+			Path: text(12), Type: types[rng.IntN(len(types))], Mode: rng.Uint32() >> rng.IntN(32), Size: int64(rng.Uint64() >> 1 >> rng.IntN(63)),
+			Target: text(6), Kind: kinds[rng.IntN(len(kinds))], Body: text(300),
+		})
+	}
+	return all
+}
+
+// TestTree_properties: whatever was added comes back, in order, from memory and from JSON; reading goes on from anywhere.
+func TestTree_properties(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range 500 {
+		want := randomEntries(rng)
+		var tree trust.Tree
+		for i, e := range want {
+			before := tree.Bytes()
+			tree.Add(e)
+			if tree.Len() != i+1 || tree.Bytes() <= before {
+				t.Fatalf("%d entries in %d bytes, after %d", tree.Len(), tree.Bytes(), before)
+			}
+		}
+		text, err := json.Marshal(tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := trust.Tree{}
+		read.Add(trust.TreeEntry{Path: "overwritten"})
+		if err := json.Unmarshal(text, &read); err != nil {
+			t.Fatal(err)
+		}
+		for name, got := range map[string]*trust.Tree{"in memory": &tree, "from JSON": &read} {
+			if diff := cmp.Diff(want, slices.Collect(got.All())); diff != "" || got.Len() != len(want) || got.IsZero() != (len(want) == 0) {
+				t.Fatalf("%s: %s", name, diff)
+			}
+		}
+		if !read.Equal(tree) || !tree.Equal(read) {
+			t.Fatal("a tree differs from what was read of it")
+		}
+		if len(want) == 0 {
+			continue
+		}
+		stop, seen := rng.IntN(len(want)), 0
+		for range tree.All() {
+			if seen++; seen > stop {
+				break
+			}
+		}
+		tree.Add(want[0])
+		if seen != stop+1 || tree.Equal(read) || read.Len() != len(want) {
+			t.Fatal("a tree that was read changes with the one that was written")
+		}
+	}
+}
+
+// TestTree_cut cuts a packed tree everywhere: it is either a shorter tree or no tree, and what was there before stays.
+func TestTree_cut(t *testing.T) {
+	t.Parallel()
+	var tree trust.Tree
+	ends := map[int]int{0: 0}
+	for i, e := range entries() {
+		tree.Add(e)
+		ends[tree.Bytes()] = i + 1
+	}
+	text, err := json.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compressed []byte
+	if err := json.Unmarshal(text, &compressed); err != nil {
+		t.Fatal(err)
+	}
+	plain, err := io.ReadAll(flate.NewReader(bytes.NewReader(compressed)))
+	if err != nil || len(plain) != tree.Bytes() {
+		t.Fatalf("%d bytes, %v", len(plain), err)
+	}
+	for n := range plain {
+		got := trust.Tree{}
+		got.Add(trust.TreeEntry{Path: "before"})
+		err := json.Unmarshal(pack(t, plain[:n]), &got)
+		if entries, whole := ends[n]; whole != (err == nil) || whole && got.Len() != entries {
+			t.Errorf("%d of %d bytes: %d entries, %v", n, len(plain), got.Len(), err)
+		}
+		if err != nil && (!errors.Is(err, trust.ErrMalformed) || got.Len() != 1) {
+			t.Errorf("%d of %d bytes: %v, %d entries", n, len(plain), err, got.Len())
+		}
+	}
+	for n := range compressed {
+		short, err := json.Marshal(compressed[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got trust.Tree
+		if err := json.Unmarshal(short, &got); !errors.Is(err, trust.ErrMalformed) {
+			t.Errorf("%d of %d compressed bytes: %v", n, len(compressed), err)
+		}
+	}
+}
+
+// TestTree_numbers: what does not fit is refused, and the greatest that fits is read.
+func TestTree_numbers(t *testing.T) {
+	t.Parallel()
+	entry := func(mode, size uint64) []byte {
+		b := append([]byte{0, 1, 'a', 'f', 0}, binary.AppendUvarint(nil, mode)...)
+		return append(binary.AppendUvarint(b, size), 0, 0)
+	}
+	for name, c := range map[string]struct {
+		plain []byte
+		ok    bool
+	}{
+		"mode":      {entry(1<<32-1, 0), true},
+		"mode-more": {entry(1<<32, 0), false},
+		"size":      {entry(0, 1<<63-1), true},
+		"size-more": {entry(0, 1<<63), false},
+		"overflow":  {append([]byte{0, 1, 'a', 'f', 0}, bytes.Repeat([]byte{0xff}, 11)...), false},
+		"no-end":    {[]byte{0x80}, false},
+		"text":      {append([]byte{0}, binary.AppendUvarint(nil, 1<<64-1)...), false},
+		"prefix":    {append(entry(0, 0), 2, 0, 'f', 0, 0, 0, 0, 0), false},
+		"same":      {append(entry(0, 0), 1, 0, 'f', 0, 0, 0, 0, 0), true},
+	} {
+		var tree trust.Tree
+		if err := json.Unmarshal(pack(t, c.plain), &tree); (err == nil) != c.ok || err != nil && !errors.Is(err, trust.ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var tree trust.Tree
+	tree.Add(trust.TreeEntry{Path: "a", Size: -5, Kind: "unheard of"})
+	if e := slices.Collect(tree.All())[0]; e.Size != 0 || e.Kind != "" || !e.Whole() {
+		t.Errorf("%+v", e)
+	}
 }

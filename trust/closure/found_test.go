@@ -256,7 +256,7 @@ func TestReach(t *testing.T) {
 		}
 	}
 	f := c.Weigh(trust.Finding{Layer: lower, Path: "gone", Why: "a miner", Strength: trust.Weak, IfRun: trust.Proof})
-	if f.Strength != trust.Weak || !strings.Contains(f.Why, "hides") {
+	if f.Strength != trust.Weak || f.Reach != trust.ReachHidden {
 		t.Errorf("%+v", f)
 	}
 	if f = closure.Of(entry("/e.sh")).Weigh(trust.Finding{Layer: lower, Path: "e.sh", IfRun: trust.Strong}); f.Reach != trust.ReachRuns || f.Strength != trust.Strong {

@@ -181,12 +181,14 @@ func ShellScript(argv []string) (string, bool) {
 		return "", false
 	}
 	for i := 1; i+1 < len(argv); i++ {
-		option := argv[i]
-		if !strings.HasPrefix(option, "-") {
+		switch option := argv[i]; {
+		case option == "-" || option == "--" || !strings.HasPrefix(option, "-") && !strings.HasPrefix(option, "+"):
 			return "", false
-		}
-		if !strings.HasPrefix(option, "--") && strings.Contains(option, "c") {
+		case strings.HasPrefix(option, "--"):
+		case option[0] == '-' && strings.Contains(option, "c"):
 			return strings.Join(argv[i+1:], " "), true
+		case strings.HasSuffix(strings.ToLower(option), "o") && !strings.HasPrefix(argv[i+1], "-"):
+			i++ // "-o pipefail" takes the name of what it sets
 		}
 	}
 	return "", false

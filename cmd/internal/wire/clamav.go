@@ -78,6 +78,16 @@ func aboutClamAV() ruleset.About {
 	}
 }
 
+// aboutYARA explains the check whose rules users bring.
+func aboutYARA() ruleset.About {
+	return ruleset.About{
+		Sign:       "what your own YARA rules describe",
+		Means:      "One of the YARA rules that were given to safepull fits the file. How strong that is, the rule says itself, in its meta section.",
+		Matters:    "You know what you look for.",
+		LookAlikes: []string{"What the rule's author did not think of: the excerpt names the rule."},
+	}
+}
+
 // clamdFrom is where the environment says that clamd is, in the same words as for the proxy.
 func clamdFrom(env func(string) string) (clamav.Options, error) {
 	o := clamav.Options{Address: env("SAFEPULL_CLAMD_ADDRESS")}

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -19,16 +21,18 @@ import (
 	"github.com/safepull/safepull/trust/indicator"
 	"github.com/safepull/safepull/trust/indicator/all"
 	"github.com/safepull/safepull/trust/indicator/clamav"
+	"github.com/safepull/safepull/trust/indicator/yara"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/ruleset"
 	"github.com/safepull/safepull/trust/scan"
+	rules "github.com/safepull/safepull/trust/yara"
 )
 
 // maxTested bounds the files that are tested at one time, against a wrong folder.
 const maxTested = 1 << 20
 
-// rules are the indicators in force, for people who ask about them.
-type rules struct {
+// ruling is the indicators in force, for people who ask about them.
+type ruling struct {
 	loaded     inForce
 	indicators []indicator.Indicator
 	scanner    *scan.Scanner
@@ -46,17 +50,17 @@ func (p *pluginParts) rules(context.Context) (plugin.Rules, error) {
 	return newRules(loaded)
 }
 
-func newRules(loaded inForce) (*rules, error) {
+func newRules(loaded inForce) (*ruling, error) {
 	indicators, err := loaded.indicators()
 	if err != nil {
 		return nil, err
 	}
 	scanner, err := loaded.scanner(indicators)
-	return &rules{loaded, indicators, scanner}, err
+	return &ruling{loaded, indicators, scanner}, err
 }
 
 // Checks implements plugin.Rules.
-func (r *rules) Checks() []render.Check {
+func (r *ruling) Checks() []render.Check {
 	out := make([]render.Check, 0, len(r.indicators))
 	for _, ind := range r.indicators {
 		name := ind.Name()
@@ -65,18 +69,21 @@ func (r *rules) Checks() []render.Check {
 			Group: r.loaded.policy.Group(name), Digest: r.loaded.rules.DigestOf(name),
 			Data: r.loaded.rules.Counts(name), About: r.loaded.rules.About(name),
 		})
-		if name == clamav.Name {
+		switch name {
+		case clamav.Name:
 			out[len(out)-1].About = aboutClamAV()
+		case yara.Name:
+			out[len(out)-1].About = aboutYARA()
 		}
 	}
 	return out
 }
 
 // Ruleset implements plugin.Rules.
-func (r *rules) Ruleset() digest.Digest { return r.loaded.rules.Digest() }
+func (r *ruling) Ruleset() digest.Digest { return r.loaded.rules.Digest() }
 
 // Limits implements plugin.Rules: the numbers of scan.Limits, "nested.depth" for one within another.
-func (r *rules) Limits() map[string]int64 {
+func (r *ruling) Limits() map[string]int64 {
 	out := map[string]int64{}
 	text, err := json.Marshal(r.loaded.from.limits.WithDefaults())
 	var plain map[string]any
@@ -102,7 +109,7 @@ func flatten(prefix string, from map[string]any, into map[string]int64) {
 }
 
 // Test implements plugin.Rules. The files of a folder are named from there, so that where it lies has no say.
-func (r *rules) Test(ctx context.Context, path string) (render.Tested, error) {
+func (r *ruling) Test(ctx context.Context, path string) (render.Tested, error) {
 	t := render.Tested{Unanswered: map[string]string{}}
 	var found []trust.Finding
 	err := regularFiles(path, func(name, file string) error {
@@ -123,7 +130,7 @@ func (r *rules) Test(ctx context.Context, path string) (render.Tested, error) {
 	return t, err
 }
 
-func (r *rules) file(ctx context.Context, name, file string) ([]trust.Finding, error) {
+func (r *ruling) file(ctx context.Context, name, file string) ([]trust.Finding, error) {
 	f, err := os.Open(file) //nolint:gosec // the user names it
 	if err != nil {
 		return nil, err
@@ -173,17 +180,17 @@ type linter interface {
 
 // lint checks the rule files that a path stands for.
 func lint(_ context.Context, path string) (render.Linted, error) {
-	linters := []linter{yamlLinter{}}
+	linters := []linter{yamlLinter{}, yaraLinter{}}
 	out := render.Linted{Problems: []*ruleset.Problem{}}
 	err := regularFiles(path, func(_, file string) error {
 		for _, l := range linters {
 			if !l.Takes(file) {
 				continue
 			}
-			if out.Files++; out.Files > ruleset.MaxFiles {
-				return fmt.Errorf("%s holds more than %d rule files: %w", path, ruleset.MaxFiles, trust.ErrLimit)
+			if out.Files++; out.Files > rules.MaxSources {
+				return fmt.Errorf("%s holds more than %d rule files: %w", path, rules.MaxSources, trust.ErrLimit)
 			}
-			body, err := readStart(file, ruleset.MaxFileSize+1)
+			body, err := readStart(file, max(ruleset.MaxFileSize, rules.MaxFileSize)+1)
 			if err != nil {
 				return err
 			}
@@ -193,7 +200,7 @@ func lint(_ context.Context, path string) (render.Linted, error) {
 		return nil
 	})
 	if err == nil && out.Files == 0 {
-		err = fmt.Errorf("%s is no rule file and holds none: they end in .yaml", path)
+		err = fmt.Errorf("%s is no rule file and holds none: they end in .yaml, .yar or .yara", path)
 	}
 	return out, err
 }
@@ -228,5 +235,34 @@ func (yamlLinter) Lint(name string, body []byte) []*ruleset.Problem {
 		p = &ruleset.Problem{Line: known.Line, Column: known.Column, What: known.What}
 	}
 	p.File = name
+	return []*ruleset.Problem{p}
+}
+
+// yaraLinter reads users' own YARA rules.
+type yaraLinter struct{}
+
+// Takes implements linter.
+func (yaraLinter) Takes(name string) bool {
+	ext := filepath.Ext(name)
+	return ext == ".yar" || ext == ".yara"
+}
+
+// yaraPlace is how errors of YARA rules begin, after the file's name.
+var yaraPlace = regexp.MustCompile(`^:(\d+):(\d+): `)
+
+// Lint implements linter.
+func (yaraLinter) Lint(name string, body []byte) []*ruleset.Problem {
+	_, err := yara.New(rules.Source{Name: name, Text: body})
+	if err == nil {
+		return nil
+	}
+	p := &ruleset.Problem{File: name, Line: 1, Column: 1, What: err.Error()}
+	if rest, ok := strings.CutPrefix(p.What, name); ok {
+		if m := yaraPlace.FindStringSubmatch(rest); m != nil {
+			p.Line, _ = strconv.Atoi(m[1])
+			p.Column, _ = strconv.Atoi(m[2])
+			p.What = rest[len(m[0]):]
+		}
+	}
 	return []*ruleset.Problem{p}
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,7 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-func shippedRules(t *testing.T, limits scan.Limits) *rules {
+func shippedRules(t *testing.T, limits scan.Limits) *ruling {
 	t.Helper()
 	loaded, err := loadFiles(sources{shippedList: true, limits: limits})
 	if err != nil {
@@ -125,12 +126,14 @@ func TestLint(t *testing.T) {
 		"algorithm.yaml": "labels: [\n",
 		"large.yaml":     "a: " + strings.Repeat("x", ruleset.MaxFileSize),
 		"notes.txt":      "no rule",
+		"own.yar":        "rule own {\n  condition: pe.is_pe\n}",
+		"good.yara":      "rule good { condition: true }",
 	})
 	bad, err := lint(ctx, dir)
-	if err != nil || bad.Files != 4 || len(bad.Problems) != 4 {
+	if err != nil || bad.Files != 6 || len(bad.Problems) != 5 {
 		t.Fatalf("%v: %+v", err, bad)
 	}
-	for i, want := range []string{"algorithm.yaml:1:1: did not find", "large.yaml:1:1: larger than", "stratum.yaml:2:1: field shcemes not found", `walet.yaml:1:1: there is no indicator "walet"`} {
+	for i, want := range []string{"algorithm.yaml:1:1: did not find", "large.yaml:1:1: larger than", "own.yar:2:14: ", "stratum.yaml:2:1: field shcemes not found", `walet.yaml:1:1: there is no indicator "walet"`} {
 		if got := bad.Problems[i].Error(); !strings.HasPrefix(got, dir+"/"+want) {
 			t.Errorf("%s, want %s", got, want)
 		}
@@ -141,8 +144,8 @@ func TestLint(t *testing.T) {
 		}
 	}
 	many := map[string]string{}
-	for i := range ruleset.MaxFiles + 1 {
-		many[strings.Repeat("x", i+1)+".yaml"] = "a: 1"
+	for i := range 257 {
+		many[strings.Repeat("x", i%200+1)+fmt.Sprint(i)+".yar"] = "rule a { condition: true }"
 	}
 	if _, err := lint(ctx, folder(t, many)); !errors.Is(err, trust.ErrLimit) {
 		t.Errorf("too many files: %v", err)

@@ -29,15 +29,22 @@ func ParseEndpoint(s string) (Endpoint, bool) {
 	if i := strings.LastIndexByte(s, '@'); i >= 0 {
 		e.User, s = s[:i], s[i+1:]
 	}
+	// Brackets that hold an address of version 6 are its own; nothing says the port then.
+	if bare := strings.TrimRight(s, ".;)}>"); strings.HasPrefix(bare, "[") && strings.HasSuffix(bare, "]") {
+		if ip, err := netip.ParseAddr(bare[1 : len(bare)-1]); err == nil && ip.Is6() {
+			e.Host = strings.ToLower(bare[1 : len(bare)-1])
+			return e, isHost(e.Host)
+		}
+	}
 	s = strings.TrimRight(s, ".;)]}>")
 	host, port := s, ""
 	if i := strings.LastIndexByte(s, ':'); i >= 0 {
 		host, port = s[:i], s[i+1:]
-		n, err := strconv.Atoi(port)
-		if err != nil || n < 1 || n > 65535 || len(port) > 5 {
+		n, err := strconv.ParseUint(port, 10, 16) // no sign
+		if err != nil || n < 1 || len(port) > 5 {
 			return e, false
 		}
-		e.Port = n
+		e.Port = int(n)
 	}
 	e.Host = strings.ToLower(strings.Trim(host, "[]"))
 	return e, isHost(e.Host)

@@ -139,7 +139,7 @@ func TestTextsAgainstOracle(t *testing.T) {
 		for _, w := range wants {
 			for i := 0; i+len(w) <= len(text); i++ {
 				here := text[i : i+len(w)]
-				if here == w || fold && strings.ToLower(here) == strings.ToLower(w) {
+				if here == w || fold && strings.EqualFold(here, w) {
 					want[i] = true
 				}
 			}
