@@ -10,9 +10,15 @@ import (
 
 // How much is kept of what indicators find; else hostile content could grow memory and store without end.
 const (
-	// findingsPerFile and findingsPerBlob count for each check by itself, so that no check can crowd out another.
+	// findingsPerFile counts for each check by itself, so that no check can crowd out another.
 	findingsPerFile = 16
-	findingsPerBlob = 512
+	// plentyPerBlob is from how many findings of a check on only those are kept that could matter.
+	plentyPerBlob = 512
+	// heldPerBlob bounds the findings of one blob, in bytes. Which of its files an image runs is not known here, so that
+	// the weightiest of every file is kept; where they are too many, the blob is unanswered.
+	heldPerBlob = 8 << 20
+	// findingSize is about what a finding takes beside its texts, in bytes.
+	findingSize = 256
 	// pathLimit and whyLimit bound texts of a finding, in bytes.
 	pathLimit = 4096
 	whyLimit  = 512
@@ -61,60 +67,77 @@ func heaviest(found []trust.Finding) []trust.Finding {
 // weightIfRun is what a finding weighs when the image runs the file that it stands in.
 func weightIfRun(f trust.Finding) trust.Strength { return max(f.Strength, f.IfRun) }
 
-// keeper collects the findings of one blob, bounded for each check. Dropping must never change a verdict: a finding
-// may go only if a finding of its check that stays weighs as much by itself as the dropped one could at the most.
+// keeper collects the findings of one blob. Dropping must never change a verdict, whichever files the image runs: a
+// finding may go only where one of its check, class and file stays that weighs at least as much, as it stands and if the
+// file runs, or where it is worth nothing.
 type keeper struct {
 	checks   map[string][]trust.Finding
+	held     int
 	overflow error
 }
 
 func (k *keeper) add(found []trust.Finding) {
-	if len(found) == 0 {
+	if len(found) == 0 || k.overflow != nil {
 		return
 	}
 	if k.checks == nil {
 		k.checks = make(map[string][]trust.Finding)
 	}
 	id := found[0].Check
+	for _, f := range found {
+		k.held += sizeOf(f)
+	}
 	k.checks[id] = append(k.checks[id], found...)
-	if len(k.checks[id]) > 2*findingsPerBlob {
-		k.checks[id] = k.cut(k.checks[id])
+	if k.held <= heldPerBlob {
+		return
+	}
+	k.held = 0
+	for id, found := range k.checks {
+		k.checks[id] = needed(found)
+		for _, f := range k.checks[id] {
+			k.held += sizeOf(f)
+		}
+	}
+	if k.held > heldPerBlob/2 { // else the next look would come too soon
+		k.overflow = fmt.Errorf("%w: findings of more than %d bytes, the last of check %s", trust.ErrLimit, heldPerBlob/2, id)
 	}
 }
 
-// cut leaves findingsPerBlob findings of one check.
-func (k *keeper) cut(found []trust.Finding) []trust.Finding {
-	if len(found) <= findingsPerBlob {
+func sizeOf(f trust.Finding) int { return findingSize + len(f.Path) + len(f.Excerpt) + len(f.Why) }
+
+// needed leaves the findings of one check that could matter, sorted, and the first plentyPerBlob of the others.
+func needed(found []trust.Finding) []trust.Finding {
+	sortFindings(found)
+	if len(found) <= plentyPerBlob {
 		return found
 	}
-	strongest := trust.Context
-	for _, f := range found {
-		strongest = max(strongest, f.Strength)
+	type place struct {
+		path  string
+		class trust.Class
 	}
-	needed := func(f trust.Finding) bool { return weightIfRun(f) > strongest }
-	// The strongest first, then what is needed, then the rest.
-	sortFindings(found)
-	slices.SortStableFunc(found[1:], func(a, b trust.Finding) int {
-		switch {
-		case needed(a) == needed(b):
-			return 0
-		case needed(a):
-			return -1
+	type weight struct{ now, ifRun trust.Strength }
+	kept := make(map[place]weight)
+	out := found[:0]
+	for i, f := range found {
+		at := place{f.Path, f.Class}
+		w, known := kept[at]
+		matters := (!known || f.Strength > w.now || weightIfRun(f) > w.ifRun) && (weightIfRun(f) > trust.Context || f.Class != "")
+		if matters {
+			kept[at] = weight{max(w.now, f.Strength), max(w.ifRun, weightIfRun(f))}
 		}
-		return 1
-	})
-	if needed(found[findingsPerBlob]) {
-		k.overflow = fmt.Errorf("%w: more than %d findings of check %s", trust.ErrLimit, findingsPerBlob, found[0].Check)
+		if matters || i < plentyPerBlob {
+			out = append(out, f)
+		}
 	}
-	clear(found[findingsPerBlob:])
-	return found[:findingsPerBlob]
+	clear(found[len(out):])
+	return out
 }
 
 // result is all that was kept, in an order that depends on the content alone, and an error if that is not enough.
 func (k *keeper) result() ([]trust.Finding, error) {
 	var all []trust.Finding
 	for _, found := range k.checks {
-		all = append(all, k.cut(found)...)
+		all = append(all, needed(found)...)
 	}
 	sortFindings(all)
 	return all, k.overflow

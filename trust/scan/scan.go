@@ -25,7 +25,7 @@ import (
 )
 
 // version grows whenever the same indicators could find something else, or be asked differently, in the same content.
-const version = 5
+const version = 6
 
 // Check is the name under which the scanner itself reports.
 const Check = "scan@1"
@@ -83,7 +83,7 @@ func New(indicators []indicator.Indicator, wrappers []unwrap.Wrapper, ruleset di
 		Limits   Limits
 		Bounds   []int
 		Ruled    map[string]digest.Digest `json:",omitempty"`
-	}{version, s.Checks(), names, unwrap.Version, ruleset, s.limits, []int{findingsPerFile, findingsPerBlob, hitsPerFile, hitsPerBlob, bytesPerHit}, s.ruled()})
+	}{version, s.Checks(), names, unwrap.Version, ruleset, s.limits, []int{findingsPerFile, plentyPerBlob, heldPerBlob, hitsPerFile, hitsPerBlob, bytesPerHit}, s.ruled()})
 	if err != nil {
 		return nil, fmt.Errorf("scan: %w", err)
 	}
