@@ -48,6 +48,9 @@ const maxFindings = 16
 // drives are ways to cut a file, all of which must give the same findings.
 var drives = []Drive{{}, {Chunk: 1}, {Chunk: 3, Slack: 500}, {Chunk: 64, HitsLast: true}, {Chunk: 1000, Phase: 1}, {Chunk: 4096, Phase: 2, Slack: 9000}, {Chunk: 8191, HitsLast: true}}
 
+// fewDrives are those of Shapes.
+var fewDrives = []Drive{{}, {Chunk: 61, Slack: 7, Phase: 1}}
+
 // padding before and after a sample, so that it lies across chunks. Lines, because much of what is looked for is lines.
 var paddings = []string{"", strings.Repeat("# padding\n", 420)}
 
@@ -62,14 +65,7 @@ func Run(t *testing.T, ind indicator.Indicator, samples []Sample, twins []Twin) 
 		t.Run("sample/"+s.Name, func(t *testing.T) {
 			t.Parallel()
 			file := indicator.File{Path: s.Path, Kind: s.Kind}
-			got := inspectAll(t, ind, file, []byte(s.Content), s.Whole)
-			if len(got) == 0 {
-				t.Fatal("nothing found")
-			}
-			now, ifRun := strongest(got)
-			if now != s.Want || ifRun != max(s.Want, s.IfRun) {
-				t.Errorf("found %s (if run %s), want %s (if run %s): %s", now, ifRun, s.Want, max(s.Want, s.IfRun), list(got))
-			}
+			s.judge(t, inspectAll(t, ind, file, []byte(s.Content), s.Whole))
 		})
 		t.Run("flood/"+s.Name, func(t *testing.T) {
 			t.Parallel()
@@ -81,11 +77,43 @@ func Run(t *testing.T, ind indicator.Indicator, samples []Sample, twins []Twin) 
 	for _, w := range twins {
 		t.Run("twin/"+w.Name, func(t *testing.T) {
 			t.Parallel()
-			got := inspectAll(t, ind, indicator.File{Path: w.Path, Kind: w.Kind}, []byte(w.Content), w.Whole)
-			if now, _ := strongest(got); now > w.Allowed {
-				t.Errorf("found %s, at most %s is right: %s", now, w.Allowed, list(got))
-			}
+			w.judge(t, inspectAll(t, ind, indicator.File{Path: w.Path, Kind: w.Kind}, []byte(w.Content), w.Whole))
 		})
+	}
+}
+
+// Shapes holds further shapes of what Run was given against the indicator. It cuts a file in two ways only, so that a
+// table of shapes may be long.
+func Shapes(t *testing.T, ind indicator.Indicator, samples []Sample, twins []Twin) {
+	t.Helper()
+	for _, s := range samples {
+		t.Run("shape/"+s.Name, func(t *testing.T) {
+			t.Parallel()
+			s.judge(t, inspectCut(t, ind, indicator.File{Path: s.Path, Kind: s.Kind}, []byte(s.Content), fewDrives))
+		})
+	}
+	for _, w := range twins {
+		t.Run("like/"+w.Name, func(t *testing.T) {
+			t.Parallel()
+			w.judge(t, inspectCut(t, ind, indicator.File{Path: w.Path, Kind: w.Kind}, []byte(w.Content), fewDrives))
+		})
+	}
+}
+
+func (s Sample) judge(t *testing.T, got []trust.Finding) {
+	t.Helper()
+	if len(got) == 0 {
+		t.Fatal("nothing found")
+	}
+	if now, ifRun := strongest(got); now != s.Want || ifRun != max(s.Want, s.IfRun) {
+		t.Errorf("found %s (if run %s), want %s (if run %s): %s", now, ifRun, s.Want, max(s.Want, s.IfRun), list(got))
+	}
+}
+
+func (w Twin) judge(t *testing.T, got []trust.Finding) {
+	t.Helper()
+	if now, _ := strongest(got); now > w.Allowed {
+		t.Errorf("found %s, at most %s is right: %s", now, w.Allowed, list(got))
 	}
 }
 
@@ -138,16 +166,7 @@ func inspectAll(t *testing.T, ind indicator.Indicator, file indicator.File, cont
 		if pad == "" {
 			padded = content
 		}
-		var first []trust.Finding
-		for i, d := range drives {
-			got := Inspect(ind, file, padded, d)
-			check(t, got, len(padded))
-			if i == 0 {
-				first = got
-			} else if diff := cmp.Diff(first, got); diff != "" {
-				t.Fatalf("padding %d: findings depend on how the file was cut (%+v):\n%s", p, d, diff)
-			}
-		}
+		first := inspectCut(t, ind, file, padded, drives)
 		now, ifRun := strongest(first)
 		if p == 0 {
 			plain = first
@@ -156,6 +175,21 @@ func inspectAll(t *testing.T, ind indicator.Indicator, file indicator.File, cont
 		}
 	}
 	return plain
+}
+
+// inspectCut inspects content in every way of some, which must not matter.
+func inspectCut(t *testing.T, ind indicator.Indicator, file indicator.File, content []byte, ways []Drive) (first []trust.Finding) {
+	t.Helper()
+	for i, d := range ways {
+		got := Inspect(ind, file, content, d)
+		check(t, got, len(content))
+		if i == 0 {
+			first = got
+		} else if diff := cmp.Diff(first, got); diff != "" {
+			t.Fatalf("%d bytes: findings depend on how the file was cut (%+v):\n%s", len(content), d, diff)
+		}
+	}
+	return first
 }
 
 // check holds one set of findings against the contract.

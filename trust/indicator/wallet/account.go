@@ -35,8 +35,10 @@ const (
 	leastAccount, mostAccount = 26, 420
 	// maxPrefix bounds a prefix.
 	maxPrefix = 16
-	ergoChars = 51
-	hashChars = 36
+	// minLiteral is the engine's shortest literal, in bytes.
+	minLiteral = 6
+	ergoChars  = 51
+	hashChars  = 36
 )
 
 // account is an Account that was checked.
@@ -66,6 +68,9 @@ func compileAccount(a Account) (account, error) {
 	}
 	if !ok || a.Name == "" {
 		return out, fmt.Errorf("account %q: want a name, a known form, and what that needs", a.Name)
+	}
+	if w := out.wake(); w != "" && len(w) < minLiteral {
+		return out, fmt.Errorf("account %q: %q is too short to be found everywhere: shorter than %d bytes", a.Name, w, minLiteral)
 	}
 	return out, nil
 }
@@ -103,6 +108,14 @@ func (a account) fits(run, before []byte) bool {
 	return len(run) == hashChars && bytes.HasPrefix(run, []byte(a.Prefix)) && isDigits(run)
 }
 
+// before is what stands in front of the letters and digits of such an address and belongs to it.
+func (a account) before() string {
+	if a.Form == formCashaddr {
+		return a.Prefix + ":"
+	}
+	return ""
+}
+
 // endsWithPrefix: text ends with a prefix of its own and ":".
 func endsWithPrefix(text []byte, prefix string) bool {
 	n := len(text) - len(prefix) - 1
@@ -123,10 +136,7 @@ func (ind *Indicator) valid(s string) bool {
 		before, run = s[:i+1], s[i+1:]
 	}
 	for _, a := range ind.accounts {
-		if (a.Form == formCashaddr) != (before != "") || before != "" && before != a.Prefix+":" {
-			continue // something else stands before it
-		}
-		if len(run) >= leastAccount && a.fits([]byte(run), []byte(before)) {
+		if before == a.before() && len(run) >= leastAccount && a.fits([]byte(run), []byte(before)) {
 			return true
 		}
 	}

@@ -112,7 +112,7 @@ func New(r Rules) (*Indicator, error) {
 		}
 	}
 	for i, s := range r.Services {
-		if len(s.Name) < 6 || len(s.Prefix) < 2 || s.Length <= len(s.Prefix) || s.Length > maxAddress {
+		if len(s.Name) < minLiteral || len(s.Prefix) < 2 || s.Length <= len(s.Prefix) || s.Length > maxAddress {
 			return nil, errors.New("wallet rules: a service needs a name of 6 characters, a prefix and a length")
 		}
 		ind.literals = append(ind.literals, indicator.Literal{Text: s.Name, Fold: true})
