@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/safepull/safepull/trust"
 )
 
 // isBuiltin reports whether builtin reads a command.
@@ -87,7 +89,7 @@ func (st *script) source(word string, args []string) {
 	}
 	for _, f := range files {
 		x.mark(f.file, f.place)
-		if st.sourced[f.file] || x.out.all != "" {
+		if st.sourced[f.file] || x.out.all != "" || f.file.Kind == trust.KindExecutable {
 			continue
 		}
 		if st.sourced[f.file] = true; len(st.sourced) > maxVisits || st.texts >= maxTexts {
