@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/safepull/safepull/trust"
 )
 
 // isBuiltin reports whether builtin reads a command.
@@ -30,6 +32,9 @@ func (st *script) builtin(name string, args []string, nest int) bool {
 		}
 		st.text(strings.Join(all, " "))
 	case "trap":
+		for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+			args = args[1:]
+		}
 		if len(args) > 0 {
 			st.text(shownText(args[0]))
 		}
@@ -66,6 +71,7 @@ func (st *script) builtin(name string, args []string, nest int) bool {
 			}
 		}
 	default:
+		st.into(name, args)
 		return false
 	}
 	return true
@@ -77,10 +83,13 @@ func (st *script) source(word string, args []string) {
 	files := x.matching(plainText(word), st)
 	if plain := plainText(word); !strings.Contains(plain, "/") {
 		files = append(files, x.program(plain, want{level: st.level, dirs: st.dirs})...)
+		for _, dir := range st.searched(plain) {
+			files = append(files, x.find(path.Join(dir, plain), want{level: st.level, dirs: st.dirs})...)
+		}
 	}
 	for _, f := range files {
 		x.mark(f.file, f.place)
-		if st.sourced[f.file] || x.out.all != "" {
+		if st.sourced[f.file] || x.out.all != "" || f.file.Kind == trust.KindExecutable {
 			continue
 		}
 		if st.sourced[f.file] = true; len(st.sourced) > maxVisits || st.texts >= maxTexts {

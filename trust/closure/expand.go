@@ -1,7 +1,7 @@
 package closure
 
 import (
-	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,31 +84,108 @@ func (st *script) expand(w *syntax.Word) []string {
 	if w == nil {
 		return []string{""}
 	}
+	for _, part := range w.Parts {
+		if lit, ok := part.(*syntax.Lit); ok && strings.ContainsRune(lit.Value, '{') {
+			split := &syntax.Word{Parts: slices.Clone(w.Parts)} // syntax.Walk knows no braces
+			syntax.SplitBraces(split)
+			return st.parts(split.Parts, false)
+		}
+	}
 	return st.parts(w.Parts, false)
 }
 
 func (st *script) parts(parts []syntax.WordPart, quoted bool) []string {
 	values := []string{""}
-	for _, part := range parts {
+	for i, part := range parts {
 		if !st.x.spend(1) {
 			break
 		}
 		more := st.part(part, quoted)
-		var next []string
-		for i := range min(max(len(values), len(more)), maxValues) {
-			v := values[min(i, len(values)-1)] + more[min(i, len(more)-1)]
-			next = append(next, v[:min(len(v), maxLine)])
+		if lit, ok := part.(*syntax.Lit); ok && i == 0 && !quoted && strings.HasPrefix(lit.Value, "~") {
+			more = []string{st.tilde(more[0])}
 		}
-		values = next
+		values = combined(values, more)
+		held := 0
+		for _, v := range values {
+			held += len(v)
+		}
+		if !st.x.spend(held / costBytes) {
+			break
+		}
 	}
 	return values
+}
+
+// costBytes of values cost as much as a word.
+const costBytes = 256
+
+// manyMore stands for values beyond maxValues.
+const manyMore = string(unknownMark) + "…" + string(knownMark)
+
+// combined is every one of values with every one of more behind it, or, if that is too many, with what is not known.
+func combined(values, more []string) []string {
+	next := make([]string, 0, len(values)*len(more))
+	if len(values)*len(more) <= maxValues {
+		for _, v := range values {
+			for _, m := range more {
+				next = append(next, (v + m)[:min(len(v)+len(m), maxLine)])
+			}
+		}
+		return next
+	}
+	for i := range max(len(values), len(more)) {
+		next = appendValue(next, (values[min(i, len(values)-1)] + more[min(i, len(more)-1)]))
+	}
+	next = next[:min(len(next), maxValues/2)]
+	for _, v := range values[:min(len(values), maxValues/2)] {
+		next = appendValue(next, v+manyMore)
+	}
+	return next
+}
+
+// tilde is the home folder for "~", which stands in front of a path.
+func (st *script) tilde(v string) string {
+	user, rest, _ := strings.Cut(v[1:], "/")
+	switch user {
+	case "":
+		return st.x.home + v[1:]
+	case "root":
+		return "/root/" + rest
+	}
+	return "/home/" + v[1:]
+}
+
+// braces are the values of {a,b} and {1..3}.
+func (st *script) braces(p *syntax.BraceExp) []string {
+	var out []string
+	if !p.Sequence {
+		for _, w := range p.Elems {
+			for _, v := range st.expand(w) {
+				out = appendValue(out, v)
+			}
+		}
+		return out
+	}
+	from, err := strconv.Atoi(p.Elems[0].Lit())
+	to, err2 := strconv.Atoi(p.Elems[1].Lit())
+	if err != nil || err2 != nil || len(p.Elems) > 2 || to < from || to-from >= maxValues {
+		return []string{manyMore}
+	}
+	for n := from; n <= to; n++ {
+		out = append(out, strconv.Itoa(n))
+	}
+	return out
 }
 
 // part are the values of one part of a word.
 func (st *script) part(part syntax.WordPart, quoted bool) []string {
 	switch p := part.(type) {
 	case *syntax.Lit:
-		return []string{unescape(unmarked(p.Value), quoted)}
+		text := unescape(unmarked(p.Value), quoted)
+		if !quoted {
+			text = strings.ReplaceAll(text, "[!", "[^") // as package path writes patterns
+		}
+		return []string{text}
 	case *syntax.SglQuoted:
 		if p.Dollar {
 			return []string{unmarked(cEscapes(p.Value))}
@@ -118,6 +195,8 @@ func (st *script) part(part syntax.WordPart, quoted bool) []string {
 		return st.parts(p.Parts, true)
 	case *syntax.ParamExp:
 		return splitting(st.parameter(p), quoted && p.Index == nil) // "${A[@]}" is many words
+	case *syntax.BraceExp:
+		return st.braces(p)
 	case *syntax.CmdSubst:
 		return splitting(st.substitution(p), quoted)
 	case *syntax.ExtGlob:
@@ -159,7 +238,7 @@ func unescape(s string, quoted bool) string {
 	return b.String()
 }
 
-// cEscapes undoes the escapes of $'…'.
+// cEscapes undoes the escapes of $'…' and of echo.
 func cEscapes(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -173,16 +252,24 @@ func cEscapes(s string) string {
 			b.WriteByte('\n')
 		case 't':
 			b.WriteByte('\t')
-		case 'x', '0', '1', '2', '3', '4', '5', '6', '7':
+		case 'x', 'u', 'U', '0', '1', '2', '3', '4', '5', '6', '7':
 			base, begin, most := 8, i, 3
-			if c == 'x' {
-				base, begin, most = 16, i+1, 2
+			switch c {
+			case '0': // echo takes a digit more than $'…'
+				most = 4
+			case 'x', 'u', 'U':
+				base, begin, most = 16, i+1, map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
 			}
 			end := begin
 			for end < len(s) && end-begin < most && isDigit(s[end], base) {
 				end++
 			}
-			if n, err := strconv.ParseUint(s[begin:end], base, 16); err == nil {
+			n, err := strconv.ParseUint(s[begin:end], base, 32)
+			switch {
+			case err != nil || n <= splitMark: // a mark would be taken for one of the reader's own
+			case c == 'u' || c == 'U':
+				b.WriteRune(rune(n & 0x1fffff))
+			default:
 				b.WriteByte(byte(n & 0xff))
 			}
 			i = max(end-1, i)
@@ -200,65 +287,6 @@ func isDigit(c byte, base int) bool {
 	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f'
 }
 
-// parameter are the values of $X, ${X:-word} and the like.
-func (st *script) parameter(p *syntax.ParamExp) []string {
-	raw := "?"
-	if p.Param != nil {
-		raw = "$" + p.Param.Value
-	}
-	if p.Param == nil || p.Length || p.Excl || p.Slice != nil || p.IsSet {
-		return []string{unknown(raw)}
-	}
-	values := st.value(p.Param.Value)
-	if p.Repl != nil {
-		return []string{unknown(raw)}
-	}
-	if p.Exp == nil {
-		if len(values) == 0 {
-			return []string{unknown(raw)}
-		}
-		return values
-	}
-	switch p.Exp.Op {
-	case syntax.DefaultUnset, syntax.DefaultUnsetOrNull, syntax.AssignUnset, syntax.AssignUnsetOrNull, syntax.AlternateUnset, syntax.AlternateUnsetOrNull:
-		more := st.expand(p.Exp.Word)
-		out := append([]string{}, values...)
-		for _, v := range more {
-			out = appendValue(out, v)
-		}
-		return out
-	case syntax.RemSmallSuffix, syntax.RemLargeSuffix, syntax.RemSmallPrefix, syntax.RemLargePrefix:
-		pattern := st.expand(p.Exp.Word)[0]
-		var out []string
-		for _, v := range values {
-			out = append(out, removed(v, pattern, p.Exp.Op, raw))
-		}
-		if len(out) > 0 {
-			return out
-		}
-	}
-	if len(values) > 0 {
-		return values
-	}
-	return []string{unknown(raw)}
-}
-
-// removed is what ${X%/*} and ${X##*/} leave, the ways in which scripts take paths apart.
-func removed(v, pattern string, op syntax.ParExpOperator, raw string) string {
-	prefix := op == syntax.RemSmallPrefix || op == syntax.RemLargePrefix
-	switch {
-	case pattern == "/*" && !prefix:
-		return path.Dir(v)
-	case pattern == "*/" && prefix:
-		return path.Base(v)
-	case !strings.ContainsAny(pattern, "*?[") && prefix:
-		return strings.TrimPrefix(v, pattern)
-	case !strings.ContainsAny(pattern, "*?["):
-		return strings.TrimSuffix(v, pattern)
-	}
-	return unknown(raw)
-}
-
 // value are the values of a variable or a parameter.
 func (st *script) value(name string) []string {
 	if v, ok := st.vars[name]; ok {
@@ -274,9 +302,21 @@ func (st *script) value(name string) []string {
 	case "IFS":
 		return []string{" "}
 	case "@", "*":
+		between := " "
+		if name == "@" {
+			between = string(splitMark)
+		}
 		var out []string
 		for _, args := range st.args {
-			out = appendValue(out, strings.Join(args, " "))
+			out = appendValue(out, strings.Join(args, between))
+		}
+		return out
+	case "OPTARG":
+		var out []string
+		for _, args := range st.args {
+			for _, a := range args {
+				out = appendValue(out, a)
+			}
 		}
 		return out
 	}
@@ -290,54 +330,6 @@ func (st *script) value(name string) []string {
 		return out
 	}
 	return nil
-}
-
-// substitution are the values of $(command), for commands that only take paths apart or say what is known.
-func (st *script) substitution(p *syntax.CmdSubst) []string {
-	undone := []string{unknown("$(…)")}
-	if len(p.Stmts) == 0 {
-		return undone
-	}
-	stmt := p.Stmts[len(p.Stmts)-1]
-	if b, ok := stmt.Cmd.(*syntax.BinaryCmd); ok && (b.Op == syntax.AndStmt || b.Op == syntax.OrStmt) {
-		// DIR=$(cd "$(dirname "$0")" && pwd)
-		if call, ok := b.X.Cmd.(*syntax.CallExpr); ok && len(call.Args) > 1 && call.Args[0].Lit() == "cd" {
-			return st.expand(call.Args[len(call.Args)-1])
-		}
-		return undone
-	}
-	call, ok := stmt.Cmd.(*syntax.CallExpr)
-	if stmt.Cmd == nil && len(stmt.Redirs) == 1 && stmt.Redirs[0].Op == syntax.RdrIn { // $(< file)
-		return st.fileValue(stmt.Redirs[0].Word)
-	}
-	if !ok || len(call.Args) == 0 {
-		return undone
-	}
-	name, last := call.Args[0].Lit(), call.Args[len(call.Args)-1]
-	if name != "pwd" && len(call.Args) < 2 {
-		return undone
-	}
-	switch name {
-	case "pwd":
-		return st.dirs[:min(len(st.dirs), maxValues)]
-	case "cat":
-		return st.fileValue(last)
-	case "echo", "printf":
-		return st.parts(joined(call.Args[1:]), false)
-	case "readlink", "realpath", "command", "which", "type":
-		return st.expand(last)
-	case "dirname", "basename":
-		take := path.Dir
-		if name == "basename" {
-			take = path.Base
-		}
-		var out []string
-		for _, v := range st.expand(call.Args[1]) {
-			out = append(out, take(v))
-		}
-		return out
-	}
-	return undone
 }
 
 // joined are words with blanks between them.

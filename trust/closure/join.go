@@ -154,9 +154,13 @@ func (st *script) pipe(n *syntax.BinaryCmd) {
 		}
 		return
 	}
+	st.read(last.Cmd, func() []string { return st.output(n.X) })
 	language := st.reader(last)
 	if language == "" {
 		return
+	}
+	if _, ok := n.X.Cmd.(*syntax.BinaryCmd); ok { // echo … | base64 -d | sh
+		st.fed(language, n.X)
 	}
 	join := Join{Target: "the input of " + language}
 	var feed func(cmd syntax.Command)

@@ -19,7 +19,10 @@ const (
 	// maxTexts bounds scripts in strings of scripts.
 	maxTexts = 16
 	// maxValues bounds the values that a variable may have at one time, and the ways that one command is read.
-	maxValues = 4
+	maxValues = 16
+	// maxFunctions bounds the functions of a script that are known, maxCalls the calls that are followed, and maxInside
+	// those within another. Of other calls the arguments are followed.
+	maxFunctions, maxCalls, maxInside = 256, 128, 4
 	// maxLine bounds one command line, and maxScript the command lines of one script, in bytes.
 	maxLine   = 8 << 10
 	maxScript = 64 << 10
@@ -39,12 +42,15 @@ type script struct {
 	out   strings.Builder
 	// sourced are the files that were read into this script.
 	sourced map[*rootfs.File]bool
+	// functions are the bodies of those that were defined so far.
+	functions     map[string]*syntax.Stmt
+	calls, inside int
 }
 
 func (x *explorer) script(f *rootfs.File, place string, args []string, level int) *script {
 	st := &script{
 		x: x, file: f, place: place, dirs: []string{x.workd}, args: [][]string{args}, vars: map[string][]string{}, level: level,
-		lines: map[string]bool{}, sourced: map[*rootfs.File]bool{},
+		lines: map[string]bool{}, sourced: map[*rootfs.File]bool{}, functions: map[string]*syntax.Stmt{},
 	}
 	for name, values := range x.env {
 		st.vars[name] = values
@@ -123,9 +129,16 @@ func (st *script) node(n syntax.Node) bool {
 		if n.Op == syntax.Pipe || n.Op == syntax.PipeAll {
 			st.pipe(n)
 		}
+	case *syntax.FuncDecl:
+		if n.Name != nil && len(st.functions) < maxFunctions {
+			st.functions[n.Name.Value] = n.Body
+		}
 	case *syntax.DeclClause:
 		for _, a := range n.Args {
 			st.assign(a)
+			if n.Variant.Value == "export" || n.Variant.Value == "declare" || n.Variant.Value == "typeset" {
+				st.export(a.Name)
+			}
 		}
 	case *syntax.ForClause:
 		if loop, ok := n.Loop.(*syntax.WordIter); ok {
@@ -134,6 +147,9 @@ func (st *script) node(n syntax.Node) bool {
 	case *syntax.CallExpr:
 		for _, a := range n.Assigns {
 			st.assign(a)
+			if len(n.Args) > 0 {
+				st.export(a.Name)
+			}
 		}
 		if len(n.Args) > 0 {
 			st.call(n)
@@ -150,45 +166,81 @@ func (st *script) assign(a *syntax.Assign) {
 	var values []string
 	switch {
 	case a.Value != nil:
-		values = st.expand(a.Value)
+		for _, v := range st.expand(a.Value) {
+			values = append(values, strings.ReplaceAll(v, string(splitMark), " "))
+		}
 	case a.Array != nil:
 		var all []string
 		for _, e := range a.Array.Elems {
 			if e.Value != nil && len(all) < 256 {
-				all = append(all, st.expand(e.Value)[0])
+				all = append(all, st.expand(e.Value)...)
 			}
 		}
-		values = []string{strings.Join(all, " ")}
+		values = []string{strings.Join(all, string(splitMark))}
 	default:
 		values = []string{""}
 	}
 	old := st.vars[a.Name.Value]
-	var now []string
-	for _, v := range values {
-		if a.Append {
-			if len(old) == 0 {
-				old = []string{""}
-			}
-			for _, o := range old {
-				now = appendValue(now, o+v)
-			}
-			continue
+	if a.Append {
+		between := ""
+		if a.Array != nil {
+			between = string(splitMark)
 		}
+		if len(old) == 0 {
+			old = []string{""}
+		}
+		values = combined(old, combined([]string{between}, values))
+		old = nil
+	}
+	st.set(a.Name.Value, values, old)
+}
+
+// set gives a variable values, and those that it had.
+func (st *script) set(name string, values, old []string) {
+	var now []string
+	for _, v := range append(slices.Clone(values), old...) {
 		now = appendValue(now, v)
 	}
-	for _, o := range old {
-		if !a.Append {
-			now = appendValue(now, o)
-		}
-	}
 	if len(st.vars) < 4096 {
-		st.vars[a.Name.Value] = now
+		st.vars[name] = now
+	}
+	if loads[name] {
+		for _, v := range now {
+			for word := range strings.FieldsFuncSeq(shownText(v), func(r rune) bool { return strings.ContainsRune(" :;,=", r) }) {
+				st.x.readArgument(word, "", st)
+			}
+		}
 	}
 }
 
+// loads are variables that name what programs load or run before anything else.
+var loads = wordSet("LD_PRELOAD LD_AUDIT BASH_ENV ENV PYTHONSTARTUP NODE_OPTIONS PERL5OPT RUBYOPT GIT_SSH GIT_SSH_COMMAND PROMPT_COMMAND PAGER EDITOR")
+
+// export makes a variable known to the scripts that are started, which may also be started without it.
+func (st *script) export(name *syntax.Lit) {
+	if name == nil || len(st.x.env) >= 4096 {
+		return
+	}
+	values := st.x.env[name.Value]
+	if len(values) == 0 {
+		values = []string{unknown("$" + name.Value)}
+	}
+	for _, v := range st.vars[name.Value] {
+		values = appendValue(values, v)
+	}
+	st.x.env[name.Value] = values
+}
+
+// appendValue appends what is not there. What is too much becomes a value that is not known.
 func appendValue(list []string, v string) []string {
-	if len(list) >= maxValues || len(v) > maxLine || slices.Contains(list, v) {
+	if len(v) > maxLine {
+		v = manyMore
+	}
+	switch {
+	case slices.Contains(list, v):
 		return list
+	case len(list) >= maxValues:
+		return append(slices.Clone(list[:maxValues-1]), manyMore)
 	}
 	return append(list, v)
 }
@@ -196,6 +248,11 @@ func appendValue(list []string, v string) []string {
 // loop gives the variable of a loop its values. Files that a pattern matches may all be run.
 func (st *script) loop(n *syntax.WordIter) {
 	var values []string
+	if !n.InPos.IsValid() { // for x; do
+		for _, args := range st.args {
+			values = append(values, args...)
+		}
+	}
 	for _, w := range n.Items {
 		for _, v := range st.expand(w) {
 			for _, full := range absolute(strings.ReplaceAll(plainText(v), "\x00", ""), st.dirs) {
@@ -204,61 +261,12 @@ func (st *script) loop(n *syntax.WordIter) {
 				}
 			}
 			if len(values) < 256 {
-				values = append(values, v)
+				values = append(values, splitFields(v)...)
 			}
 		}
 	}
 	for _, v := range values {
 		st.vars[n.Name.Value] = appendValue(st.vars[n.Name.Value], v)
-	}
-}
-
-// call runs a simple command, once for each way that its variables may be.
-func (st *script) call(n *syntax.CallExpr) {
-	words := make([][]string, 0, len(n.Args))
-	ways, filled := 1, false
-	for _, w := range n.Args {
-		alternatives := st.expand(w)
-		words = append(words, alternatives)
-		ways = max(ways, len(alternatives))
-		filled = filled || !literal(w)
-		if len(words) == 1024 {
-			break
-		}
-	}
-	if isAllArguments(n.Args[0]) || len(n.Args) > 1 && isAllArguments(n.Args[1]) {
-		ways = max(ways, len(st.args))
-	}
-	for way := range ways {
-		var argv []string
-		size := 0
-		for i, alternatives := range words {
-			if isAllArguments(n.Args[i]) {
-				argv = append(argv, st.args[min(way, len(st.args)-1)]...)
-				continue
-			}
-			fields := splitFields(alternatives[min(way, len(alternatives)-1)])
-			for _, f := range fields {
-				size += len(f)
-			}
-			if size > maxLine {
-				break
-			}
-			argv = append(argv, fields...)
-		}
-		if len(argv) == 0 {
-			continue
-		}
-		if filled {
-			st.line(argv)
-		}
-		if name := argv[0]; name == "set" && len(argv) > 1 && argv[1] == "--" {
-			if st.args = append(st.args, argv[2:]); len(st.args) > maxValues {
-				st.args = st.args[1:]
-			}
-			continue
-		}
-		st.x.runCommand(st, argv)
 	}
 }
 
@@ -286,6 +294,7 @@ func (st *script) redirects(n *syntax.Stmt) {
 		case isOutput(r.Op):
 			st.written(n.Cmd, r)
 		case r.Op == syntax.RdrIn, r.Op == syntax.RdrInOut:
+			st.read(n.Cmd, func() []string { return st.fileValue(r.Word) })
 			for _, v := range st.expand(r.Word) {
 				st.x.readArgument(v, st.reader(n), st)
 			}
@@ -319,6 +328,7 @@ func (st *script) heredoc(n *syntax.Stmt, r *syntax.Redirect) {
 	if word == nil {
 		return
 	}
+	st.read(n.Cmd, func() []string { return st.expand(word) })
 	body := shownText(st.expand(word)[0])
 	language := st.reader(n)
 	if first, ok := strings.CutPrefix(body, "#!"); ok && language == "" {
