@@ -354,3 +354,29 @@ func TestMatcherAgainstOracle(t *testing.T) {
 		}
 	}
 }
+
+// FuzzWindows: whatever is accepted finds the same in a window as in the whole.
+func FuzzWindows(f *testing.F) {
+	for _, d := range []string{`"abc" wide fullword`, `/\bab(c|d){2,5}?\B/ wide`, `{ 61 ( 62 | ?3 ) [0-9] 64 65 }`, `/^a.*bcd[^x]$/is`, `/(a{0,9}){0,9}bc$/ fullword`, `"abc" base64wide`} {
+		f.Add(d, "xxabcdabcd\x00a\x00b\x00c\x00d\x00")
+	}
+	f.Fuzz(func(t *testing.T, definition, text string) {
+		file, err := syntax.Parse("f", []byte("rule r { strings: $a = "+definition+" condition: $a }"))
+		if err != nil || len(file.Rules) != 1 || len(file.Rules[0].Strings) != 1 || len(text) > 500 {
+			return
+		}
+		p, err := New("f", file.Rules[0].Strings[0])
+		if err != nil || len(p.Branches) > 32 || p.Steps() > 4096 {
+			return
+		}
+		before, after := p.Reaches()
+		whole := confirmed(new(Machine), p, text, func(int) Window { return Window{Bytes: []byte(text)} })
+		near := confirmed(new(Machine), p, text, func(at int) Window {
+			from, to := max(0, at-before), min(len(text), at+after)
+			return Window{Bytes: []byte(text[from:to]), Base: int64(from)}
+		})
+		if !slices.Equal(whole, near) {
+			t.Fatalf("%s in %q:\nwhole %v\nnear  %v", definition, text, whole, near)
+		}
+	})
+}
