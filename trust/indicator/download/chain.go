@@ -21,7 +21,12 @@ import (
 
 const (
 	// before and after are how much is read around a fetch, in bytes.
-	before, after = 512, 3 << 10
+	before, after = 512, 1 << 10
+	// So many fetches, and one more for every bytesPerChain bytes, are read closely in one file: reading one costs as much
+	// as inflating a megabyte. The file is reported as unread beyond that.
+	maxChains, bytesPerChain = 512, 2 << 10
+	// maxLine bounds the line around it, to each side; stride is how close to the last fetch read another is passed over.
+	maxLine, stride = 512, 64
 	// maxTarget bounds the name under which something is stored.
 	maxTarget = 128
 )
@@ -37,22 +42,32 @@ const (
 )
 
 var (
-	urls = regexp.MustCompile(`(?i)\b(?:https?|ftp)://[^\s"'` + "`" + `;|<>)\\]{3,300}|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{2,5})?/[^\s"'` + "`" + `;|<>)\\]{1,200}|/dev/tcp/(?:\d{1,3}\.){3}\d{1,3}/\d{2,5}|\b[a-z2-7]{56}\.onion[^\s"'` + "`" + `;|<>)\\]{0,200}`)
+	urls = regexp.MustCompile(`(?i)\b(?:https?|ftp)://[^\s"'` + "`" + `;|<>)\\]+|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{2,5})?/[^\s"'` + "`" + `;|<>)\\]+|/dev/tcp/(?:\d{1,3}\.){3}\d{1,3}/\d{2,5}|\b[a-z2-7]+\.onion[^\s"'` + "`" + `;|<>)\\]*`)
 	// stored is where a command line tool puts what it fetches.
-	stored = regexp.MustCompile(`(?:\s-(?:\w*[oO]|-output(?:-document)?)[\s=]*|[^>0-9]>\s*|,\s*["'])["']?([^\s"'` + "`" + `;|&<>()-][^\s"'` + "`" + `;|&<>()]{0,127})`)
+	stored = regexp.MustCompile(`(?:\s-(?:\w*[oO]|-output(?:-document)?)[\s=]*|[^>0-9]>\s*|,\s*["'])["']?([^\s"'` + "`" + `;|&<>()-][^\s"'` + "`" + `;|&<>()]*)`)
 	// written are files that a program writes: open("x", "wb").
-	written = regexp.MustCompile(`(?:\bopen|createWriteStream|file_put_contents|writeFileSync|writeFile|Create|WriteFile|binwrite|File\.write)\(\s*(?:["'` + "`" + `]([^"'` + "`" + `\s]{1,128})["'` + "`" + `]|([A-Za-z_]\w{0,31})\s*,\s*["']w)`)
+	written = regexp.MustCompile(`(?:\bopen|createWriteStream|file_put_contents|writeFileSync|writeFile|Create|WriteFile|binwrite|File\.write)\(\s*(?:["'` + "`" + `]([^"'` + "`" + `\s]+)["'` + "`" + `]|([A-Za-z_]\w*)\s*,\s*["']w)`)
 )
 
 // chain weighs what is done with something that is fetched at window[at].
 func (w *watch) chain(window []byte, at int, offset int64) {
-	line, start := text.Line(window, at, after)
-	if behaviour.IsComment(line) || !report.MayBeText(w.file) {
+	if offset < w.chained || !report.MayBeText(w.file) {
+		return
+	}
+	w.chained = offset + stride
+	line, start := text.Line(window, at, maxLine)
+	near := window[max(0, at-before):min(len(window), at+after)]
+	if behaviour.IsComment(line) ||
+		!hasAny(line, "|", "$(", "<(", "`", ">", " -", "O ", "wget") && !hasAny(near, "exec", "eval", "open(", "rite", "system", "spawn", "process.", "nvoke", "iex", "IEX") {
+		return // nothing is stored and nothing is run
+	}
+	if w.chains++; w.chains > maxChains+offset/bytesPerChain {
+		w.out.GiveUp("fetches more often than is read one by one")
 		return
 	}
 	rest := window[at:min(len(window), at+after)]
-	near := window[max(0, at-before):min(len(window), at+after)]
-	piped := w.ind.piped.Match(line) || w.ind.evaluated.Match(line)
+	piped := hasAny(line, "|", "<(", "$(", "`") && w.ind.piped.Match(line) ||
+		hasAny(line, "exec", "eval", "iex", "IEX", "nvoke", "-i") && w.ind.evaluated.Match(line)
 	address, from := w.source(near, line[min(at-start, len(line)):])
 	if from == inside {
 		return
@@ -81,6 +96,10 @@ func (w *watch) chain(window []byte, at int, offset int64) {
 		how = "and hands it to an interpreter"
 	}
 	w.out.AddIfRun(offset, now, ifRun, bytes.TrimSpace(line), fmt.Sprintf("fetches a program from %s %s", origins[from], how))
+}
+
+func hasAny(line []byte, words ...string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return bytes.Contains(line, []byte(word)) })
 }
 
 var origins = map[origin]string{named: "a host on the network", plain: "a host on the network without encryption", strange: "where nobody stands for it (an address, an onion service, a paste)"}

@@ -174,10 +174,12 @@ func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
 }
 
 type watch struct {
-	ind  *Indicator
-	file indicator.File
-	out  *report.Report
-	read report.Budget
+	ind     *Indicator
+	file    indicator.File
+	out     *report.Report
+	read    report.Budget
+	chained int64 // fetches before this were read with the one before them
+	chains  int64 // fetches of unknown programs that were read
 	// links are held back until the whole file is known not to be a list.
 	links []fetch
 	names map[int]bool // literals of miners
@@ -210,7 +212,7 @@ func (w *watch) hold(f fetch) {
 
 // Hit implements indicator.Watch.
 func (w *watch) Hit(h indicator.Hit) {
-	if (w.file.Kind == trust.KindScript || w.file.Kind == trust.KindConfig) && !w.read.Spend(w.out, h.Offset) {
+	if w.ind.classes[h.Literal] != fetcher && (w.file.Kind == trust.KindScript || w.file.Kind == trust.KindConfig) && !w.read.Spend(w.out, h.Offset) {
 		return // elsewhere a line is read for every hit, and the engine bounds their number
 	}
 	window, at := text.Clip(h)
