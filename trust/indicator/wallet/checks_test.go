@@ -348,7 +348,7 @@ func TestVersionsOfAccounts(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	for prefix, want := range map[string]bool{"": false, "a": false, "ab": true, strings.Repeat("a", maxPrefix): true, strings.Repeat("a", maxPrefix+1): false} {
+	for prefix, want := range map[string]bool{"": false, "a": false, "abcde": true, strings.Repeat("a", maxPrefix): true, strings.Repeat("a", maxPrefix+1): false} {
 		for _, form := range []string{formBech32, formCashaddr, formNiceHash} {
 			if _, err := compileAccount(Account{Name: "x", Form: form, Prefix: prefix}); (err == nil) != want {
 				t.Errorf("%s %q: %v", form, prefix, err)
