@@ -58,6 +58,7 @@ type want struct {
 	args  []string
 	as    string
 	dirs  []string
+	vars  map[string][]string // that it gets from who starts it
 }
 
 // job is a file to be read.
@@ -68,6 +69,7 @@ type job struct {
 	level int
 	as    string // the interpreter, if it is known
 	dirs  []string
+	vars  map[string][]string
 }
 
 func newExplorer(c *Closure, config inspect.Config, bodies map[*rootfs.File]string) *explorer {
@@ -296,7 +298,7 @@ func (x *explorer) enqueue(f found, w want) bool {
 	}
 	s.ways = append(s.ways, way)
 	x.seen[f.place] = s
-	x.jobs = append(x.jobs, job{file: f.file, place: f.place, args: w.args, level: s.level, as: w.as, dirs: w.dirs})
+	x.jobs = append(x.jobs, job{file: f.file, place: f.place, args: w.args, level: s.level, as: w.as, dirs: w.dirs, vars: w.vars})
 	return true
 }
 
@@ -353,6 +355,9 @@ func (x *explorer) visit(j job) {
 	body := x.content(j.file, readsAsShell[language])
 	st := x.script(j.file, j.place, j.args, j.level)
 	st.dirs = appendNew(st.dirs, j.dirs...)
+	for name, values := range j.vars {
+		st.vars[name], st.exports[name] = values, true
+	}
 	x.readAs(language, body, st)
 	st.finish()
 }

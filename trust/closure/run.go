@@ -55,10 +55,11 @@ func (x *explorer) runNested(st *script, argv []string, nest int) {
 	}
 	base := path.Base(name)
 	language := languageOfProgram(base)
-	programs := x.program(name, want{level: st.level, args: bounded(args), dirs: st.dirs})
+	w := want{level: st.level, args: bounded(args), dirs: st.dirs, vars: st.exported()}
+	programs := x.program(name, w)
 	known := true
 	for _, f := range programs {
-		known = x.enqueue(f, want{level: st.level, args: bounded(args), dirs: st.dirs}) && known
+		known = x.enqueue(f, w) && known
 	}
 	if !known {
 		x.wrapped(st, args, nest)
@@ -173,7 +174,7 @@ func (x *explorer) shell(st *script, args []string, nest int) {
 			}
 		default:
 			for _, f := range x.matching(plain, st) {
-				x.enqueue(f, want{level: st.level, args: bounded(args[i+1:]), as: shellScript, dirs: st.dirs})
+				x.enqueue(f, want{level: st.level, args: bounded(args[i+1:]), as: shellScript, dirs: st.dirs, vars: st.exported()})
 			}
 			prompt = false
 		}

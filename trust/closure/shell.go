@@ -33,17 +33,19 @@ type script struct {
 	dirs  []string // that the script may be in while it runs
 	args  [][]string
 	vars  map[string][]string
-	level int
-	texts int // scripts in strings of scripts that this one is in
-	lines map[string]bool
-	out   strings.Builder
+	// exports are the variables that programs get from the script.
+	exports map[string]bool
+	level   int
+	texts   int // scripts in strings of scripts that this one is in
+	lines   map[string]bool
+	out     strings.Builder
 	// sourced are the files that were read into this script.
 	sourced map[*rootfs.File]bool
 }
 
 func (x *explorer) script(f *rootfs.File, place string, args []string, level int) *script {
 	st := &script{
-		x: x, file: f, place: place, dirs: []string{x.workd}, args: [][]string{args}, vars: map[string][]string{}, level: level,
+		x: x, file: f, place: place, dirs: []string{x.workd}, args: [][]string{args}, vars: map[string][]string{}, exports: map[string]bool{}, level: level,
 		lines: map[string]bool{}, sourced: map[*rootfs.File]bool{},
 	}
 	for name, values := range x.env {
@@ -126,6 +128,7 @@ func (st *script) node(n syntax.Node) bool {
 	case *syntax.DeclClause:
 		for _, a := range n.Args {
 			st.assign(a)
+			st.export(a)
 		}
 	case *syntax.ForClause:
 		if loop, ok := n.Loop.(*syntax.WordIter); ok {
@@ -133,7 +136,9 @@ func (st *script) node(n syntax.Node) bool {
 		}
 	case *syntax.CallExpr:
 		for _, a := range n.Assigns {
-			st.assign(a)
+			if st.assign(a); len(n.Args) > 0 {
+				st.export(a)
+			}
 		}
 		if len(n.Args) > 0 {
 			st.call(n)
@@ -184,6 +189,30 @@ func (st *script) assign(a *syntax.Assign) {
 	if len(st.vars) < 4096 {
 		st.vars[a.Name.Value] = now
 	}
+}
+
+// maxExports bounds the variables that are handed on.
+const maxExports = 64
+
+// export notes a variable that what the script starts will have. Local ones are no harm.
+func (st *script) export(a *syntax.Assign) {
+	if a.Name != nil && len(st.exports) < maxExports {
+		st.exports[a.Name.Value] = true
+	}
+}
+
+// exported are the variables for a program that is started now.
+func (st *script) exported() map[string][]string {
+	if len(st.exports) == 0 {
+		return nil
+	}
+	vars := map[string][]string{}
+	for name := range st.exports {
+		if values := st.vars[name]; len(values) > 0 {
+			vars[name] = values
+		}
+	}
+	return vars
 }
 
 func appendValue(list []string, v string) []string {
