@@ -26,4 +26,3 @@ func TestGenerated(t *testing.T) {
 		}
 	}
 }
-
