@@ -117,10 +117,11 @@ func (w *walk) walkTar() {
 			return
 		}
 		w.note(w.check(hdr))
-		w.list(hdr)
+		name := cleanPath(hdr.Name)
+		w.list(hdr, name)
 		if hasBody(hdr) {
 			w.visit(Entry{
-				Path: cleanPath(hdr.Name),
+				Path: name,
 				Mode: fs.FileMode(hdr.Mode) & fs.ModePerm,
 				Size: hdr.Size,
 			}, tr)
