@@ -380,8 +380,8 @@ func parse(text string) idiom {
 	read := idiom{files: image{}}
 	name := ""
 	for line := range strings.Lines(text) {
-		header, ok := strings.CutPrefix(strings.TrimSpace(line), "-- ")
-		if header, ok = strings.CutSuffix(header, " --"); ok {
+		header, ok := strings.CutSuffix(strings.TrimPrefix(strings.TrimSpace(line), "-- "), " --")
+		if ok {
 			kind, rest, is := strings.Cut(header, " ")
 			switch name = header; {
 			case !is:

@@ -158,14 +158,14 @@ func TestShell_prefixes(t *testing.T) {
 	} {
 		more := image{"r/a": "ELF", "p/s": "#!/bin/sh\n/p/a\n", "p/x.py": "import os\nos.system('/p/a')\n", "p/rules": "all:\n\t@/p/a\n", "p/Makefile": "all:\n\t-/p/a\n"}
 		want := "a"
-		switch {
-		case name == "chroot-into":
+		switch name {
+		case "chroot-into":
 			want = "r/a"
-		case name == "input-of-python":
+		case "input-of-python":
 			want = "a x.py"
-		case name == "make":
+		case "make":
 			want = "a rules"
-		case name == "make-in-a-folder":
+		case "make-in-a-folder":
 			want = "Makefile a"
 		default:
 			if len(script) > 0 && strings.Contains(script, "/s") && !strings.Contains(script, "/sh") || strings.Contains(script, ". s") {

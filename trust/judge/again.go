@@ -166,9 +166,6 @@ func (c *inquiry) askAgain(ctx context.Context, runs *closure.Closure) error {
 	return nil
 }
 
-// maxPathShown is how long a path may be in a finding.
-const maxPathShown = 4096
-
 // joinName is how a joined file is called in findings: "opt/a+opt/b".
 func joinName(j closure.Join) string {
 	var b strings.Builder

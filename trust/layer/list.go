@@ -7,12 +7,12 @@ import (
 )
 
 // list shows an entry to a visitor that wants to see all of them.
-func (w *walk) list(hdr *tar.Header) {
+func (w *walk) list(hdr *tar.Header, name string) {
 	lister, ok := w.visitor.(Lister)
 	if !ok || hdr.Typeflag == tar.TypeXGlobalHeader {
 		return
 	}
-	e := trust.TreeEntry{Path: cleanPath(hdr.Name), Type: fileType(hdr.Typeflag), Mode: uint32(hdr.Mode & 0o7777)}
+	e := trust.TreeEntry{Path: name, Type: fileType(hdr.Typeflag), Mode: uint32(hdr.Mode & 0o7777)}
 	switch e.Type {
 	case trust.TypeSymlink, trust.TypeHardlink:
 		e.Target = hdr.Linkname

@@ -123,11 +123,16 @@ func (w *walk) walkTar() {
 			return
 		}
 		w.note(w.check(hdr))
+<<<<<<< HEAD
 		w.list(hdr)
 		w.index.begin(hdr, start, w.archive.n)
+=======
+		name := cleanPath(hdr.Name)
+		w.list(hdr, name)
+>>>>>>> rootfs
 		if hasBody(hdr) {
 			w.visit(Entry{
-				Path: cleanPath(hdr.Name),
+				Path: name,
 				Mode: fs.FileMode(hdr.Mode) & fs.ModePerm,
 				Size: hdr.Size,
 			}, tr)
