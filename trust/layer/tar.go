@@ -123,13 +123,9 @@ func (w *walk) walkTar() {
 			return
 		}
 		w.note(w.check(hdr))
-<<<<<<< HEAD
-		w.list(hdr)
-		w.index.begin(hdr, start, w.archive.n)
-=======
 		name := cleanPath(hdr.Name)
 		w.list(hdr, name)
->>>>>>> rootfs
+		w.index.begin(hdr, start, w.archive.n)
 		if hasBody(hdr) {
 			w.visit(Entry{
 				Path: name,
