@@ -17,7 +17,7 @@ import (
 
 const (
 	name    = "anonymizer"
-	version = 3
+	version = 4
 )
 
 // Rules are the data of this indicator.
@@ -133,6 +133,9 @@ func (ind *Indicator) atCommand(c text.Command, i int) bool {
 		if strings.HasPrefix(before, "-") && !strings.HasPrefix(before, "--") && strings.HasSuffix(before, "c") {
 			return true // sh -c "…", in a list
 		}
+		if i > 1 && takesUser(c[i-2].Text) {
+			continue
+		}
 		if !ind.isPrefix(before) {
 			return false
 		}
@@ -142,6 +145,15 @@ func (ind *Indicator) atCommand(c text.Command, i int) bool {
 	return i == 0 || !slices.Contains([]string{"echo", "print", "printf", "which", "command"}, strings.TrimRight(c[i-1].Text, "(")) && !isInstall(c[:i])
 }
 
+// takesUser: the word behind is the name of a user or a group, as whom another program is started.
+func takesUser(word string) bool {
+	switch text.Base(word) {
+	case "-u", "-g", "su-exec", "gosu":
+		return true
+	}
+	return false
+}
+
 // isInstall: the words before belong to a package manager, whose lists are quoted in many ways.
 func isInstall(before text.Command) bool {
 	return slices.ContainsFunc(before, func(w text.Word) bool {
@@ -149,12 +161,13 @@ func isInstall(before text.Command) bool {
 	})
 }
 
-// isPrefix: an assignment, an option or a number of a prefix program, the program itself, or shell grammar.
+// isPrefix: an assignment, an option or a number of a prefix program, the program itself, another wrapper, or shell
+// grammar.
 func (ind *Indicator) isPrefix(word string) bool {
 	name, _, assigns := strings.Cut(word, "=")
 	return assigns && name != "" && !strings.ContainsAny(name, "/-.:") ||
 		strings.HasPrefix(word, "-") || strings.Trim(word, "0123456789smh%") == "" ||
-		slices.Contains(ind.rules.Prefixes, text.Base(word))
+		slices.Contains(ind.rules.Prefixes, text.Base(word)) || slices.Contains(ind.rules.Wrappers, text.Base(word))
 }
 
 // weigh looks at what is wrapped.
@@ -202,7 +215,7 @@ func (ind *Indicator) program(rest text.Command) (string, text.Command) {
 	for i := 0; i < len(rest); i++ {
 		word := rest[i].Text
 		switch {
-		case word == "-f" || word == "-i" || word == "-a" || word == "-P" || word == "-u" || word == "-n":
+		case word == "-f" || word == "-a" || word == "-P" || word == "-p" || word == "-u" || word == "-n":
 			i++
 		case ind.isPrefix(word):
 		case i+1 < len(rest) && strings.HasPrefix(rest[i+1].Text, "/") && !strings.ContainsAny(word, "/.-") && !slices.Contains(ind.rules.Ordinary, word):

@@ -2,6 +2,7 @@ package anonymizer
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -12,10 +13,17 @@ import (
 // maxLine bounds the shell text that is parsed around one hit.
 const maxLine = 4 << 10
 
+// schedule is what stands before the command in a line of a crontab, with the user if one of the usual ones is named.
+var schedule = regexp.MustCompile(`^[ \t]*(?:@[a-z]+[ \t]+|(?:[0-9*][0-9*/,-]*[ \t]+){5})(?:(?:root|nobody|daemon|www-data)[ \t]+)?`)
+
 // calls are the commands that may cover window[at]. Where the lines around it are shell, the shell's grammar decides
 // what is a command; everything else (Python, JSON, half a script) is read tolerantly.
 func calls(window []byte, at int) []text.Command {
-	if list, start := logicalLine(window, at); looksLikeShell(list) {
+	list, start := logicalLine(window, at)
+	if n := len(schedule.Find(list)); n > 0 && start+n <= at {
+		list, start = list[n:], start+n
+	}
+	if looksLikeShell(list) {
 		if out, ok := shell(list, start); ok {
 			return out
 		}
@@ -46,8 +54,8 @@ func looksLikeShell(line []byte) bool {
 		return false
 	}
 	// name(…) and name = … are no shell.
-	head, _, call := bytes.Cut(trimmed, []byte("("))
-	if call && len(head) > 0 && head[len(head)-1] != '$' && !bytes.ContainsAny(head, " \t") {
+	head, behind, call := bytes.Cut(trimmed, []byte("("))
+	if isFunction := bytes.HasPrefix(behind, []byte(") {")); call && !isFunction && len(head) > 0 && head[len(head)-1] != '$' && !bytes.ContainsAny(head, " \t") {
 		return false
 	}
 	if bytes.Contains(trimmed, []byte(`["`)) || bytes.Contains(trimmed, []byte("['")) {

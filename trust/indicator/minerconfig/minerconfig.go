@@ -20,7 +20,7 @@ import (
 
 const (
 	name    = "minerconfig"
-	version = 3
+	version = 4
 
 	// maxPairs bounds the keys that are read around one hit.
 	maxPairs = 512
@@ -170,8 +170,9 @@ func (w *watch) Close() []trust.Finding { return w.out.Findings() }
 func (w *watch) Unread() string { return w.out.Unread() }
 
 // pair matches key and value however they are quoted: JSON, JSON inside a string, Python, YAML, INI.
-// A value goes on in the next line only in quotes: what stands below a key of YAML is keys of its own.
-var pair = regexp.MustCompile(`([A-Za-z0-9][A-Za-z0-9_-]{2,31})\\?["']?\]?[ \t]*(?::|=>?)(?:[ \t\r\n]*\\?["']|[ \t]*)([^"'\\,}\r\n]{0,256})`)
+// A value goes on in the next line only in quotes: what stands below a key of YAML is keys of its own, and so is what
+// stands in a list or an object behind one, unless it is a variable's name in braces.
+var pair = regexp.MustCompile(`([A-Za-z0-9][A-Za-z0-9_-]{2,31})\\?["']?\]?[ \t]*(?::|=>?)(?:[ \t\r\n]*\\?["']([^"'\\,}\r\n]{0,256})|[ \t]*((?:\{{1,2}\w{1,64}\}|[^"'\\,}\[{\r\n][^"'\\,}\r\n]{0,255})?))`)
 
 // splice is where a shell's variable stands between the quotes of an edit: 's/"user": .*/"user": "'$WALLET'",/'.
 var splice = regexp.MustCompile(`'"?\$\{?\w+\}?"?'`)
@@ -206,7 +207,8 @@ func (ind *Indicator) read(f *Family, window []byte) signs {
 	var values map[string]string
 	window = joinSplices(window)
 	for _, m := range pair.FindAllSubmatchIndex(window, maxPairs) {
-		key, value := string(window[m[2]:m[3]]), strings.TrimSpace(string(window[m[4]:m[5]]))
+		from, to := max(m[4], m[6]), max(m[5], m[7]) // in quotes, or not
+		key, value := string(window[m[2]:m[3]]), strings.TrimSpace(string(window[from:to]))
 		told := true
 		switch {
 		case slices.Contains(f.Distinctive, key):

@@ -51,7 +51,7 @@ type Indicator struct{ rules Rules }
 
 // New checks the rules.
 func New(r Rules) (*Indicator, error) {
-	if r.Entropy < 6.5 || r.Entropy > 8 {
+	if math.IsNaN(r.Entropy) || r.Entropy < 6.5 || r.Entropy > 8 {
 		return nil, errors.New("packed rules: entropy must be 6.5 to 8 bits")
 	}
 	for _, m := range r.Marks {

@@ -20,7 +20,7 @@ import (
 
 const (
 	name    = "pool"
-	version = 1
+	version = 2
 
 	// A file that names so many operators is a list of pools, not a miner's choice: programs are given a few to fall
 	// back on, data are less likely to be a choice at all.
@@ -241,11 +241,11 @@ func schemeBefore(before []byte) string {
 	if i < 0 {
 		return ""
 	}
-	s := before[:i]
-	if j := bytes.LastIndexAny(s, "=([{,;|"); j >= 0 {
-		s = s[j+1:]
+	start := i
+	for start > 0 && (isName(before[start-1]) || bytes.IndexByte([]byte("+-."), before[start-1]) >= 0) {
+		start--
 	}
-	return strings.ToLower(string(s))
+	return strings.ToLower(string(before[start:i]))
 }
 
 func isName(c byte) bool {

@@ -16,7 +16,7 @@ import (
 
 const (
 	name    = "stealth"
-	version = 1
+	version = 2
 
 	// minTexts is how many texts of a hider a library must hold beside its functions, minModule how many names of a
 	// kernel module a file.
@@ -124,10 +124,13 @@ func isPreload(p string) bool {
 // library is a path of a library in a list or a command.
 var library = regexp.MustCompile(`/?[\w.${}+@-]+(?:/[\w.${}+@ -]*[\w.${}+@-])*\.so(?:\.\d+)*\b`)
 
+// entry is one of the list: the loader takes any name for a library.
+var entry = regexp.MustCompile(`[^\s:\x00]+`)
+
 // strange is the strangest library in text that nothing ordinary preloads, and where it stands: one where no package
-// puts libraries is strong, another weak.
-func (ind *Indicator) strange(text []byte) (lib []byte, at int, s trust.Strength) {
-	for _, m := range library.FindAllIndex(text, maxLibraries) {
+// puts libraries is strong, another weak. name is what the name of a library looks like there.
+func (ind *Indicator) strange(text []byte, name *regexp.Regexp) (lib []byte, at int, s trust.Strength) {
+	for _, m := range name.FindAllIndex(text, maxLibraries) {
 		if is := ind.strangeness(string(text[m[0]:m[1]])); is > s {
 			lib, at, s = text[m[0]:m[1]], m[0], is
 		}
@@ -135,10 +138,14 @@ func (ind *Indicator) strange(text []byte) (lib []byte, at int, s trust.Strength
 	return lib, at, s
 }
 
+// behindFolder is what may stand behind a folder of libraries: another architecture's has a number.
+var behindFolder = regexp.MustCompile(`^(?:64|32|x32|exec)?/`)
+
 func (ind *Indicator) strangeness(p string) trust.Strength {
 	installed := !strings.Contains(p, "/")
 	for _, folder := range ind.rules.Folders {
-		installed = installed || strings.HasPrefix(p, folder)
+		rest, ok := strings.CutPrefix(p, folder)
+		installed = installed || ok && (strings.HasSuffix(folder, "/") || behindFolder.MatchString(rest))
 	}
 	if !installed || strings.Contains(p, "/.") {
 		return trust.Strong

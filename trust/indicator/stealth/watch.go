@@ -65,7 +65,7 @@ func (w *watch) write(h indicator.Hit) {
 		if !writes.MatchString(command) {
 			continue
 		}
-		lib, _, s := w.ind.strange([]byte(strings.ReplaceAll(command, "/"+preload, "")))
+		lib, _, s := w.ind.strange([]byte(strings.ReplaceAll(command, "/"+preload, "")), library)
 		if s == trust.Context {
 			continue
 		}
@@ -118,7 +118,7 @@ func (w *listWatch) Close() []trust.Finding {
 		}
 		kept = append(kept, line...)
 	}
-	if lib, at, s := w.ind.strange(kept); s > trust.Context {
+	if lib, at, s := w.ind.strange(kept, entry); s > trust.Context {
 		w.out.AddWeighed(int64(at), s, trust.Context, lib, "makes every program load a library that nothing ordinary preloads, as rootkits do")
 	} else if len(bytes.TrimSpace(kept)) > 0 {
 		w.out.AddWeighed(0, trust.Context, trust.Context, bytes.TrimSpace(kept), "makes every program load a library")

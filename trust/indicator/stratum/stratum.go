@@ -17,7 +17,7 @@ import (
 
 const (
 	name    = "stratum"
-	version = 4
+	version = 5
 
 	// minVerbs is how many different methods one file must name: one alone is a word in a protocol analyser.
 	minVerbs = 3
@@ -25,6 +25,8 @@ const (
 	maxURL = 300
 	// messageSpan is how far from one of its words the others of a message are looked for, in bytes to each side.
 	messageSpan = 400
+	// socketSpan is more than what opens a connection is long, in bytes.
+	socketSpan = 256
 )
 
 // Rules are the data of this indicator.
@@ -64,8 +66,29 @@ type Indicator struct {
 
 type message struct {
 	why    string
-	fields []*regexp.Regexp
+	names  [][]byte
+	fields []*regexp.Regexp // of names
 	min    int
+}
+
+// holds reports whether enough of the fields stand in a text.
+func (m *message) holds(near []byte) bool {
+	// Names alone are found much faster, and without them there are no fields.
+	for _, count := range []func(i int) bool{
+		func(i int) bool { return bytes.Contains(near, m.names[i]) },
+		func(i int) bool { return m.fields[i].Match(near) },
+	} {
+		n := 0
+		for i := range m.fields {
+			if count(i) {
+				n++
+			}
+		}
+		if n < m.min {
+			return false
+		}
+	}
+	return true
 }
 
 // New checks the rules.
@@ -93,6 +116,7 @@ func New(r Rules) (*Indicator, error) {
 		}
 		out := message{why: m.Why, min: m.Min}
 		for _, f := range m.Fields {
+			out.names = append(out.names, []byte(f))
 			out.fields = append(out.fields, regexp.MustCompile(`\b`+regexp.QuoteMeta(f)+`\\?["']?\s*(?::|=>)`))
 		}
 		ind.messages = append(ind.messages, out)
@@ -129,6 +153,7 @@ type watch struct {
 	said  map[int]said  // message → first place
 	// sockets: something connects near words of the protocol.
 	sockets bool
+	looked  int64 // up to where sockets were looked for
 }
 
 type said struct {
@@ -145,7 +170,7 @@ func (w *watch) Hit(h indicator.Hit) {
 	case verb:
 		if _, ok := w.verbs[h.Literal]; !ok && standsAlone(window, at, len(w.ind.literals[h.Literal].Text)) {
 			w.verbs[h.Literal] = h.Offset
-			w.sockets = w.sockets || w.ind.sockets.Match(window)
+			w.connects(window, h.Offset-int64(at))
 		}
 	case login:
 		w.message(window, at, h.Offset)
@@ -179,21 +204,26 @@ func (w *watch) url(window []byte, at int, offset int64) {
 // message looks around a word of the login or of a result for what stands beside it.
 func (w *watch) message(window []byte, at int, offset int64) {
 	near := window[max(0, at-messageSpan):min(len(window), at+messageSpan)]
-	for i, m := range w.ind.messages {
-		fields := 0
-		for _, f := range m.fields {
-			if f.Match(near) {
-				fields++
-			}
-		}
-		if fields < m.min {
-			continue
-		}
-		if _, ok := w.said[i]; !ok {
+	for i := range w.ind.messages {
+		if _, ok := w.said[i]; !ok && w.ind.messages[i].holds(near) {
 			w.said[i] = said{offset, bytes.Clone(window[at:min(len(window), at+200)])}
 		}
 	}
-	w.sockets = w.sockets || w.ind.sockets.Match(window)
+	w.connects(window, offset-int64(at))
+}
+
+// connects looks for what opens a connection in a window that begins at an offset. Windows overlap, and each place is
+// looked at about once.
+func (w *watch) connects(window []byte, base int64) {
+	if w.sockets {
+		return
+	}
+	from := min(max(0, w.looked-base-socketSpan), int64(len(window)))
+	for from > 0 && isName(window[from-1]) {
+		from-- // not in the middle of a word
+	}
+	w.sockets = w.ind.sockets.Match(window[from:])
+	w.looked = max(w.looked, base+int64(len(window)))
 }
 
 // Close implements indicator.Watch.
