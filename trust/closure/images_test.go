@@ -16,7 +16,7 @@ func TestResolve_ordinaryImages(t *testing.T) {
 	alpine := image{
 		"bin/busybox": "ELF", "bin/sh": "-> /bin/busybox", "bin/ls": "-> /bin/busybox", "usr/bin/env": "-> /bin/busybox", "bin/echo": "-> /bin/busybox", "bin/date": "-> /bin/busybox",
 		"etc/inittab": "::sysinit:/sbin/openrc sysinit\n::respawn:/usr/bin/other\n", "etc/crontabs/root": "*/15\t*\t*\t*\t*\trun-parts /etc/periodic/15min\n", "etc/periodic/daily/other": "#!/bin/sh\n/usr/bin/other\n",
-		"etc/profile": "export PATH=/usr/sbin\nfor script in /etc/profile.d/*.sh ; do\n\tif [ -r \"$script\" ] ; then\n\t\t. \"$script\"\n\tfi\ndone\n", "etc/profile.d/color.sh.disabled": "/usr/bin/other\n",
+		"etc/profile": "export PATH=/usr/sbin\nfor script in /etc/profile.d/*.sh ; do\n\tif [ -r \"$script\" ] ; then\n\t\t. \"$script\"\n\tfi\ndone\n", "etc/profile.d/color.sh.disabled": "PS1=x\n",
 		"usr/bin/other": "ELF", "usr/share/other/run.sh": "#!/bin/sh\n/usr/bin/other\n", "etc/passwd": "TEXT root:x:0:0:root:/root:/bin/sh\n", "lib/libc.so": "ELF",
 	}
 	debian := image{
@@ -30,7 +30,7 @@ func TestResolve_ordinaryImages(t *testing.T) {
 		files  image
 		want   string
 	}{
-		"alpine": {inspect.Config{Cmd: []string{"/bin/sh"}, Env: []string{path}}, alpine, "bin/busybox etc/profile"},
+		"alpine": {inspect.Config{Cmd: []string{"/bin/sh"}, Env: []string{path}}, alpine, "bin/busybox etc/profile etc/profile.d/color.sh.disabled"},
 		"debian": {inspect.Config{Cmd: []string{"bash"}, Env: []string{path}}, debian, "etc/profile.d/other.sh usr/bin/bash usr/bin/other"},
 		"nothing": {
 			inspect.Config{Env: []string{path}}, debian, "",
@@ -130,7 +130,7 @@ _main "$@"
 `,
 		}), "docker-entrypoint-initdb.d/schema.sql docker-entrypoint-initdb.d/setup.sh usr/bin/bash usr/bin/gunzip usr/bin/mysql usr/local/bin/docker-entrypoint.sh usr/local/bin/gosu usr/sbin/mysqld"},
 		"cron-job": {inspect.Config{Cmd: []string{"cron", "-f"}, Env: []string{path}}, debian.with(image{"usr/sbin/cron": "ELF", "etc/cron.d/job": "0 3 * * * root /usr/local/bin/job >/dev/null 2>&1\n", "usr/local/bin/job": "ELF", "usr/local/bin/no-job": "ELF", "usr/local/bin/root": "ELF"}),
-			"etc/cron.d/job etc/cron.daily/dpkg usr/bin/other usr/local/bin/job usr/local/bin/root usr/sbin/cron"},
+			"etc/cron.d/job etc/cron.daily/dpkg usr/bin/dash usr/bin/other usr/local/bin/job usr/local/bin/root usr/sbin/cron"},
 		"supervised": {inspect.Config{Cmd: []string{"/usr/bin/supervisord", "-n"}, Env: []string{path}}, debian.with(image{"usr/bin/supervisord": "ELF", "etc/supervisor/conf.d/x.conf": "[program:web]\ncommand=/usr/sbin/web -g \"daemon off;\"\nstdout_logfile=/dev/stdout\n", "usr/sbin/web": "ELF", "usr/sbin/unused": "ELF"}),
 			"etc/supervisor/conf.d/x.conf usr/bin/supervisord usr/sbin/web"},
 	} {

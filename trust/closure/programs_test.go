@@ -24,7 +24,7 @@ func TestProgram_calls(t *testing.T) {
 		},
 		"node /x.js": {
 			"exec": "require('child_process').exec('/p/a -x')\n", "spawn": "const { spawn } = require('child_process')\nspawn('/p/a', ['-x'])\n", "spawn-sync": "cp.spawnSync(\"/p/a\")\n", "file": "execFile('/p/a', ['-x'], cb)\n", "file-sync": "execFileSync('/p/a')\n", "template": "execSync(`/p/a -x`)\n",
-			"shell": "spawn('sh', ['-c', 'nice /p/a'])\n", "fork": "fork('/p/a.js')\n", "import": "import '/p/a.js'\n", "dynamic-import": "await import('/p/a.js')\n", "require": "require('/p/a')\n", "worker": "new Worker('/p/a.js')\n", "variable": "const c = '/p/a'\nexec(c)\n",
+			"shell": "spawn('sh', ['-c', 'nice /p/a'])\n", "fork": "fork('/p/a.js')\n", "import": "import '/p/a.js'\n", "dynamic-import": "await import('/p/a.js')\n", "require": "require('/p/a.js')\n", "worker": "new Worker('/p/a.js')\n", "variable": "const c = '/p/a'\nexec(c)\n",
 		},
 		"perl /x.pl": {
 			"system": "system('/p/a', '-x');\n", "system-bare": "system \"/p/a -x\";\n", "exec": "exec('/p/a');\n", "back-quotes": "my $x = `/p/a -x`;\n", "qx": "my $x = qx(/p/a -x);\n", "qx-braces": "my $x = qx{/p/a -x};\n", "open-pipe": "open(my $f, '-|', '/p/a', '-x');\n", "open-old": "open(F, \"/p/a -x|\");\n", "do": "do '/p/a.pl';\n", "require": "require '/p/a.pl';\n",
