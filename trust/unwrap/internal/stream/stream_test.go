@@ -14,219 +14,140 @@ import (
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
-var errOther = errors.New("other")
+var errBroke = errors.New("broke")
 
-// counted fails the test when it is asked again after an error.
-type counted struct {
-	t    *testing.T
-	r    io.Reader
-	done bool
+func all(_ unwrap.Piece, r io.Reader) error {
+	_, _ = io.Copy(io.Discard, r)
+	return nil
 }
 
-func (c *counted) Read(p []byte) (int, error) {
-	if c.done {
-		c.t.Error("asked again after an error")
-	}
-	n, err := c.r.Read(p)
-	c.done = err != nil
-	return n, err
-}
-
-func TestSource(t *testing.T) {
+func TestSourceKeepsItsError(t *testing.T) {
 	t.Parallel()
-	for name, tc := range map[string]struct {
-		r     io.Reader
-		body  string
-		err   error
-		ended bool
-	}{
-		"whole":         {strings.NewReader("abc"), "abc", nil, true},
-		"empty":         {strings.NewReader(""), "", nil, true},
-		"end-with-data": {iotest.DataErrReader(strings.NewReader("abc")), "abc", nil, true},
-		"by-bytes":      {iotest.OneByteReader(strings.NewReader("abc")), "abc", nil, true},
-		"error":         {io.MultiReader(strings.NewReader("ab"), iotest.ErrReader(errOther)), "ab", errOther, false},
-		"wrapped-end":   {io.MultiReader(strings.NewReader("ab"), iotest.ErrReader(fmt.Errorf("x: %w", io.EOF))), "ab", io.EOF, false},
-		"short":         {iotest.ErrReader(io.ErrUnexpectedEOF), "", io.ErrUnexpectedEOF, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := stream.NewSource(&counted{t: t, r: tc.r})
-			if s.Err() != nil || s.Ended() || s.Offset() != 0 {
-				t.Error("a new source is not at its beginning")
-			}
-			var got []byte
-			for range 10 { // decoders ask again
-				p := make([]byte, 2)
-				n, _ := s.Read(p)
-				got = append(got, p[:n]...)
-			}
-			if string(got) != tc.body || s.Offset() != int64(len(tc.body)) || s.Ended() != tc.ended || !errors.Is(s.Err(), tc.err) || tc.err == nil && s.Err() != nil {
-				t.Errorf("%q, offset %d, ended %t, error %v", got, s.Offset(), s.Ended(), s.Err())
-			}
-		})
+	s := stream.NewSource(io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(errBroke)))
+	got, err := io.ReadAll(s)
+	if string(got) != "abc" || !errors.Is(err, errBroke) || !errors.Is(s.Err(), errBroke) || s.Ended() || s.Offset() != 3 {
+		t.Errorf("%q, %v, %v, %v, %d", got, err, s.Err(), s.Ended(), s.Offset())
+	}
+	s = stream.NewSource(strings.NewReader("abc"))
+	if _, err := io.ReadAll(s); err != nil || s.Err() != nil || !s.Ended() {
+		t.Errorf("%v, %v, %v", err, s.Err(), s.Ended())
 	}
 }
 
-type failing struct{ io.ReaderAt }
+// failing is a spool.
+type failing struct{ err error }
 
 func (f failing) ReadAt(p []byte, at int64) (int, error) {
-	if at >= 100 {
-		return 0, errOther
+	if at > 0 {
+		return 0, f.err
 	}
-	return f.ReaderAt.ReadAt(p, at)
+	return copy(p, "ab"), io.EOF
 }
 
-func TestSpool(t *testing.T) {
+func TestSpoolKeepsItsError(t *testing.T) {
 	t.Parallel()
-	body := []byte("0123456789")
-	for _, tc := range []struct {
-		at   int64
-		n    int
-		want error
-	}{{0, 10, nil}, {0, 0, nil}, {10, 0, nil}, {9, 1, nil}, {9, 2, trust.ErrMalformed}, {10, 1, trust.ErrMalformed}, {50, 1, trust.ErrMalformed}, {100, 1, errOther}} {
-		s := stream.NewSpool(failing{bytes.NewReader(body)})
-		p := make([]byte, tc.n)
-		err := s.Full(p, tc.at)
-		if !errors.Is(err, tc.want) || tc.want == nil && (err != nil || string(p) != string(body[tc.at:int(tc.at)+tc.n])) {
-			t.Errorf("%d bytes at %d: %q, %v", tc.n, tc.at, p, err)
-		}
-		if own := s.Err(); errors.Is(tc.want, errOther) != errors.Is(own, errOther) || !errors.Is(tc.want, errOther) && own != nil {
-			t.Errorf("%d bytes at %d: the input's error is %v", tc.n, tc.at, own)
-		}
+	s := stream.NewSpool(failing{errBroke})
+	p := make([]byte, 2)
+	if err := s.Full(p, 0); err != nil || string(p) != "ab" {
+		t.Errorf("%q, %v", p, err)
+	}
+	if err := s.Full(make([]byte, 3), 0); !errors.Is(err, trust.ErrMalformed) || s.Err() != nil {
+		t.Errorf("too short: %v, %v", err, s.Err())
+	}
+	if err := s.Full(p, 1); !errors.Is(err, errBroke) || !errors.Is(s.Err(), errBroke) {
+		t.Errorf("%v, %v", err, s.Err())
 	}
 }
 
-type panicking struct{ cause any }
+// panics is a decoder that does.
+type panics struct{}
 
-func (p panicking) Read([]byte) (int, error) { panic(p.cause) }
+func (panics) Read([]byte) (int, error) { panic("index out of range") }
 
-func TestBody(t *testing.T) {
+func TestShow(t *testing.T) {
 	t.Parallel()
-	b := stream.NewBody(strings.NewReader("abcde"))
-	if got, err := io.ReadAll(b); string(got) != "abcde" || err != nil || b.Size() != 5 || b.Err() != nil {
-		t.Errorf("%q, %v, %d bytes, %v", got, err, b.Size(), b.Err())
+	broken := func(err error) *stream.Source {
+		s := stream.NewSource(iotest.ErrReader(err))
+		_, _ = s.Read(make([]byte, 1))
+		return s
 	}
-	for _, cause := range []any{"text", errOther, 7} {
-		b = stream.NewBody(io.MultiReader(strings.NewReader("ab"), panicking{cause}))
-		got, err := io.ReadAll(b)
-		if string(got) != "ab" || !errors.Is(err, trust.ErrMalformed) || !errors.Is(b.Err(), trust.ErrMalformed) || b.Size() != 2 {
-			t.Errorf("panic %v: %q, %v, %v", cause, got, err, b.Err())
+	no := func(unwrap.Piece, io.Reader) error { return errBroke }
+	for name, c := range map[string]struct {
+		show        unwrap.Show
+		decoder     io.Reader
+		src         *stream.Source
+		broken, err error
+	}{
+		"fine":              {all, strings.NewReader("x"), broken(io.EOF), nil, nil},
+		"decoder fails":     {all, iotest.ErrReader(io.ErrUnexpectedEOF), broken(io.EOF), io.ErrUnexpectedEOF, nil},
+		"decoder panics":    {all, panics{}, broken(io.EOF), trust.ErrMalformed, nil},
+		"input fails":       {all, iotest.ErrReader(io.ErrUnexpectedEOF), broken(errBroke), nil, errBroke},
+		"show fails":        {no, strings.NewReader("x"), broken(io.EOF), nil, errBroke},
+		"show reads naught": {func(unwrap.Piece, io.Reader) error { return nil }, panics{}, broken(io.EOF), nil, nil},
+	} {
+		b, err := stream.Show(c.show, unwrap.Piece{}, c.decoder, c.src)
+		if !errors.Is(b, c.broken) || !errors.Is(err, c.err) {
+			t.Errorf("%s: %v, %v; want %v, %v", name, b, err, c.broken, c.err)
 		}
-		if n, again := b.Read(make([]byte, 1)); n != 0 || !errors.Is(again, trust.ErrMalformed) {
-			t.Error("a decoder that gave up was asked again")
-		}
 	}
-	b = stream.NewBody(&counted{t: t, r: io.MultiReader(strings.NewReader("ab"), iotest.ErrReader(errOther))})
-	for range 4 {
-		_, _ = b.Read(make([]byte, 4))
+}
+
+func TestBodyCounts(t *testing.T) {
+	t.Parallel()
+	b := stream.NewBody(iotest.DataErrReader(strings.NewReader("abc")))
+	if _, err := io.Copy(io.Discard, b); err != nil || b.Size() != 3 || b.Err() != nil {
+		t.Errorf("%v, %d, %v", err, b.Size(), b.Err())
 	}
-	if !errors.Is(b.Err(), errOther) {
-		t.Error(b.Err())
+	if n, err := b.Read(make([]byte, 1)); n != 0 || err != io.EOF { //nolint:errorlint // the bare value is the contract
+		t.Errorf("behind the end: %d, %v", n, err)
 	}
 }
 
 func TestBroken(t *testing.T) {
 	t.Parallel()
-	malformed, unsupported, limit := stream.Malformed("m"), stream.Unsupported("u"), stream.Exceeded("l")
-	both := fmt.Errorf("%w: %w", limit, malformed)
-	for name, tc := range map[string]struct {
-		errs []error
+	first, second := stream.Malformed("first"), stream.Malformed("second")
+	hidden, limit := stream.Unsupported("hidden"), stream.Exceeded("limit")
+	for name, c := range map[string]struct {
+		add  []error
 		want error
-		stop int // which one must be returned at once; -1 if none
+		stop bool
 	}{
-		"none":               {nil, nil, -1},
-		"nil":                {[]error{nil, nil}, nil, -1},
-		"malformed":          {[]error{malformed}, malformed, -1},
-		"first-malformed":    {[]error{malformed, stream.Malformed("later")}, malformed, -1},
-		"hidden-weighs-more": {[]error{malformed, unsupported}, unsupported, -1},
-		"hidden-stays":       {[]error{unsupported, malformed, stream.Unsupported("later")}, unsupported, -1},
-		"limit":              {[]error{malformed, limit}, limit, 1},
-		"limit-in-malformed": {[]error{both}, both, 0},
-		"other":              {[]error{nil, errOther}, errOther, 1},
-		"end":                {[]error{io.EOF}, io.EOF, 0},
+		"none":             {[]error{nil, nil}, nil, false},
+		"first":            {[]error{first, second}, first, false},
+		"hidden wins":      {[]error{first, hidden, second}, hidden, false},
+		"limit stops":      {[]error{first, limit}, limit, true},
+		"others stop":      {[]error{first, errBroke}, errBroke, true},
+		"limit and others": {[]error{fmt.Errorf("%w: %w", trust.ErrMalformed, limit)}, limit, true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var b stream.Broken
-			stop := -1
-			for i, err := range tc.errs {
-				if b.Add(err) {
-					stop = i
-					break
-				}
-			}
-			if stop != tc.stop || !errors.Is(b.Err(), tc.want) || tc.want == nil && b.Err() != nil {
-				t.Errorf("stops at %d with %v", stop, b.Err())
-			}
-		})
-	}
-}
-
-type source struct{ err error }
-
-func (s source) Err() error { return s.err }
-
-func TestShow(t *testing.T) {
-	t.Parallel()
-	broken := stream.Malformed("broken")
-	decoder := func() io.Reader { return io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(broken)) }
-	read := func(_ unwrap.Piece, r io.Reader) error { _, _ = io.ReadAll(r); return nil }
-	for name, tc := range map[string]struct {
-		show        unwrap.Show
-		src         error
-		broken, err error
-	}{
-		"decoder":           {read, nil, broken, nil},
-		"not-read-so-far":   {func(_ unwrap.Piece, r io.Reader) error { return stream.Skip(r, 2) }, nil, nil, nil},
-		"show":              {func(unwrap.Piece, io.Reader) error { return errOther }, nil, nil, errOther},
-		"source":            {read, errOther, nil, errOther},
-		"show-comes-first":  {func(unwrap.Piece, io.Reader) error { return trust.ErrLimit }, errOther, nil, trust.ErrLimit},
-		"show-passes-it-on": {func(_ unwrap.Piece, r io.Reader) error { return stream.Skip(r, 9) }, nil, nil, broken},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			gotBroken, err := stream.Show(tc.show, unwrap.Piece{Name: "x"}, decoder(), source{tc.src})
-			if !errors.Is(gotBroken, tc.broken) || !errors.Is(err, tc.err) || tc.broken == nil && gotBroken != nil || tc.err == nil && err != nil {
-				t.Errorf("broken %v, error %v", gotBroken, err)
-			}
-		})
+		var b stream.Broken
+		stop := false
+		for _, err := range c.add {
+			stop = b.Add(err)
+		}
+		if stop != c.stop || !errors.Is(b.Err(), c.want) {
+			t.Errorf("%s: %v, %v", name, b.Err(), stop)
+		}
 	}
 }
 
 func TestFullAndSkip(t *testing.T) {
 	t.Parallel()
-	input := func() io.Reader { return io.MultiReader(strings.NewReader("abcd"), iotest.ErrReader(errOther)) }
-	for n, want := range map[int]error{0: nil, 1: nil, 4: nil, 5: errOther} {
-		if err := stream.Full(input(), make([]byte, n)); !errors.Is(err, want) || want == nil && err != nil {
-			t.Errorf("full of %d: %v", n, err)
-		}
-		if err := stream.Skip(input(), int64(n)); !errors.Is(err, want) || want == nil && err != nil {
-			t.Errorf("skip of %d: %v", n, err)
-		}
-	}
-	for _, n := range []int{1, 5, 1 << 16} {
-		if err := stream.Full(strings.NewReader("abcd"[:min(n-1, 4)]), make([]byte, n)); !errors.Is(err, trust.ErrMalformed) || errors.Is(err, io.EOF) {
-			t.Errorf("full of %d: %v", n, err)
-		}
-		if err := stream.Skip(strings.NewReader("abcd"[:min(n-1, 4)]), int64(n)); !errors.Is(err, trust.ErrMalformed) || errors.Is(err, io.EOF) {
-			t.Errorf("skip of %d: %v", n, err)
-		}
-	}
-}
-
-// Each kind of error is of its own kind alone, and says its cause.
-func TestKinds(t *testing.T) {
-	t.Parallel()
-	kinds := []error{trust.ErrMalformed, trust.ErrUnsupported, trust.ErrLimit}
-	for i, kind := range []func(string, ...any) error{stream.Malformed, stream.Unsupported, stream.Exceeded} {
-		err := kind("cause %d: %w", 7, errOther)
-		for j, k := range kinds {
-			if errors.Is(err, k) != (i == j) {
-				t.Errorf("%v is of kind %v: %t", err, k, i != j)
+	for name, f := range map[string]func(io.Reader) error{
+		"full": func(r io.Reader) error { return stream.Full(r, make([]byte, 3)) },
+		"skip": func(r io.Reader) error { return stream.Skip(r, 3) },
+	} {
+		for _, c := range []struct {
+			r    io.Reader
+			want error
+		}{
+			{bytes.NewReader([]byte("abc")), nil},
+			{bytes.NewReader([]byte("ab")), trust.ErrMalformed},
+			{bytes.NewReader(nil), trust.ErrMalformed},
+			{iotest.ErrReader(errBroke), errBroke},
+		} {
+			if err := f(c.r); !errors.Is(err, c.want) {
+				t.Errorf("%s: %v, want %v", name, err, c.want)
 			}
-		}
-		if !errors.Is(err, errOther) || !strings.Contains(err.Error(), "cause 7: other") {
-			t.Error(err)
 		}
 	}
 }
