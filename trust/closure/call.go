@@ -43,7 +43,7 @@ func (st *script) call(n *syntax.CallExpr) {
 			for _, f := range alternatives[i] {
 				size += len(f)
 			}
-			if size > maxLine {
+			if size > maxValue {
 				break
 			}
 			argv = append(argv, alternatives[i]...)
@@ -118,15 +118,34 @@ func (st *script) arguments(name string, args []string) bool {
 			}
 		}
 		return true
-	case "shift": // how often is not known
+	case "shift":
+		n := 1
+		if len(args) > 0 && len(args[0]) == 1 && args[0][0] > '0' && args[0][0] <= '9' {
+			n = int(args[0][0] - '0')
+		}
 		for _, before := range slices.Clone(st.args) {
-			for i := 1; i <= len(before) && len(st.args) < maxValues; i++ {
-				st.addArguments(before[i:])
-			}
+			st.addArguments(before[min(n, len(before)):])
 		}
 		return true
 	}
 	return false
+}
+
+// loopArguments adds what a loop that shifts leaves of the arguments, each time that it goes round.
+func (st *script) loopArguments(body []*syntax.Stmt) {
+	shifts := false
+	for _, s := range body {
+		syntax.Walk(s, func(n syntax.Node) bool {
+			call, ok := n.(*syntax.CallExpr)
+			shifts = shifts || ok && len(call.Args) > 0 && call.Args[0].Lit() == "shift"
+			return n != nil && !shifts && st.x.spend(1)
+		})
+	}
+	for _, before := range slices.Clone(st.args) {
+		for i := 1; shifts && i <= len(before) && len(st.args) < maxValues; i++ {
+			st.addArguments(before[i:])
+		}
+	}
 }
 
 func (st *script) addArguments(args []string) {

@@ -117,14 +117,17 @@ func (st *script) parts(parts []syntax.WordPart, quoted bool) []string {
 }
 
 // costBytes of values cost as much as a word.
-const costBytes = 256
+const costBytes = 64
 
 // manyMore stands for values beyond maxValues.
-const manyMore = string(unknownMark) + "…" + string(knownMark)
+const manyMore = string(unknownMark) + "$(…)" + string(knownMark)
 
 // combined is every one of values with every one of more behind it, or, if that is too many, with what is not known.
 func combined(values, more []string) []string {
-	next := make([]string, 0, len(values)*len(more))
+	if len(values) == 1 && len(more) == 1 {
+		return []string{(values[0] + more[0])[:min(len(values[0])+len(more[0]), maxValue)]}
+	}
+	next := make([]string, 0, maxValues)
 	if len(values)*len(more) <= maxValues {
 		for _, v := range values {
 			for _, m := range more {

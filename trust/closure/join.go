@@ -199,9 +199,13 @@ func (st *script) pipe(n *syntax.BinaryCmd) {
 
 // said reads what echo says to an interpreter.
 func (st *script) said(c *syntax.CallExpr, language string) {
-	if len(c.Args) > 1 {
+	say := st.echo
+	if path.Base(c.Args[0].Lit()) == "printf" {
+		say = st.printf
+	}
+	for _, v := range say(c.Args[1:]) {
 		if st.texts++; st.texts <= maxTexts {
-			st.x.readAs(language, shownText(st.parts(joined(c.Args[1:]), true)[0]), st)
+			st.x.readAs(language, shownText(v), st)
 		}
 		st.texts--
 	}

@@ -133,6 +133,8 @@ func (x *explorer) readAs(language, body string, st *script) {
 			}
 		}
 	default:
+		body = plainer(body)
+		x.literals(language, body, st)
 		x.readProgram(language, body, st)
 	}
 }

@@ -64,6 +64,9 @@ func (st *script) outputOfTwo(c *syntax.BinaryCmd) []string {
 
 func (st *script) outputOf(call *syntax.CallExpr, redirs []*syntax.Redirect) []string {
 	name, last := path.Base(call.Args[0].Lit()), call.Args[len(call.Args)-1]
+	if body := st.functions[name]; body != nil {
+		return st.outputOfFunction(body)
+	}
 	for _, r := range redirs { // base64 -d <<< word
 		switch r.Op {
 		case syntax.WordHdoc:
@@ -102,6 +105,17 @@ func (st *script) outputOf(call *syntax.CallExpr, redirs []*syntax.Redirect) []s
 		return out
 	}
 	return notKnown()
+}
+
+// outputOfFunction is what a function says last.
+func (st *script) outputOfFunction(body *syntax.Stmt) []string {
+	block, ok := body.Cmd.(*syntax.Block)
+	if !ok || len(block.Stmts) == 0 || st.inside >= maxInside {
+		return notKnown()
+	}
+	st.inside++
+	defer func() { st.inside-- }()
+	return st.output(block.Stmts[len(block.Stmts)-1])
 }
 
 // filtered is what a command makes of its input.
@@ -230,7 +244,7 @@ func formatted(format string, args []string) string {
 			case 'c':
 				arg = arg[:min(len(arg), 1)]
 			case 'x', 'X', 'o', 'e', 'f', 'g', '(':
-				arg = unknown("%")
+				arg = manyMore
 			}
 			b.WriteString(arg)
 		}

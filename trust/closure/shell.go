@@ -1,6 +1,7 @@
 package closure
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -24,7 +25,9 @@ const (
 	// those within another. Of other calls the arguments are followed.
 	maxFunctions, maxCalls, maxInside = 256, 128, 4
 	// maxLine bounds one command line, and maxScript the command lines of one script, in bytes.
-	maxLine   = 8 << 10
+	maxLine = 8 << 10
+	// maxValue bounds a value, in bytes: a script in a string.
+	maxValue  = 64 << 10
 	maxScript = 64 << 10
 )
 
@@ -140,7 +143,10 @@ func (st *script) node(n syntax.Node) bool {
 				st.export(a.Name)
 			}
 		}
+	case *syntax.WhileClause:
+		st.loopArguments(n.Do)
 	case *syntax.ForClause:
+		st.loopArguments(n.Do)
 		if loop, ok := n.Loop.(*syntax.WordIter); ok {
 			st.loop(loop)
 		}
@@ -233,7 +239,7 @@ func (st *script) export(name *syntax.Lit) {
 
 // appendValue appends what is not there. What is too much becomes a value that is not known.
 func appendValue(list []string, v string) []string {
-	if len(v) > maxLine {
+	if len(v) > maxLine && len(list) > 0 || len(v) > maxValue {
 		v = manyMore
 	}
 	switch {
@@ -329,16 +335,19 @@ func (st *script) heredoc(n *syntax.Stmt, r *syntax.Redirect) {
 		return
 	}
 	st.read(n.Cmd, func() []string { return st.expand(word) })
-	body := shownText(st.expand(word)[0])
-	language := st.reader(n)
+	for _, v := range st.document(word) {
+		st.readDocument(st.reader(n), shownText(v))
+	}
+}
+
+// readDocument reads a text that an interpreter gets, or that says itself what reads it.
+func (st *script) readDocument(language, body string) {
 	if first, ok := strings.CutPrefix(body, "#!"); ok && language == "" {
 		line, _, _ := strings.Cut(first, "\n")
 		for w := range strings.FieldsSeq(line) {
-			language = languageOfProgram(w)
+			language = cmp.Or(languageOfProgram(w), language)
 		}
-		if language == "" {
-			language = shellScript
-		}
+		language = cmp.Or(language, shellScript)
 	}
 	if language != "" {
 		if st.texts++; st.texts <= maxTexts {
@@ -346,6 +355,18 @@ func (st *script) heredoc(n *syntax.Stmt, r *syntax.Redirect) {
 		}
 		st.texts--
 	}
+}
+
+// document are the values of a text, which may be longer than those of variables are.
+func (st *script) document(w *syntax.Word) []string {
+	var b strings.Builder
+	for _, part := range w.Parts {
+		b.WriteString(st.part(part, true)[0])
+	}
+	if b.Len() > maxLine {
+		return []string{b.String()}
+	}
+	return st.expand(w)
 }
 
 // written follows what becomes of the output: "cat a b > c" makes c of a and b.

@@ -82,6 +82,8 @@ func TestShell_variables(t *testing.T) {
 		"positional":          {"set -- x /p/a\n$2\n", "a", nil},
 		"positional-braces":   {"set -- 1 2 3 4 5 6 7 8 9 /p/a\n${10}\n", "a", nil},
 		"positional-shifted":  {"set -- x /p/a\nshift\n$1\n", "a", nil},
+		"positional-loop":     {"set -- x /p/a\nwhile [ $# -gt 0 ]; do case $1 in x) Y=$1 ;; *) X=$1 ;; esac; shift; done\n$X\n", "a", nil},
+		"shifted-by-two":      {"set -- x y /p/a /p/b\nshift 2\n$1\n", "a", nil},
 		"all-but-first":       {"set -- x /p/a\n\"${@:2}\"\n", "a", nil},
 		"all-in-front":        {"set -- nice \"$@\" /p/a\nexec \"$@\"\n", "a", nil},
 		"getopts":             {"set -- -c /p/a\nwhile getopts c: o; do $OPTARG; done\n", "a", nil},

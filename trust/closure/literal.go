@@ -1,0 +1,69 @@
+package closure
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// What programs do to strings before they call something with them.
+var (
+	escapePattern = regexp.MustCompile(`\\x([2-7][0-9A-Fa-f])`)
+	plusPattern   = regexp.MustCompile(`'[ \t]*\+[ \t]*'|"[ \t]*\+[ \t]*"|'[ \t]+\.[ \t]+'|"[ \t]+\.[ \t]+"`)
+	joinPattern   = regexp.MustCompile(`\bpath\.join\(((?:[ \t]*["'][^"'\n,()]+["'][ \t]*,?){1,8})\)`)
+	// namePattern is a variable that is given a string or a list. usePattern is a call with a variable.
+	namePattern = regexp.MustCompile(`(?m)^[ \t]*(?:(?:const|let|var|my|our)[ \t]+)?[$@]?(\w{1,64})[ \t]*=[ \t]*([\["'(][^\n]+)`)
+	usePattern  = regexp.MustCompile(callPattern.String() + `[ \t]*[$@*]{0,3}(\w{1,64})`)
+	// quotePattern is a command in the quotes of Perl and Ruby, pipePattern one that Perl opens.
+	quotePattern = regexp.MustCompile(`(?:\bqx|%x)[ \t]*[({\[<!|/]([^)}\]>!|\n]+)`)
+	pipePattern  = regexp.MustCompile(`\bopen\b[^\n]+["'](?:-\||\|-)["'][ \t]*,([^\n]+)|\bopen\b[^\n]+["'](?:\|[ \t]*([^"'\n]+)|([^"'\n|]+)\|)["']`)
+)
+
+// plainer is a program in which strings stand as they will be, as far as that is easily seen.
+func plainer(body string) string {
+	body = escapePattern.ReplaceAllStringFunc(body, func(s string) string {
+		n, err := strconv.ParseUint(s[2:], 16, 8)
+		if c := string(rune(n)); err == nil && !strings.ContainsAny(c, "\"'`\\\x7f") {
+			return c
+		}
+		return s
+	})
+	body = plusPattern.ReplaceAllString(body, "")
+	return joinPattern.ReplaceAllStringFunc(body, func(s string) string {
+		parts, _ := stringsOf(s[strings.IndexByte(s, '('):])
+		return strconv.Quote(strings.Join(parts, "/"))
+	})
+}
+
+// literals follows calls of programs whose strings stand elsewhere than in the call.
+func (x *explorer) literals(language, body string, st *script) {
+	if !x.spend(1 + len(body)/16) {
+		return
+	}
+	values := map[string][]string{}
+	for _, m := range namePattern.FindAllStringSubmatch(body, maxVisits) {
+		if len(values[m[1]]) < maxValues {
+			values[m[1]] = append(values[m[1]], m[2])
+		}
+	}
+	for _, m := range usePattern.FindAllStringSubmatch(body, maxVisits) {
+		for _, value := range values[m[1]] {
+			if !x.spend(8) {
+				return
+			}
+			x.called("("+value, st)
+		}
+	}
+	if language != perl && language != ruby {
+		return
+	}
+	for _, m := range quotePattern.FindAllStringSubmatch(body, maxVisits) {
+		st.text(unmarked(m[1]))
+	}
+	for _, m := range pipePattern.FindAllStringSubmatch(body, maxVisits) {
+		if m[1] != "" {
+			x.called("("+m[1], st)
+		}
+		st.text(unmarked(m[2] + m[3]))
+	}
+}
