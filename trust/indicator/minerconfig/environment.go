@@ -88,7 +88,7 @@ func (w *watch) environment(h indicator.Hit) {
 			}
 		}
 	}
-	strength := trust.Context
+	var strength trust.Strength
 	switch {
 	case !m.pool || !m.wallet:
 		return
