@@ -19,11 +19,13 @@ import (
 
 const (
 	name    = "download"
-	version = 3
+	version = 4
 
 	// reach is how far from a link, in bytes to each side, what fetches it may stand in a script: a URL is often
 	// assigned first and fetched lines later.
 	reach = 1 << 10
+	// fetchSpan is more than what fetches is long, in bytes.
+	fetchSpan = 256
 )
 
 // Rules are the data of this indicator.
@@ -183,6 +185,8 @@ type watch struct {
 	// links are held back until the whole file is known not to be a list.
 	links []fetch
 	names map[int]bool // literals of miners
+	// fetchAt and fetchEnd are where the last thing that fetches stands, looked up to where there is none.
+	fetchAt, fetchEnd, looked int64
 }
 
 // fetch is a link to a miner and what is done with it.
@@ -243,13 +247,14 @@ func (w *watch) Hit(h indicator.Hit) {
 
 // link weighs a link to a miner by what is done with it.
 func (w *watch) link(window []byte, at int, offset int64) {
-	line, _ := text.Line(window, at, 400)
+	line, start := text.Line(window, at, 400)
 	near := line
 	if w.file.Kind == trust.KindScript || w.file.Kind == trust.KindConfig {
-		near = window[max(0, at-reach):min(len(window), at+2*reach)]
+		start = max(0, at-reach)
+		near = window[start:min(len(window), at+2*reach)]
 	}
 	switch {
-	case !w.ind.fetch.Match(near):
+	case !w.fetches(near, offset+int64(start-at)):
 		w.hold(fetch{offset, trust.Context, line, "names where a mining program can be had"})
 	case w.ind.run.Match(near):
 		strength := trust.Proof
@@ -264,6 +269,25 @@ func (w *watch) link(window []byte, at int, offset int64) {
 	default:
 		w.hold(fetch{offset, trust.Strong, line, "fetches a mining program"})
 	}
+}
+
+// fetches reports whether something fetches in a text that begins at an offset. Texts overlap and follow each other, and
+// what is known of a place is not looked for again.
+func (w *watch) fetches(near []byte, base int64) bool {
+	if w.fetchEnd > 0 && w.fetchAt >= base && w.fetchEnd <= base+int64(len(near)) {
+		return true
+	}
+	from := min(max(0, w.looked-base-fetchSpan), int64(len(near)))
+	for from > 0 && (isName(near[from-1]) || near[from-1] == '-' || near[from-1] == '.') {
+		from-- // not in the middle of a word
+	}
+	m := w.ind.fetch.FindIndex(near[from:])
+	if m == nil {
+		w.looked = base + int64(len(near))
+		return false
+	}
+	w.fetchAt, w.fetchEnd = base+from+int64(m[0]), base+from+int64(m[1])
+	return true
 }
 
 // installed finds a package manager that is told to install a miner.

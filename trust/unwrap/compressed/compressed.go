@@ -1,4 +1,4 @@
-// Package compressed unwraps single files that are compressed: gzip, zlib, zstd, bzip2, xz, lzma and lz4.
+// Package compressed unwraps single files that are compressed: gzip, zlib, compress, zstd, bzip2, xz, lzma and lz4.
 package compressed
 
 import (
@@ -16,12 +16,12 @@ import (
 )
 
 // Wrapper decompresses. What follows the compressed data is malformed; what came before it is shown.
-type Wrapper struct{}
+type Wrapper struct{ gunzips *decompress.Gunzips }
 
 var _ unwrap.Wrapper = Wrapper{}
 
 // New makes the wrapper.
-func New() Wrapper { return Wrapper{} }
+func New() Wrapper { return Wrapper{gunzips: new(decompress.Gunzips)} }
 
 // Name implements unwrap.Wrapper.
 func (Wrapper) Name() string { return "compressed" }
@@ -38,7 +38,11 @@ func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) er
 	f := decompress.Detect(content.Head)
 	trial := f.Trial(content.Head)
 	src := stream.NewSource(in)
-	d, err := f.Open(src)
+	open := f.Open
+	if f == decompress.Gzip {
+		open = w.gunzips.Open
+	}
+	d, err := open(src)
 	var body *bufio.Reader
 	if err == nil {
 		defer d.Close()

@@ -93,6 +93,7 @@ func samples() []unwraptest.Sample {
 		{Name: "xz", Path: "a.xz", Content: decoded(xzText), Want: one("a", text)},
 		{Name: "xz-twice", Path: "a.xz", Content: append(append(decoded(xzText), 0, 0, 0, 0), decoded(xzText)...), Want: one("a", text+text)},
 		{Name: "xz-trailing", Path: "a.xz", Content: append(decoded(xzText), "garbage"...), Want: one("a", text), Err: trust.ErrMalformed},
+		{Name: "compress", Path: "a.Z", Content: []byte("\x1f\x9d\x90a\xc4\x8c\x01"), Want: one("a", "abc")},
 		{Name: "lz4", Path: "a.lz4", Content: []byte("\x04\x22\x4d\x18\x60\x40\x82\x05\x00\x00\x80plain\x00\x00\x00\x00"), Want: one("a", "plain")},
 		{Name: "lz4-trailing", Path: "a.lz4", Content: []byte("\x04\x22\x4d\x18\x60\x40\x82\x05\x00\x00\x80plain\x00\x00\x00\x00garbage"), Want: one("a", "plain"), Err: trust.ErrMalformed},
 		{Name: "lzma", Path: "a.lzma", Content: decoded(lzmaText), Want: one("a", text)},
@@ -140,9 +141,10 @@ func BenchmarkGzip(b *testing.B) {
 	packed := gzipped(long.String())
 	b.SetBytes(int64(long.Len()))
 	b.ReportAllocs()
+	w := compressed.New()
 	for b.Loop() {
 		in := plain{Reader: bytes.NewReader(packed), c: unwrap.Content{Path: "a.gz", Head: packed[:512]}}
-		err := compressed.New().Unwrap(context.Background(), in, func(_ unwrap.Piece, r io.Reader) error {
+		err := w.Unwrap(context.Background(), in, func(_ unwrap.Piece, r io.Reader) error {
 			_, err := io.Copy(io.Discard, r)
 			return err
 		})

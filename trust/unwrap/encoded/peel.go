@@ -14,7 +14,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
 
-	"github.com/safepull/safepull/trust/unwrap/internal/lzma"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress/lzma"
 )
 
 // packing is a compression that decoded bytes are in.

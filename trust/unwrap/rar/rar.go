@@ -13,11 +13,12 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/internal/magic"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
 const (
-	magic = "Rar!\x1a\x07"
+	signature = "Rar!\x1a\x07"
 	// maxWindow is how far back compressed data may refer, in bytes: memory.
 	maxWindow = 64 << 20
 	// maxEntries bounds the files of one archive, which cost more than their bytes: time.
@@ -44,7 +45,9 @@ func New() Wrapper { return Wrapper{maxEntries: maxEntries} }
 func (Wrapper) Name() string { return "rar" }
 
 // Wraps implements unwrap.Wrapper.
-func (Wrapper) Wraps(c unwrap.Content) bool { return bytes.Contains(c.Head, []byte(magic)) }
+func (Wrapper) Wraps(c unwrap.Content) bool {
+	return bytes.HasPrefix(c.Head, []byte(signature)) || bytes.Contains(c.Head, []byte(signature)) && !magic.Archive(c.Head)
+}
 
 // archive is one pass over one file.
 type archive struct {
@@ -61,7 +64,7 @@ var errLocked = errors.New("locked")
 // Unwrap implements unwrap.Wrapper.
 func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) error {
 	c := in.Content()
-	if i := bytes.Index(c.Head, []byte(magic+"\x00")); i >= 0 && strings.Count(c.Path, trust.Nested) > maxOldDepth {
+	if i := bytes.Index(c.Head, []byte(signature+"\x00")); i >= 0 && strings.Count(c.Path, trust.Nested) > maxOldDepth {
 		return stream.Unsupported("rar archive of an old version, nested deeply")
 	}
 	a := &archive{in: in, show: show, left: w.maxEntries}

@@ -2,6 +2,7 @@ package sevenzip
 
 import (
 	"compress/bzip2"
+	"encoding/binary"
 	"errors"
 	"io"
 	"slices"
@@ -145,8 +146,32 @@ const (
 	idEncrypted = "\x06\xf1\x07\x01"
 )
 
+// maxHistory bounds what all coders of one folder keep together: memory. One of 7-Zip's own has a large one at most.
+const maxHistory = decompress.MaxWindow * 3 / 2
+
+// history is what the coders of a folder may keep, in bytes. None keeps more than comes out of it.
+func (f folder) history() int64 {
+	var sum int64
+	for _, k := range f.coders {
+		var n int64
+		switch {
+		case k.id == idLzma && len(k.props) >= 5:
+			n = int64(binary.LittleEndian.Uint32(k.props[1:]))
+		case k.id == idLzma2 && len(k.props) > 0 && k.props[0] <= 40:
+			n = int64(2|k.props[0]&1) << (k.props[0]/2 + 11)
+		case k.id == idZstd:
+			n = decompress.MaxWindow / 2
+		}
+		sum += min(n, f.sizes[k.firstOut])
+	}
+	return sum
+}
+
 // open decodes a folder.
 func (a *archive) open(f folder, password string) (io.Reader, error) {
+	if n := f.history(); n > maxHistory {
+		return nil, stream.Exceeded("7z folder that needs a history of %d bytes", n)
+	}
 	return a.output(f, f.main, password, 0)
 }
 

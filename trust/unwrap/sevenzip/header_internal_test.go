@@ -160,6 +160,37 @@ func TestFolder(t *testing.T) {
 	}
 }
 
+// TestHistoriesAreBounded: several coders with a large history each are too many, unless little comes out of them.
+func TestHistoriesAreBounded(t *testing.T) {
+	t.Parallel()
+	large := coder{id: idLzma2, props: []byte{28}, ins: 1, outs: 1} // 64 MiB
+	lzma := coder{id: idLzma, props: []byte{0x5d, 0, 0, 0, 4}, ins: 1, outs: 1}
+	for name, c := range map[string]struct {
+		coders []coder
+		size   int64
+		want   int64
+	}{
+		"one":        {[]coder{large}, 1 << 30, 64 << 20},
+		"two":        {[]coder{large, lzma}, 1 << 30, 128 << 20},
+		"two of few": {[]coder{large, lzma}, 1 << 20, 2 << 20},
+		"zstd":       {[]coder{{id: idZstd}}, 1 << 30, 32 << 20},
+		"others":     {[]coder{{id: idCopy}, {id: idX86}, {id: idLzma}}, 1 << 30, 0},
+	} {
+		f := folder{pack: []extent{{}}, packed: []int{0}}
+		for i, k := range c.coders {
+			k.firstIn, k.firstOut = i, i
+			f.coders, f.sizes = append(f.coders, k), append(f.sizes, c.size)
+		}
+		if got := f.history(); got != c.want {
+			t.Errorf("%s: %d", name, got)
+		}
+		a := &archive{in: &purse{}, at: spoolOf("")}
+		if _, err := a.open(f, ""); errors.Is(err, trust.ErrLimit) != (c.want > maxHistory) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // purse is input with a budget.
 type purse struct {
 	content []byte

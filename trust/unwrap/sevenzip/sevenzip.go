@@ -10,11 +10,12 @@ import (
 	"io/fs"
 
 	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/internal/magic"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
 const (
-	magic      = "7z\xbc\xaf\x27\x1c"
+	signature  = "7z\xbc\xaf\x27\x1c"
 	beginBytes = 32
 	// maxHeader bounds the list of files, packed or not: memory.
 	maxHeader = 16 << 20
@@ -37,7 +38,10 @@ func (Wrapper) Name() string { return "sevenzip" }
 
 // Wraps implements unwrap.Wrapper.
 func (Wrapper) Wraps(c unwrap.Content) bool {
-	return bytes.Contains(c.Head, []byte(magic)) || bytes.HasPrefix(c.Head, []byte("MZ")) && (c.Size < 0 || c.Size > unwrap.HeadBytes)
+	if bytes.HasPrefix(c.Head, []byte(signature)) || bytes.Contains(c.Head, []byte(signature)) && !magic.Archive(c.Head) {
+		return true
+	}
+	return bytes.HasPrefix(c.Head, []byte("MZ")) && (c.Size < 0 || c.Size > unwrap.HeadBytes)
 }
 
 // archive is one pass over one file.
@@ -91,7 +95,7 @@ func (a *archive) find() ([]byte, error) {
 		return nil, err
 	}
 	for at := 0; ; at++ {
-		n := bytes.Index(head[at:], []byte(magic))
+		n := bytes.Index(head[at:], []byte(signature))
 		if n < 0 || at+n+beginBytes > len(head) {
 			return nil, nil
 		}

@@ -132,7 +132,7 @@ func TestAgainst7z(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content = content[:3<<20]
+	content = content[:1<<20]
 	dir := t.TempDir()
 	in := filepath.Join(dir, "in")
 	if err := os.WriteFile(in, content, 0o600); err != nil {

@@ -4,6 +4,7 @@ package tarball
 import (
 	"archive/tar"
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -11,11 +12,12 @@ import (
 	"strings"
 
 	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/internal/magic"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
 const (
-	blockBytes  = 512
+	blockBytes  = magic.TarBlock
 	bufferBytes = 32 << 10
 	// maxEntries bounds the headers of one archive, which cost more than their bytes: time.
 	maxEntries = 1 << 20
@@ -35,37 +37,7 @@ func New() Wrapper { return Wrapper{maxEntries: maxEntries} }
 func (Wrapper) Name() string { return "tarball" }
 
 // Wraps implements unwrap.Wrapper. The first block is a header if it has the checksum of one.
-func (Wrapper) Wraps(c unwrap.Content) bool { return isHeader(c.Head) }
-
-// isHeader reports whether the bytes begin with a header of any kind of tar. Both ways of summing are known from
-// archives: bytes with a sign, and without.
-func isHeader(b []byte) bool {
-	if len(b) < blockBytes || b[0] == 0 && b[257] == 0 {
-		return false
-	}
-	want, digits := int64(0), 0
-	for _, c := range b[148:156] {
-		switch {
-		case c >= '0' && c <= '7':
-			want = want<<3 | int64(c-'0')
-			digits++
-		case c != ' ' && c != 0:
-			return false
-		}
-	}
-	if digits == 0 {
-		return false
-	}
-	var unsigned, signed int64
-	for i, c := range b[:blockBytes] {
-		if i >= 148 && i < 156 {
-			c = ' '
-		}
-		unsigned += int64(c)
-		signed += int64(int8(c))
-	}
-	return want == unsigned || want == signed
-}
+func (Wrapper) Wraps(c unwrap.Content) bool { return magic.Tar(c.Head) }
 
 // Unwrap implements unwrap.Wrapper.
 func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) error {
@@ -107,6 +79,7 @@ func (a *archive) walk() error {
 			return nil
 		case err != nil:
 			a.broken.Add(stream.Malformed("tar: %w", err))
+			a.blocks.refused()
 			return nil
 		}
 		if a.left--; a.left < 0 {
@@ -155,7 +128,7 @@ func hasBody(h *tar.Header) bool {
 }
 
 // resume looks for another header behind the end of an archive, or behind a broken place, as tar does when it is told
-// to ignore zeros. It reports whether there is one.
+// to ignore zeros. It reports whether there is one. What stands before it and is not zero is shown as a piece.
 func (a *archive) resume() (bool, error) {
 	if a.blocks.afterZeros() {
 		return true, nil
@@ -167,22 +140,63 @@ func (a *archive) resume() (bool, error) {
 		n, err := a.blocks.Read(a.blocks.scratch[:])
 		block := a.blocks.scratch[:n]
 		switch {
-		case isHeader(block):
+		case magic.Tar(block):
 			a.blocks.repeat(block)
 			return true, nil
 		case !isZero(block):
 			a.broken.Add(stream.Malformed("tar: bytes that belong to no entry"))
-		}
-		if err != nil {
+			a.blocks.repeat(block)
+			rest := &rest{in: a.in, blocks: &a.blocks}
+			broken, err := stream.Show(a.show, unwrap.Piece{Name: "rest", Size: -1}, rest, a.src)
+			if err = cmp.Or(err, broken); err != nil {
+				return false, err // of the budget
+			}
+			if _, err := io.Copy(io.Discard, rest); err != nil {
+				return false, err
+			}
+		case err != nil:
 			return false, a.src.Err()
 		}
 	}
+}
+
+// rest reads blocks up to a header, or the end.
+type rest struct {
+	in     unwrap.Input
+	blocks *blocks
+	buf    [blockBytes]byte
+	ready  []byte
+	ended  bool
+}
+
+func (r *rest) Read(p []byte) (int, error) {
+	for len(r.ready) == 0 {
+		if r.ended {
+			return 0, io.EOF
+		}
+		if err := r.in.Spend(blockBytes); err != nil {
+			return 0, err
+		}
+		n, err := r.blocks.Read(r.buf[:])
+		if r.ready = r.buf[:n]; magic.Tar(r.ready) {
+			r.blocks.repeat(r.ready)
+			r.ready, err = nil, io.EOF
+		}
+		if r.ended = err == io.EOF; err != nil && !r.ended { //nolint:errorlint // blocks returns the bare value
+			return 0, err
+		}
+	}
+	n := copy(p, r.ready)
+	r.ready = r.ready[n:]
+	return n, nil
 }
 
 // blocks hands on what it reads. It keeps the last block, so that it can be read again.
 type blocks struct {
 	r             io.Reader
 	scratch, last [blockBytes]byte
+	// length is that of last, which is short at the end.
+	length int
 	// zero is whether last is, before whether the block before it was; next is what is to be read again.
 	zero, before bool
 	next         []byte
@@ -201,7 +215,7 @@ func (b *blocks) Read(p []byte) (int, error) {
 	}
 	n, err := io.ReadFull(b.r, p)
 	b.before, b.zero = b.zero, isZero(p[:n])
-	copy(b.last[:], p)
+	b.length = copy(b.last[:], p[:n])
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = io.EOF
 	}
@@ -211,16 +225,23 @@ func (b *blocks) Read(p []byte) (int, error) {
 // afterZeros repeats the last block if it is a header that follows a block of zeros. A reader that takes one such block
 // for half of an end would miss it.
 func (b *blocks) afterZeros() bool {
-	if !b.before || !isHeader(b.last[:]) || len(b.next) > 0 {
+	if !b.before || !magic.Tar(b.last[:b.length]) || len(b.next) > 0 {
 		return false
 	}
 	b.repeat(b.last[:])
 	return true
 }
 
+// refused repeats the last block, which is no header, so that it is seen.
+func (b *blocks) refused() {
+	if len(b.next) == 0 && !b.zero && !magic.Tar(b.last[:b.length]) {
+		b.repeat(b.last[:b.length])
+	}
+}
+
 func (b *blocks) repeat(block []byte) {
-	copy(b.last[:], block)
-	b.next = b.last[:len(block)]
+	b.length = copy(b.last[:], block)
+	b.next = b.last[:b.length]
 	b.before, b.zero = false, false
 }
 

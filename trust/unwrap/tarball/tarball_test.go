@@ -77,8 +77,10 @@ func samples() []unwraptest.Sample {
 		{Name: "no-end", Content: a, Want: map[string]string{"a": "alpha"}},
 		{Name: "behind-the-end", Content: join(a, end, end, b, end), Want: ab},
 		{Name: "behind-one-block-of-zeros", Content: join(a, end[:512], b, end), Want: ab, Err: trust.ErrMalformed},
-		{Name: "behind-a-broken-header", Content: join(a, garbage, b, end), Want: ab, Err: trust.ErrMalformed},
-		{Name: "garbage-behind", Content: join(a, end, []byte("garbage")), Want: map[string]string{"a": "alpha"}, Err: trust.ErrMalformed},
+		{Name: "behind-a-broken-header", Content: join(a, garbage, b, end), Want: map[string]string{"a": "alpha", "b": "beta", "rest": string(garbage)}, Err: trust.ErrMalformed},
+		{Name: "garbage-behind", Content: join(a, end, []byte("garbage")), Want: map[string]string{"a": "alpha", "rest": "garbage"}, Err: trust.ErrMalformed},
+		{Name: "cut-header", Content: join(a, b[:100]), Want: map[string]string{"a": "alpha", "rest": string(b[:100])}, Err: trust.ErrMalformed},
+		{Name: "behind-zeros", Content: join(a, end[:512], garbage, b), Want: map[string]string{"a": "alpha", "b": "beta", "rest": string(garbage)}, Err: trust.ErrMalformed},
 		{Name: "cut", Content: a[:512+3], Want: map[string]string{"a": "alp"}, Err: trust.ErrMalformed},
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/klauspost/compress/flate"
 
 	"github.com/safepull/safepull/trust"
-	"github.com/safepull/safepull/trust/unwrap/internal/lzma"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress/lzma"
 )
 
 // The methods of blocks. 2 to 10 are three kinds of one family, each with three ways to store its bits.

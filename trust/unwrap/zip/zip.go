@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/internal/magic"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
@@ -41,9 +42,10 @@ func (Wrapper) Wraps(c unwrap.Content) bool {
 	return begins(c.Head) || mayCarry(c)
 }
 
-// begins reports whether an entry, or the end of an empty archive, is near the beginning.
+// begins reports whether an entry, or the end of an empty archive, is at the beginning, or behind something short.
 func begins(head []byte) bool {
-	return bytes.Contains(head, []byte(localMagic)) || bytes.HasPrefix(head, []byte(endMagic))
+	return bytes.HasPrefix(head, []byte(localMagic)) || bytes.HasPrefix(head, []byte(endMagic)) ||
+		bytes.Contains(head, []byte(localMagic)) && !magic.Archive(head)
 }
 
 func mayCarry(c unwrap.Content) bool {

@@ -210,6 +210,7 @@ func TestZip(t *testing.T) {
 		{Name: "initials", Content: []byte("PK is how Phil Katz signed")},
 		{Name: "short-script", Content: []byte("#!/bin/sh\necho PK\n")},
 		{Name: "program", Content: append([]byte("\x7fELF"), make([]byte, 8000)...)},
+		{Name: "ar", Content: append([]byte("!<arch>\n"), made(zip.Store, "a", "alpha")...)},
 		{Name: "record-only", Content: []byte("PK\x01\x02 a directory without an archive")},
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
@@ -16,8 +17,9 @@ import (
 	"github.com/mikelolasagasti/xz"
 
 	"github.com/safepull/safepull/trust"
-	"github.com/safepull/safepull/trust/unwrap/internal/lz4"
-	"github.com/safepull/safepull/trust/unwrap/internal/lzma"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress/lz4"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress/lzma"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress/lzw"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
@@ -44,6 +46,7 @@ const (
 	Xz    Format = "xz"
 	Lzma  Format = "lzma"
 	Lz4   Format = "lz4"
+	Lzw   Format = "compress"
 )
 
 // Detect tells the compression of content by its first bytes, 18 if there are as many.
@@ -60,6 +63,8 @@ func Detect(head []byte) Format {
 		return Xz
 	case begins(lz4.FrameMagic), begins(lz4.LegacyMagic):
 		return Lz4
+	case begins(lzw.Magic) && len(head) > 2 && head[2]&0x60 == 0 && head[2]&0x1f >= 9 && head[2]&0x1f <= 16:
+		return Lzw
 	case isZlib(head):
 		return Zlib
 	case isLzma(head):
@@ -113,7 +118,7 @@ func (f Format) Trial(head []byte) int {
 func (f Format) Suffixes() map[string]string {
 	switch f {
 	case Gzip:
-		return map[string]string{".gz": "", ".tgz": ".tar", ".taz": ".tar", ".svgz": ".svg", ".z": ""}
+		return map[string]string{".gz": "", ".tgz": ".tar", ".taz": ".tar", ".svgz": ".svg"}
 	case Zlib:
 		return map[string]string{".zz": "", ".zlib": ""}
 	case Zstd:
@@ -122,6 +127,8 @@ func (f Format) Suffixes() map[string]string {
 		return map[string]string{".bz2": "", ".bz": "", ".tbz": ".tar", ".tbz2": ".tar"}
 	case Xz:
 		return map[string]string{".xz": "", ".txz": ".tar"}
+	case Lzw:
+		return map[string]string{".z": "", ".taz": ".tar"}
 	case Lz4:
 		return map[string]string{".lz4": ""}
 	case Lzma:
@@ -166,6 +173,12 @@ func (f Format) Open(r io.Reader) (io.ReadCloser, error) {
 			return nil, err
 		}
 		return io.NopCloser(d), nil
+	case Lzw:
+		d, err := lzw.NewReader(buffered)
+		if err != nil {
+			return nil, err
+		}
+		return io.NopCloser(d), nil
 	case Lz4:
 		return io.NopCloser(lz4.NewReader(buffered)), nil
 	case Lzma:
@@ -175,6 +188,36 @@ func (f Format) Open(r io.Reader) (io.ReadCloser, error) {
 		})
 	}
 	return nil, stream.Unsupported("compression %q", f)
+}
+
+// Gunzips keeps decoders of gzip between files, because images hold thousands of small ones. The zero value is ready.
+type Gunzips struct{ free sync.Pool }
+
+// Open does what Gzip.Open does. The result must be closed, and not be used after that.
+func (g *Gunzips) Open(r io.Reader) (io.ReadCloser, error) {
+	z, ok := g.free.Get().(*gunzip)
+	if !ok {
+		z = &gunzip{buffered: bufio.NewReaderSize(nil, bufferBytes), home: &g.free}
+	}
+	z.buffered.Reset(r)
+	if err := z.Reset(z.buffered); err != nil {
+		g.free.Put(z)
+		return nil, err
+	}
+	return z, nil
+}
+
+type gunzip struct {
+	gzip.Reader
+	buffered *bufio.Reader
+	home     *sync.Pool
+}
+
+// Close implements io.Closer.
+func (z *gunzip) Close() error {
+	z.buffered.Reset(nil) // holds on to nothing
+	z.home.Put(z)
+	return nil
 }
 
 // whole takes what follows the one stream of a format for garbage.

@@ -9,7 +9,7 @@ import (
 	"testing/iotest"
 
 	"github.com/safepull/safepull/trust"
-	"github.com/safepull/safepull/trust/unwrap/internal/lzma"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress/lzma"
 )
 
 // encoder is a plain encoder of LZMA, so that the decoder meets every kind of symbol in any order.

@@ -11,7 +11,7 @@ import (
 	"testing/iotest"
 
 	"github.com/safepull/safepull/trust"
-	"github.com/safepull/safepull/trust/unwrap/internal/lz4"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress/lz4"
 )
 
 // A frame has a header of 3 bytes: flags, the size of blocks, and a checksum.

@@ -12,7 +12,7 @@ import (
 	"testing/iotest"
 
 	"github.com/safepull/safepull/trust"
-	"github.com/safepull/safepull/trust/unwrap/internal/lzma"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress/lzma"
 )
 
 // What liblzma 5.4 made of the text below: a .lzma file, and raw LZMA2 with a history of 64 KiB.
