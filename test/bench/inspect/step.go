@@ -169,7 +169,13 @@ func matchStep(times int, near bool) func(context.Context, options) error {
 	}
 }
 
-func limits(o options) layer.Limits { _ = o.inflate; return layer.Limits{} }
+func limits(o options) layer.Limits {
+	inflate, err := layer.NewInflate(o.inflate)
+	if err != nil {
+		panic(err) // a name that the flag does not document
+	}
+	return layer.Limits{Inflate: inflate}
+}
 
 // sibling is another literal of the same length and alphabet: letters and digits are moved on.
 func sibling(text string, n int) []byte {
