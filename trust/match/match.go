@@ -49,6 +49,18 @@ type Pattern struct {
 	Sampled bool
 }
 
+// Check reports what New would refuse of the pattern by itself.
+func (p Pattern) Check() error {
+	shortest := MinPattern
+	if p.Sampled {
+		shortest = MinSampled
+	}
+	if len(p.Bytes) < shortest || len(p.Bytes) > MaxPattern {
+		return fmt.Errorf("%w: %.64q has %d bytes, not %d to %d", ErrPattern, p.Bytes, len(p.Bytes), shortest, MaxPattern)
+	}
+	return nil
+}
+
 // Set is a set of patterns, ready to scan. It never changes, so that any number of goroutines may use it.
 type Set struct {
 	patterns []pattern
@@ -95,12 +107,8 @@ func New(patterns []Pattern) (*Set, error) {
 	}
 	s := &Set{patterns: make([]pattern, len(patterns))}
 	for i, p := range patterns {
-		shortest := MinPattern
-		if p.Sampled {
-			shortest = MinSampled
-		}
-		if len(p.Bytes) < shortest || len(p.Bytes) > MaxPattern {
-			return nil, fmt.Errorf("%w: %.64q has %d bytes, not %d to %d", ErrPattern, p.Bytes, len(p.Bytes), shortest, MaxPattern)
+		if err := p.Check(); err != nil {
+			return nil, err
 		}
 		text := p.Bytes
 		if p.Fold {

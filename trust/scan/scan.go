@@ -114,7 +114,7 @@ func (s *Scanner) merge() error {
 				p = len(patterns)
 				known[literal] = p
 				pattern := match.Pattern{Bytes: []byte(literal.Text), Fold: literal.Fold, Sampled: literal.Sampled}
-				if _, err := match.New([]match.Pattern{pattern}); err != nil {
+				if err := pattern.Check(); err != nil {
 					return fmt.Errorf("scan: indicator %s: literal %d: %w", c.id, k, err)
 				}
 				patterns = append(patterns, pattern)

@@ -140,9 +140,9 @@ func matchStep(times int, near bool) func(context.Context, options) error {
 		var patterns []match.Pattern
 		for _, i := range all {
 			for _, l := range i.Literals() {
-				patterns = append(patterns, match.Pattern{Bytes: []byte(l.Text), Fold: l.Fold})
+				patterns = append(patterns, match.Pattern{Bytes: []byte(l.Text), Fold: l.Fold, Sampled: l.Sampled})
 				for n := 1; n < times; n++ {
-					patterns = append(patterns, match.Pattern{Bytes: sibling(l.Text, n), Fold: l.Fold})
+					patterns = append(patterns, match.Pattern{Bytes: sibling(l.Text, n), Fold: l.Fold, Sampled: l.Sampled})
 				}
 			}
 		}
