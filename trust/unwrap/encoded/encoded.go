@@ -92,6 +92,8 @@ type scanner struct {
 	words words
 	// dark is the offset of a long run that decodes to nothing known, -1 if there is none.
 	dark int64
+	// darkBytes is how long all such runs are together.
+	darkBytes int64
 }
 
 // span is a part of the text, by offsets.
@@ -168,9 +170,19 @@ func (s *scanner) prepare() error {
 	return err //nolint:wrapcheck // as the interface demands
 }
 
-// opaque is an error if a program feeds a long run to an interpreter and the run could not be read.
+// What besides runs that cannot be read a program may hold for them to be what it is about: at most this many bytes, or
+// three times as many as the runs have. Bundles of a whole application hold fonts and images too, and somewhere words
+// that run something.
+const (
+	smallProgram = 16 << 10
+	darkShare    = 3
+)
+
+// opaque is an error if a program is about a long run that it feeds to an interpreter, and the run could not be read.
 func (s *scanner) opaque() error {
-	if s.dark >= 0 && s.words&runsDecoded == runsDecoded && s.kind != trust.KindText {
+	rest := s.base + int64(s.n) - s.darkBytes
+	about := rest <= smallProgram || rest <= darkShare*s.darkBytes
+	if s.dark >= 0 && about && s.words&runsDecoded == runsDecoded && s.kind != trust.KindText {
 		return fmt.Errorf("%w: what is run from the encoded text at offset %d", trust.ErrUnsupported, s.dark)
 	}
 	return nil

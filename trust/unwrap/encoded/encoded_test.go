@@ -293,6 +293,8 @@ func TestOpaque(t *testing.T) {
 		{"not-decoded", "exec('" + blob + "')\n", trust.KindScript, nil},
 		{"document", "exec(base64.b64decode('" + blob + "'))\n", trust.KindText, nil},
 		{"short", "exec(base64.b64decode('" + blob[:1000] + "'))\n", trust.KindScript, nil},
+		{"bundle", strings.Repeat("function f(a){return g(a,1)}\n", 2000) + "const font=atob('" + blob + "');re.exec(font);eval(x)\n", trust.KindScript, nil},
+		{"padded", strings.Repeat("# nothing\n", 1500) + "exec(Fernet(key).decrypt(base64.b64decode('" + blob + "')))\n", trust.KindScript, trust.ErrUnsupported},
 		{"escapes", "exec(AES.new(k).decrypt(b'" + each(noise(2000, 3), `\x%02x`) + "'))\n", trust.KindScript, trust.ErrUnsupported},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -136,8 +136,10 @@ func (s *scanner) offerStream(at int64, name string, length int64, cut bool, par
 		}
 	}
 	shown, err := s.offer(at, readings)
-	if !shown && err == nil && s.dark < 0 && length >= longRun && n >= minMasked && varied(room[:64]) && !isKey(room[:n]) {
-		s.dark = at
+	if !shown && err == nil && length >= longRun && n >= minMasked && varied(room[:64]) && !isKey(room[:n]) {
+		if s.darkBytes += int64(length); s.dark < 0 {
+			s.dark = at
+		}
 	}
 	return shown, err
 }

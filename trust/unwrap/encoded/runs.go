@@ -398,11 +398,14 @@ func readFull(r io.Reader, p []byte) (int, error) {
 
 // noteDark remembers a long run that decodes to nothing known and is no key or certificate.
 func (s *scanner) noteDark(at int64, sample []byte) {
-	if s.dark >= 0 || s.group.to-s.group.from < longRun {
+	length := s.group.to - s.group.from
+	if length < longRun {
 		return
 	}
 	head := fitting(sample)[0].decode(sample)
 	if mixed(sample) && !isKey(head) && varied(head[:min(64, len(head))]) {
-		s.dark = at
+		if s.darkBytes += length; s.dark < 0 {
+			s.dark = at
+		}
 	}
 }
