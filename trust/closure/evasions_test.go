@@ -23,6 +23,11 @@ func TestResolve_evasions(t *testing.T) {
 		"first-line-linked":    {entry("/s"), image{"s": "#!/x\nnice /p/a\n", "x": "-> bin/sh"}, "a s"},
 		"many-in-one":          {entry("/e.sh"), shellImage("/bin/echo -c 'nice /p/a'\n", image{"usr/bin/echo": "-> busybox"}), ""},
 		"other-linked":         {entry("/e.sh"), shellImage("/x -c 'nice /p/a'\n", image{"x": "-> /p/b"}), "b"},
+		"code-with-a-name":     {entry("/e.sh"), shellImage("python3 -c \"c='nice /p/a'; import os; os.system(c)\"\n", nil), "a"},
+		"code-with-two-names":  {entry("/e.sh"), shellImage("python3 -uc \"c='nice /p/a'; d='nice /p/b'; import os; os.system(d)\"\n", nil), "b"},
+		"code-joined":          {entry("/e.sh"), shellImage("node -e \"require('child_process').exec('nice /p' + '/a')\"\n", nil), "a"},
+		"code-of-many-options": {entry("/e.sh"), shellImage("perl -lne 'my $c = \"nice /p/a\"; system($c);'\n", nil), "a"},
+		"code-names-only":      {entry("/e.sh"), shellImage("python3 -c \"c='nice /p/a'; print(c)\"\n", nil), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
