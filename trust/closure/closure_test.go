@@ -20,6 +20,9 @@ import (
 // than that is kept.
 type image map[string]string
 
+// cutSize is how long the scripts are of which a part is kept: more than is parsed as shell.
+const cutSize = 300 << 10
+
 var lower = digest.FromString("layer")
 
 func (i image) tree() trust.Tree {
@@ -37,7 +40,7 @@ func (i image) tree() trust.Tree {
 		case strings.HasPrefix(body, "TEXT "):
 			e.Kind, e.Body, e.Size, e.Mode = trust.KindText, body[5:], e.Size-5, 0o644
 		case strings.HasPrefix(body, "CUT "):
-			e.Body, e.Size = body[4:], 1<<20
+			e.Body, e.Size = body[4:], cutSize
 		default:
 			e.Body = body
 		}

@@ -150,7 +150,7 @@ func TestResolve_unread(t *testing.T) {
 	if c.Reach(trust.Finding{Layer: lower, Path: "m"}) != trust.ReachPresent {
 		t.Error("a file runs that only an unread script names")
 	}
-	pad := func(s string) string { return s + strings.Repeat("#", 1<<20-len(s)) }
+	pad := func(s string) string { return s + strings.Repeat("#", cutSize-len(s)) }
 	bodies := map[*rootfs.File]string{c.Unread[0].File: pad("import os; os.system('/m')\n"), c.Unread[1].File: pad("#!/bin/sh\ntrue\n")}
 	c = closure.Resolve(entry("/e.sh"), nil, false, view, bodies)
 	if len(c.Unread) != 0 || c.Everything() != "" || c.Reach(trust.Finding{Layer: lower, Path: "m"}) != trust.ReachRuns || c.Reach(trust.Finding{Layer: lower, Path: "other"}) != trust.ReachPresent {

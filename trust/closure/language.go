@@ -91,15 +91,18 @@ func (x *explorer) shebang(line string, j job) string {
 		if strings.HasPrefix(word, "-") || strings.Contains(word, "=") {
 			continue
 		}
+		name := path.Base(word)
 		if i == 0 || !strings.Contains(word, "/") && i > 0 {
-			for _, f := range x.program(word, w) {
+			programs := x.program(word, w)
+			name = nameOf(name, programs)
+			for _, f := range programs {
 				x.mark(f.file, f.place)
-				if i == 0 && f.file.Kind == trust.KindScript && languageOfProgram(word) == "" {
+				if i == 0 && f.file.Kind == trust.KindScript && languageOfProgram(name) == "" {
 					x.enqueue(f, want{level: j.level, args: []string{j.place}, dirs: w.dirs})
 				}
 			}
 		}
-		if l := languageOfProgram(word); l != "" {
+		if l := languageOfProgram(name); l != "" {
 			language = l
 		}
 	}

@@ -12,7 +12,7 @@ var (
 	plusPattern   = regexp.MustCompile(`'[ \t]*\+[ \t]*'|"[ \t]*\+[ \t]*"|'[ \t]+\.[ \t]+'|"[ \t]+\.[ \t]+"`)
 	joinPattern   = regexp.MustCompile(`\bpath\.join\(((?:[ \t]*["'][^"'\n,()]+["'][ \t]*,?){1,8})\)`)
 	// namePattern is a variable that is given a string or a list. usePattern is a call with a variable.
-	namePattern = regexp.MustCompile(`(?m)^[ \t]*(?:(?:const|let|var|my|our)[ \t]+)?[$@]?(\w{1,64})[ \t]*=[ \t]*([\["'(][^\n]+)`)
+	namePattern = regexp.MustCompile(`(?m)(?:^|;)[ \t]*(?:(?:const|let|var|my|our)[ \t]+)?[$@]?(\w{1,64})[ \t]*=[ \t]*[bruf]{0,2}([\["'(])`)
 	usePattern  = regexp.MustCompile(callPattern.String() + `[ \t]*[$@*]{0,3}(\w{1,64})`)
 	// quotePattern is a command in the quotes of Perl and Ruby, pipePattern one that Perl opens.
 	quotePattern = regexp.MustCompile(`(?:\bqx|%x)[ \t]*[({\[<!|/]([^)}\]>!|\n]+)`)
@@ -41,9 +41,9 @@ func (x *explorer) literals(language, body string, st *script) {
 		return
 	}
 	values := map[string][]string{}
-	for _, m := range namePattern.FindAllStringSubmatch(body, maxVisits) {
-		if len(values[m[1]]) < maxValues {
-			values[m[1]] = append(values[m[1]], m[2])
+	for _, m := range namePattern.FindAllStringSubmatchIndex(body, maxVisits) {
+		if name := body[m[2]:m[3]]; len(values[name]) < maxValues {
+			values[name] = append(values[name], assigned(body[m[4]:min(m[4]+callWindow, len(body))]))
 		}
 	}
 	for _, m := range usePattern.FindAllStringSubmatch(body, maxVisits) {
@@ -51,7 +51,7 @@ func (x *explorer) literals(language, body string, st *script) {
 			if !x.spend(8) {
 				return
 			}
-			x.called("("+value, st)
+			x.called(value, st)
 		}
 	}
 	if language != perl && language != ruby {
@@ -66,4 +66,13 @@ func (x *explorer) literals(language, body string, st *script) {
 		}
 		st.text(unmarked(m[2] + m[3]))
 	}
+}
+
+// assigned is the value of a variable: a string to the end of its line, or to the end of the statement, or a list.
+func assigned(value string) string {
+	if value[0] == '(' || value[0] == '[' {
+		return value
+	}
+	line, _, _ := strings.Cut(value, "\n")
+	return line
 }

@@ -26,8 +26,8 @@ func (x *explorer) interpret(language string, args []string, st *script) {
 				x.readArgument(rest, "", st)
 			}
 			return
-		case (plain == "-c" || plain == "-e" || plain == "-p" || plain == "--eval" || plain == "-r" || plain == "-E") && i+1 < len(args):
-			x.readProgram(language, shownText(args[i+1]), st)
+		case takesCode(plain) && i+1 < len(args):
+			x.readAs(language, shownText(args[i+1]), st)
 		case strings.HasPrefix(plain, "-"):
 			x.readArgument(a, "", st)
 		case language == makefile:
@@ -53,6 +53,14 @@ func (x *explorer) interpret(language string, args []string, st *script) {
 			x.enqueue(f, want{level: st.level, as: manifest, dirs: st.dirs})
 		}
 	}
+}
+
+// takesCode reports whether the next argument of an interpreter is a program, as behind "-c", "-uc" and "-lne".
+func takesCode(option string) bool {
+	if option == "--eval" || option == "--print" {
+		return true
+	}
+	return len(option) > 1 && option[0] == '-' && option[1] != '-' && len(option) < 8 && strings.IndexByte("cepErR", option[len(option)-1]) >= 0
 }
 
 func (x *explorer) makefiles(st *script) {

@@ -53,9 +53,9 @@ func (x *explorer) runNested(st *script, argv []string, nest int) {
 		x.runSiblings(st)
 		return
 	}
-	base := path.Base(name)
-	language := languageOfProgram(base)
 	programs := x.program(name, want{level: st.level, args: bounded(args), dirs: st.dirs})
+	base := nameOf(path.Base(name), programs)
+	language := languageOfProgram(base)
 	known := true
 	for _, f := range programs {
 		known = x.enqueue(f, want{level: st.level, args: bounded(args), dirs: st.dirs}) && known
@@ -83,6 +83,28 @@ func (x *explorer) runNested(st *script, argv []string, nest int) {
 		}
 	}
 }
+
+// nameOf is what a command is, by its name or by that of the program that it leads to: a shell may be linked or copied
+// under any other name. A program that is many looks at the name that it is called by.
+func nameOf(base string, programs []found) string {
+	if knownProgram(base) {
+		return base
+	}
+	for _, f := range programs {
+		if f.file.Kind != trust.KindExecutable {
+			continue
+		}
+		for _, p := range append([]string{f.file.Path}, f.file.Places()...) {
+			if own := path.Base(p); knownProgram(own) && own != "busybox" && own != "toybox" {
+				return own
+			}
+		}
+	}
+	return base
+}
+
+// knownProgram reports whether a program of this name runs what its arguments say.
+func knownProgram(base string) bool { return wrappers[base] || languageOfProgram(base) != "" }
 
 // maxArgs bounds the arguments that a script is known to be started with.
 const maxArgs = 256

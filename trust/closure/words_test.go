@@ -1,7 +1,7 @@
 package closure_test
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -78,9 +78,9 @@ func TestWeigh(t *testing.T) {
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	config := inspect.Config{Entrypoint: []string{"sh", "/start"}, Cmd: []string{"/app/run", "/conf/"}}
-	many := map[string]string{}
+	many := make(map[string]string, 1<<18+1)
 	for i := range 1<<18 + 1 {
-		many[fmt.Sprint(i)] = "x"
+		many[strconv.Itoa(i)] = "x"
 	}
 	tests := map[string]struct {
 		layers     []map[string]string
@@ -151,7 +151,7 @@ func TestOf_workingDirectoryIsBounded(t *testing.T) {
 
 func TestFollow_deepPaths(t *testing.T) {
 	t.Parallel()
-	c := closure.Of(inspect.Config{Cmd: []string{strings.Repeat("/w", 1<<20)}})
+	c := closure.Of(inspect.Config{Cmd: []string{strings.Repeat("/w", 1<<16)}})
 	c.Follow([]map[string]string{{"w": "v"}}, false)
 	if c.Names("any/other") {
 		t.Error("a word that is longer than every path names every file")
