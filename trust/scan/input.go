@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap"
@@ -34,6 +35,10 @@ type input struct {
 	// shown counts the pieces of the current wrapper, broken is the last one that could not be read to its end.
 	shown  int
 	broken error
+	// pieces counts those of all wrappers; tail is true when one of them reached to the end of the file.
+	pieces int
+	tail   bool
+	takers []unwrap.Wrapper
 }
 
 // Content implements unwrap.Input.
@@ -89,12 +94,38 @@ func (in *input) next() bool {
 	return true
 }
 
-// drain shows the rest of the file to the indicators.
+// drain shows the rest of the file to the indicators, and its end to wrappers.
 func (in *input) drain() {
-	for in.w.awake > 0 && in.next() {
+	for (in.w.awake > 0 || in.w.scanner.tail > 0) && in.next() {
 		in.pos = in.w.n
 	}
+	in.ends()
 	in.w.advance(true)
+}
+
+// ends asks wrappers that did not take the file whether its end is theirs: then it holds content that was not seen.
+func (in *input) ends() {
+	if in.err != nil || in.more || in.tail { // the end of a tail was looked at with it
+		return
+	}
+	tail := in.w.buf[max(in.w.n-unwrap.TailBytes, 0):in.w.n]
+	before := in.w.base + int64(in.w.n-len(tail))
+	for _, u := range in.w.scanner.wrappers {
+		ender, ok := u.(unwrap.Ender)
+		if !ok || slices.ContainsFunc(in.takers, func(t unwrap.Wrapper) bool { return t.Name() == u.Name() }) {
+			continue
+		}
+		ends := false
+		if err := guarded(func() error { ends = ender.Ends(tail, before, in.pieces > 0); return nil }); err != nil {
+			in.w.unwrapped(in, u, err)
+		}
+		if ends {
+			in.w.hides(trust.Finding{
+				Strength: trust.Context, IfRun: trust.Strong, Class: trust.ClassOpaque,
+				Why: fmt.Sprintf("this ends as a %s, behind something else that hides what it holds", u.Name()),
+			})
+		}
+	}
 }
 
 // Spool implements unwrap.Input.

@@ -148,7 +148,7 @@ func (w *worker) unwrap(in *input) {
 		return
 	}
 	c.Head = append([]byte(nil), c.Head...) // the buffer moves on
-	in.content = c
+	in.content, in.takers = c, takers
 	defer in.close()
 	if len(takers) > 1 {
 		if _, _, err := in.Spool(); err != nil {
@@ -216,6 +216,8 @@ func (in *input) show(p unwrap.Piece, r io.Reader) error {
 		depth, peels = w.depth, w.peels+1
 	}
 	in.shown++
+	in.pieces++
+	in.tail = in.tail || p.Tail
 	if n.pieces++; n.pieces > n.limits.Nested.Pieces {
 		return fmt.Errorf("%w: more than %d pieces unwrapped", trust.ErrLimit, n.limits.Nested.Pieces)
 	}

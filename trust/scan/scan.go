@@ -25,7 +25,7 @@ import (
 )
 
 // version grows whenever the same indicators could find something else, or be asked differently, in the same content.
-const version = 6
+const version = 7
 
 // Check is the name under which the scanner itself reports.
 const Check = "scan@1"
@@ -38,9 +38,11 @@ type Scanner struct {
 	wakes    [][]wake
 	lengths  []int
 	wrappers []unwrap.Wrapper
-	limits   Limits
-	key      digest.Digest
-	workers  sync.Pool
+	// tail is how much of the end of a file is kept for wrappers that look at it.
+	tail    int
+	limits  Limits
+	key     digest.Digest
+	workers sync.Pool
 }
 
 type check struct {
@@ -73,6 +75,9 @@ func New(indicators []indicator.Indicator, wrappers []unwrap.Wrapper, ruleset di
 	var names []string
 	for _, u := range wrappers {
 		names = append(names, u.Name())
+		if _, ok := u.(unwrap.Ender); ok {
+			s.tail = unwrap.TailBytes
+		}
 	}
 	key, err := json.Marshal(struct {
 		Version  int

@@ -82,7 +82,7 @@ type pendingHit struct {
 
 func (s *Scanner) newWorker() *worker {
 	carried := indicator.WindowBefore + indicator.WindowAfter + 2*s.set.MaxLen()
-	return &worker{scanner: s, watches: make([]watch, len(s.checks)), buf: make([]byte, carried+chunkBytes)}
+	return &worker{scanner: s, watches: make([]watch, len(s.checks)), buf: make([]byte, max(carried, s.tail)+chunkBytes)}
 }
 
 // File implements layer.Visitor. Failures of indicators are kept in the blob's fault, so that the rest of the blob is
@@ -197,7 +197,7 @@ func (w *worker) advance(last bool) {
 	if len(w.pending) > 0 {
 		keep = min(keep, int(w.pending[0].offset-w.base))
 	}
-	keep = min(max(keep-indicator.WindowBefore, 0), w.n)
+	keep = min(max(min(keep-indicator.WindowBefore, w.n-w.scanner.tail), 0), w.n)
 	copy(w.buf, w.buf[keep:w.n])
 	w.base += int64(keep)
 	w.n -= keep

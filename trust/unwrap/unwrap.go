@@ -16,7 +16,7 @@ import (
 )
 
 // Version grows whenever a wrapper could show something else of the same content, so that answers of before are not used.
-const Version = 1
+const Version = 2
 
 // HeadBytes is how much of a file's beginning Wraps is shown, unless the file is shorter.
 const HeadBytes = 4 << 10
@@ -34,6 +34,19 @@ type Wrapper interface {
 	//   - trust.ErrUnsupported where it hides something that cannot be read here: encrypted, an unknown method,
 	//   - trust.ErrLimit where a bound of its own was met, which leaves the whole blob unanswered.
 	Unwrap(ctx context.Context, in Input, show Show) error
+}
+
+// TailBytes is how much of a file's end Ends is shown, unless the file is shorter: the longest comment of a zip archive, and
+// its last record.
+const TailBytes = 1<<16 + 22
+
+// Ender is a Wrapper of a format that readers find by its end, whatever stands before it. Content that Wraps did not take,
+// because its beginning is something else, is asked for when all of it was read; then it is too late to unwrap it.
+type Ender interface {
+	// Ends reports whether the content is of the format. It is shown the last TailBytes, and how many bytes stand before
+	// them. Exact asks for an end that nothing follows: of content that was unwrapped as something else, whose last part
+	// may well be a file of this format.
+	Ends(tail []byte, before int64, exact bool) bool
 }
 
 // Content is what is known about content before it is read.
@@ -71,6 +84,8 @@ type Piece struct {
 	// Encoding is true for text that stood encoded in other text. Such pieces have a depth of their own, because chains
 	// of them are long.
 	Encoding bool
+	// Tail is true for what stands behind the end of a format, up to the end of the file.
+	Tail bool
 }
 
 // Show inspects a piece. It reads r to its end, or to the end of a budget.

@@ -180,6 +180,6 @@ func (s *stream) showRest(name string) error {
 	if s.size >= 0 {
 		size = s.size - s.at
 	}
-	err := s.show(unwrap.Piece{Name: fmt.Sprintf("%s@%d", name, s.at), Size: size}, s.r)
+	err := s.show(unwrap.Piece{Name: fmt.Sprintf("%s@%d", name, s.at), Size: size, Tail: true}, s.r)
 	return err //nolint:wrapcheck // as the interface demands
 }
