@@ -137,7 +137,7 @@ func (s *scanner) offerStream(at int64, name string, length int64, cut bool, par
 	}
 	shown, err := s.offer(at, readings)
 	if !shown && err == nil && length >= longRun && n >= minMasked && varied(room[:64]) && !isKey(room[:n]) {
-		if s.darkBytes += int64(length); s.dark < 0 {
+		if s.darkBytes += length; s.dark < 0 {
 			s.dark = at
 		}
 	}
