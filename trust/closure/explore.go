@@ -290,7 +290,7 @@ func (x *explorer) alias(source, target string) {
 // arguments of its own; starting itself makes it no deeper. It returns false when there are too many ways to follow.
 func (x *explorer) enqueue(f found, w want) bool {
 	x.mark(f.file, f.place)
-	if f.file.Kind == trust.KindExecutable || f.file.Kind == trust.KindData || f.file.Size == 0 || x.out.all != "" {
+	if !readable(f.file, w.as) || x.out.all != "" {
 		return true
 	}
 	way := strings.Join(append([]string{w.as}, w.args...), "\x00")
@@ -310,6 +310,25 @@ func (x *explorer) enqueue(f found, w want) bool {
 	x.seen[f.place] = s
 	x.jobs = append(x.jobs, job{file: f.file, place: f.place, args: w.args, level: s.level, as: w.as, dirs: w.dirs})
 	return true
+}
+
+// maxBinary bounds what looks like no text and is still read for an interpreter that is no shell, in bytes: those take
+// compiled programs and archives too.
+const maxBinary = 1 << 20
+
+// readable reports whether a file may say what it starts. A shell reads whatever it is given.
+func readable(f *rootfs.File, as string) bool {
+	switch {
+	case f.Size == 0 || f.Kind == trust.KindExecutable:
+		return false
+	case f.Kind != trust.KindData || as == shellScript:
+		return true
+	}
+	switch path.Ext(f.Path) {
+	case ".pyc", ".pyz", ".so", ".egg", ".whl", ".zip", ".phar", ".node":
+		return false
+	}
+	return interprets[as] && f.Size <= maxBinary
 }
 
 // starts is how a script was started: as what and with which arguments.

@@ -111,6 +111,8 @@ func TestResolve_passwords(t *testing.T) {
 		want   string
 	}{
 		"unzip":       {entry("/e.sh"), shellImage("unzip -q -P secret /opt/a.zip -d /x\n", nil), "opt/a.zip secret"},
+		"unzip-later": {entry("/e.sh"), shellImage("sudo -E unzip -P secret /opt/a.zip\n", nil), "opt/a.zip secret"},
+		"no-program":  {entry("/e.sh"), shellImage("sudo cat -P secret /opt/a.zip\n", nil), ""},
 		"unzip-glued": {entry("/e.sh"), shellImage("cd /opt; unzip -Psecret a\n", nil), "opt/a.zip secret"},
 		"variable":    {entry("/e.sh"), shellImage("P=secret\n7z x -p\"$P\" -o/x /opt/b.7z\n", nil), "opt/b.7z secret"},
 		"openssl":     {entry("/e.sh"), shellImage("openssl enc -d -aes-256-cbc -pass pass:secret -in /opt/a.zip | sh\n", nil), "opt/a.zip secret"},

@@ -30,6 +30,9 @@ var readsAsShell = map[string]bool{
 	shellScript: true, execline: true, crontab: true, supervisor: true, unit: true, inittab: true, manifest: true, makefile: true, wordList: true,
 }
 
+// interprets are the other languages whose programs an interpreter is given by name.
+var interprets = map[string]bool{python: true, node: true, perl: true, ruby: true, php: true}
+
 // interpreters are the names of programs that run a script.
 var interpreters = map[string]string{
 	"sh": shellScript, "bash": shellScript, "dash": shellScript, "ash": shellScript, "zsh": shellScript, "ksh": shellScript, "mksh": shellScript, "rbash": shellScript, "with-contenv": shellScript, "openrc-run": shellScript,

@@ -10,6 +10,9 @@ import (
 // maxPasswords bounds the passwords of an image: each is tried on each archive that it may be meant for.
 const maxPasswords = 64
 
+// opensArchives are programs that take passwords of archives.
+var opensArchives = wordSet("unzip zip bsdtar 7z 7za 7zr 7zz unrar rar unar openssl gpg ccrypt ccdecrypt age mcrypt")
+
 // passwords finds literal passwords in the arguments of programs that open archives.
 func (st *script) passwords(base string, args []string) {
 	var secrets, files []string

@@ -148,7 +148,7 @@ func (x *explorer) command(name string, dirs []string, level int) {
 	}
 }
 
-// wrapped runs every argument that is a program with what follows it.
+// wrapped runs every argument that is a program with what follows it. What opens archives need not be installed yet.
 func (x *explorer) wrapped(st *script, args []string, nest int) {
 	for i, a := range args[:min(len(args), 64)] {
 		plain := plainText(a)
@@ -159,7 +159,7 @@ func (x *explorer) wrapped(st *script, args []string, nest int) {
 				st.text(shownText(args[i+1]))
 			}
 			x.readArgument(a, "", st)
-		case len(x.program(plain, want{level: st.level, dirs: st.dirs})) > 0 || st.isBuiltin(plain):
+		case len(x.program(plain, want{level: st.level, dirs: st.dirs})) > 0 || st.isBuiltin(plain) || opensArchives[plain]:
 			x.runNested(st, args[i:], nest+1)
 			return
 		case strings.ContainsAny(plain, " \x00"):
@@ -274,50 +274,6 @@ func (x *explorer) matching(word string, st *script) []found {
 		return out
 	}
 	return x.find(word, w)
-}
-
-// maxNamed bounds the paths that one open-ended word may mean.
-const maxNamed = 256
-
-// openEnded finds files by the parts of a path that are known: what is behind the last folder that is not.
-func (x *explorer) openEnded(word string, w want) []found {
-	if word[0] != 0 && strings.Contains(word, "/") {
-		if dir := word[:strings.IndexByte(word, 0)]; strings.Contains(dir, "/") {
-			var out []found
-			for _, full := range absolute(strings.TrimRight(dir[:strings.LastIndexByte(dir, '/')+1], "/")+"/"+strings.ReplaceAll(word[strings.LastIndexByte(dir, '/')+1:], "\x00", "*"), w.dirs) {
-				out = append(out, x.globbed(full)...)
-			}
-			return out
-		}
-	}
-	tail := word[strings.LastIndexByte(word, 0)+1:]
-	if i := strings.IndexByte(tail, '/'); i < 0 || len(tail) < 3 {
-		return nil
-	}
-	tail = strings.Trim(tail, "/")
-	var out []found
-	for _, p := range x.byBase(path.Base(tail)) {
-		if p == tail || strings.HasSuffix(p, "/"+tail) {
-			if f := x.view.Lookup(p); f != nil && f.Type == trust.TypeFile {
-				out = append(out, found{f, "/" + p})
-			}
-		}
-	}
-	return out
-}
-
-// byBase are paths of the view that end in a name.
-func (x *explorer) byBase(base string) []string {
-	if known, ok := x.named[base]; ok {
-		return known
-	}
-	paths, all := x.view.Named(base, maxNamed)
-	if !all {
-		x.giveUp("a script names files in a way that fits too many")
-	}
-	x.spend(1 + len(paths))
-	x.named[base] = paths
-	return paths
 }
 
 // glob starts every file that a pattern fits.
