@@ -50,5 +50,7 @@ func TestEnds(t *testing.T) {
 
 func FuzzEnds(f *testing.F) {
 	f.Add(made(0, "a", "content"), int64(7), false)
-	f.Fuzz(func(_ *testing.T, tail []byte, before int64, exact bool) { zip.New().Ends(tail, max(before, 0)>>1, exact) })
+	f.Fuzz(func(_ *testing.T, tail []byte, before int64, exact bool) {
+		zip.New().Ends(tail, max(before, 0)>>1, exact)
+	})
 }
