@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"mvdan.cc/sh/v3/syntax"
 
@@ -295,6 +296,7 @@ func (st *script) line(argv []string) {
 
 // redirects follows what a statement reads and writes.
 func (st *script) redirects(n *syntax.Stmt) {
+	reader := sync.OnceValue(func() string { return st.reader(n) }) // there may be as many redirections as words
 	for _, r := range n.Redirs {
 		switch {
 		case isOutput(r.Op):
@@ -302,10 +304,10 @@ func (st *script) redirects(n *syntax.Stmt) {
 		case r.Op == syntax.RdrIn, r.Op == syntax.RdrInOut:
 			st.read(n.Cmd, func() []string { return st.fileValue(r.Word) })
 			for _, v := range st.expand(r.Word) {
-				st.x.readArgument(v, st.reader(n), st)
+				st.x.readArgument(v, reader(), st)
 			}
 		case r.Op == syntax.Hdoc, r.Op == syntax.DashHdoc, r.Op == syntax.WordHdoc:
-			st.heredoc(n, r)
+			st.heredoc(n, r, reader)
 		}
 	}
 }
@@ -326,7 +328,7 @@ func (st *script) reader(n *syntax.Stmt) string {
 	return ""
 }
 
-func (st *script) heredoc(n *syntax.Stmt, r *syntax.Redirect) {
+func (st *script) heredoc(n *syntax.Stmt, r *syntax.Redirect, reader func() string) {
 	word := r.Hdoc
 	if r.Op == syntax.WordHdoc {
 		word = r.Word
@@ -336,7 +338,7 @@ func (st *script) heredoc(n *syntax.Stmt, r *syntax.Redirect) {
 	}
 	st.read(n.Cmd, func() []string { return st.expand(word) })
 	for _, v := range st.document(word) {
-		st.readDocument(st.reader(n), shownText(v))
+		st.readDocument(reader(), shownText(v))
 	}
 }
 

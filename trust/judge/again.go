@@ -190,11 +190,17 @@ func (c *inquiry) foundRunning(found []trust.Finding) {
 		path   string
 		offset int64
 	}
-	known := map[place]bool{}
-	for _, f := range c.signs.raw {
-		known[place{f.Check, f.Layer, f.Path, f.Offset}] = true
+	// What is known to run, and weighs as much, is no news.
+	known := map[place]trust.Strength{}
+	for i, f := range c.signs.raw {
+		if w := c.signs.weighed[i]; w.Reach == trust.ReachRuns {
+			at := place{f.Check, f.Layer, f.Path, f.Offset}
+			known[at] = max(known[at], w.Strength+1)
+		}
 	}
-	found = slices.DeleteFunc(found, func(f trust.Finding) bool { return known[place{f.Check, f.Layer, f.Path, f.Offset}] })
+	found = slices.DeleteFunc(found, func(f trust.Finding) bool {
+		return known[place{f.Check, f.Layer, f.Path, f.Offset}] > max(f.Strength, f.IfRun)
+	})
 	c.take(askClosure, true, found)
 }
 

@@ -52,15 +52,22 @@ func heaviest(found []trust.Finding) []trust.Finding {
 	if len(found) <= findingsPerFile {
 		return found
 	}
-	ifRun := 0
-	for i, f := range found {
-		if weightIfRun(f) > weightIfRun(found[ifRun]) {
-			ifRun = i
+	// The first of each class, and the first that weighs most if the file runs, come before all others.
+	type sort struct {
+		class trust.Class
+		ifRun trust.Strength
+	}
+	known := make(map[sort]bool)
+	kept, rest := make([]trust.Finding, 0, len(found)), make([]trust.Finding, 0, len(found))
+	for _, f := range found {
+		if k := (sort{f.Class, weightIfRun(f)}); !known[k] {
+			known[k] = true
+			kept = append(kept, f)
+		} else {
+			rest = append(rest, f)
 		}
 	}
-	if ifRun >= findingsPerFile {
-		found[findingsPerFile-1] = found[ifRun]
-	}
+	found = append(kept, rest...)
 	return found[:findingsPerFile]
 }
 

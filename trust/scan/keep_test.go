@@ -66,6 +66,21 @@ func TestFindingsPerFile(t *testing.T) {
 	}
 }
 
+// Stronger signs in the same file do not push out the only one of a class, which policies weigh by itself.
+func TestClassesInOneFile(t *testing.T) {
+	t.Parallel()
+	mixed := &toy{name: "a", literals: literals("literal:"), found: func(_ indicator.File, h indicator.Hit) trust.Finding {
+		if h.Window[h.At+8] == 'o' {
+			return trust.Finding{Offset: h.Offset, Why: "toy", Class: trust.ClassOpaque}
+		}
+		return trust.Finding{Offset: h.Offset, Why: "toy", Strength: trust.Strong}
+	}}
+	got, err := newScanner(t, mixed).Snippet("", "f", trust.KindText, []byte(strings.Repeat("literal:s ", 90)+"literal:o"))
+	if err != nil || !slices.ContainsFunc(got, func(f trust.Finding) bool { return f.Class == trust.ClassOpaque }) {
+		t.Errorf("%d findings, none opaque: %v", len(got), err)
+	}
+}
+
 // Many decoys in other files must not hide the finding that would count.
 func TestFindingsPerBlob(t *testing.T) {
 	t.Parallel()

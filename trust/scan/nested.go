@@ -183,6 +183,8 @@ func (w *worker) unwrapped(in *input, u unwrap.Wrapper, err error) {
 		in.err = in.ctx.Err()
 	case errors.Is(err, errFailed):
 		w.note(fmt.Errorf("%w: file %q: %s: %w", trust.ErrUnsupported, trust.Sanitise(w.file.Path, 128), u.Name(), err))
+	case errors.Is(err, trust.ErrLimit):
+		w.note(fmt.Errorf("file %q: %s: %w", trust.Sanitise(w.file.Path, 128), u.Name(), err))
 	case errors.Is(err, trust.ErrUnsupported):
 		w.hides(trust.Finding{
 			Strength: trust.Context, IfRun: trust.Strong, Class: trust.ClassOpaque,
@@ -248,7 +250,9 @@ func (in *input) show(p unwrap.Piece, r io.Reader) error {
 	case m.over != nil:
 		return m.over
 	case m.err != io.EOF: //nolint:errorlint // only the bare value means the end
-		in.broken = fmt.Errorf("%w: %s: %w", trust.ErrMalformed, name, m.err)
+		if !errors.Is(in.broken, trust.ErrUnsupported) && !errors.Is(in.broken, trust.ErrLimit) { // those say more
+			in.broken = fmt.Errorf("%w: %s: %w", trust.ErrMalformed, name, m.err)
+		}
 	}
 	return nil
 }

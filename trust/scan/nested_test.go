@@ -194,18 +194,30 @@ func TestWhatWrappersSay(t *testing.T) {
 }
 
 // broken is a wrapper whose piece cannot be read to its end; it does not look.
-type broken struct{ box }
+type broken struct {
+	box
+	err error
+}
 
 func (b broken) Unwrap(_ context.Context, _ unwrap.Input, show unwrap.Show) error {
-	return show(unwrap.Piece{Name: "x"}, io.MultiReader(strings.NewReader("stratum"), iotest.ErrReader(errors.New("bad checksum"))))
+	return show(unwrap.Piece{Name: "x"}, io.MultiReader(strings.NewReader("stratum"), iotest.ErrReader(b.err)))
 }
 
 func TestBrokenPieceIsNotSilent(t *testing.T) {
 	t.Parallel()
-	got, err := inspect(t, nestedScanner(t, scan.Limits{}, broken{box{name: "box"}}), layerOf(t, entry{name: "f", body: "box x\n"}))
+	got, err := inspect(t, nestedScanner(t, scan.Limits{}, broken{box{name: "box"}, errors.New("bad checksum")}), layerOf(t, entry{name: "f", body: "box x\n"}))
 	want := []string{"a@0 weak text f!/x:0", "unwrap@1 context text f:0"}
 	if diff := cmp.Diff(want, describe(got.Findings)); diff != "" || err != nil {
 		t.Error(err, diff)
+	}
+}
+
+// A limit that a piece's own decoder meets is one of the blob, whoever swallows it on the way.
+func TestLimitOfAPiece(t *testing.T) {
+	t.Parallel()
+	s := nestedScanner(t, scan.Limits{}, broken{box{name: "box"}, fmt.Errorf("window: %w", trust.ErrLimit)})
+	if _, err := inspect(t, s, layerOf(t, entry{name: "f", body: "box x\n"})); !errors.Is(err, trust.ErrLimit) {
+		t.Errorf("unanswered: %v", err)
 	}
 }
 
@@ -258,8 +270,8 @@ func TestFileWithPasswords(t *testing.T) {
 func TestNestedRatio(t *testing.T) {
 	t.Parallel()
 	for floor, want := range map[int64]error{10_000: nil, 1000: trust.ErrLimit} {
-		s := nestedScanner(t, scan.Limits{Layer: layer.Limits{Ratio: 3, RatioFloor: floor}}, box{name: "box"})
-		body := "box x\n" + filler(2000)
+		s := nestedScanner(t, scan.Limits{Layer: layer.Limits{Ratio: 1, RatioFloor: floor}}, box{name: "box"})
+		body := "box x\nbox y\n" + filler(2000) // each level shows it again
 		if _, err := s.File(t.Context(), rules, layer.Entry{Path: "f"}, strings.NewReader(body), nil); !errors.Is(err, want) {
 			t.Errorf("beyond %d bytes: %v", floor, err)
 		}

@@ -217,7 +217,7 @@ func (s *Scanner) one(ctx context.Context, blob digest.Digest, what subject, r i
 	defer s.release(w)
 	w.blob.nested.passwords = passwords
 	w.blob.nested.beginFile()
-	if err := w.follow(ctx, what, r); err != nil {
+	if err := w.follow(ctx, what, &clock{r: r, nested: &w.blob.nested}); err != nil {
 		return nil, err
 	}
 	found, overflow := w.blob.kept.result()

@@ -238,6 +238,7 @@ func (w *textWatch) piece(p []byte, at int64, last bool) {
 		to = len(p)
 	}
 	// Options begin with a dash behind a border, which most bytes of a text are not: one pass finds them all.
+	users := &users{options: w.ind.rules.User, text: p}
 	for i := from; i < to; i++ {
 		n := bytes.IndexByte(p[i:to], '-')
 		if n < 0 {
@@ -248,21 +249,21 @@ func (w *textWatch) piece(p []byte, at int64, last bool) {
 		}
 		for o, option := range w.ind.short {
 			if bytes.HasPrefix(p[i:to], option) {
-				w.option(p, i, o, at)
+				w.option(p, i, o, at, users)
 			}
 		}
 	}
 }
 
 // option judges the option with number o at p[i:], once.
-func (w *textWatch) option(p []byte, i, o int, at int64) {
+func (w *textWatch) option(p []byte, i, o int, at int64, users *users) {
 	if at+int64(i) < w.judged[o] {
 		return
 	}
 	w.judged[o] = at + int64(i) + 1
 	start, end := max(0, i-before), min(len(p), i+after)
 	padded := end-i >= after && isPadding(p[end-minPadding:end])
-	if w.ind.takesEndpoint(p[i+len(w.ind.short[o]):]) && (padded || w.ind.namesUser(p[start:end])) && w.read.Spend(w.out, at+int64(i)) {
+	if w.ind.takesEndpoint(p[i+len(w.ind.short[o]):]) && (padded || users.within(start, end)) && w.read.Spend(w.out, at+int64(i)) {
 		w.judge(p[start:end], i-start, at+int64(i))
 	}
 }
@@ -281,22 +282,41 @@ func (ind *Indicator) takesEndpoint(rest []byte) bool {
 	return bytes.IndexAny(word, ":.") > 0 || len(word) > 1 && (word[0] == '$' || word[0] == '{' || word[0] == '%') || isIdentifier(word)
 }
 
-// namesUser is a quick look for an account, without which a short option says nothing: "-o" alone names the output of
-// every compiler.
-func (ind *Indicator) namesUser(window []byte) bool {
-	for _, option := range ind.rules.User {
-		for rest := window; ; {
-			n := bytes.Index(rest, []byte(option))
-			if n < 0 {
-				break
-			}
-			if n > 0 && isBorder(rest[n-1]) {
-				return true
-			}
-			rest = rest[n+len(option):]
+// users is a quick look for an account, without which a short option says nothing: "-o" alone names the output of
+// every compiler. It goes through the text once, however often it is asked about parts that follow each other.
+type users struct {
+	options []string
+	text    []byte
+	// next is where each option stands next; len(text) if nowhere.
+	next []int
+}
+
+// within reports whether an option begins in a part of the text, behind its first byte. Parts may not begin before earlier ones.
+func (u *users) within(start, end int) bool {
+	if u.next == nil {
+		u.next = make([]int, len(u.options))
+	}
+	found := false
+	for k, option := range u.options {
+		if u.next[k] <= start {
+			u.next[k] = u.after(start, option)
+		}
+		found = found || u.next[k] < end
+	}
+	return found
+}
+
+func (u *users) after(at int, option string) int {
+	for at++; at < len(u.text); at++ {
+		n := bytes.Index(u.text[at:], []byte(option))
+		if n < 0 {
+			break
+		}
+		if at += n; isBorder(u.text[at-1]) {
+			return at
 		}
 	}
-	return false
+	return len(u.text)
 }
 
 // program finds an image that does nothing but start a known miner.

@@ -2,6 +2,7 @@ package zip
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 )
 
@@ -24,32 +25,67 @@ func (a *archive) gaps() error {
 	})
 }
 
-// find looks for the magic number of a local header. It returns -1 if there is none.
+// find looks for the magic number of a local header that makes sense. It returns -1 if there is none.
 func (a *archive) find(from, to int64) (int64, error) {
-	buf := make([]byte, min(64<<10, to-from))
 	for to-from >= localBytes {
-		p := buf[:min(int64(len(buf)), to-from)]
-		if err := a.at.Full(p, from); err != nil {
+		p, err := a.window(from, to)
+		if err != nil {
 			return 0, err
 		}
 		at := bytes.Index(p, []byte(localMagic))
-		if at >= 0 {
+		if at < 0 {
+			at = len(p) - len(localMagic) + 1
+		} else if len(p)-at >= localBytes && sensible(p[at:]) {
 			return from + int64(at), a.in.Spend(int64(at) / 4)
+		} else if len(p)-at >= localBytes || at == 0 {
+			at += len(localMagic) // four bytes that mean something else
 		}
-		if err := a.in.Spend(int64(len(p)) / 4); err != nil {
+		if err := a.in.Spend(int64(at)/4 + 1); err != nil {
 			return 0, err
 		}
-		from += int64(len(p) - len(localMagic) + 1)
+		from += int64(at)
 	}
 	return -1, nil
+}
+
+// windowBytes are read at once to look for headers.
+const windowBytes = 64 << 10
+
+// window is what the file has from one place on, at most up to another, and at least a header if that is not nearer. It is
+// valid until the next call.
+func (a *archive) window(from, to int64) ([]byte, error) {
+	if from < a.seenAt || from+localBytes > a.seenAt+int64(len(a.seen)) {
+		if a.seen == nil {
+			a.seen = make([]byte, min(windowBytes, a.size))
+		}
+		a.seen, a.seenAt = a.seen[:min(int64(cap(a.seen)), a.size-from)], from
+		if err := a.at.Full(a.seen, from); err != nil {
+			return nil, err
+		}
+	}
+	p := a.seen[from-a.seenAt:]
+	return p[:min(int64(len(p)), to-from)], nil
+}
+
+// sensible reports whether a local header has a method that exists and a name. Whatever else it names is read only then,
+// which costs time.
+func sensible(header []byte) bool {
+	name := int(binary.LittleEndian.Uint16(header[26:]))
+	return known(binary.LittleEndian.Uint16(header[8:])) && name > 0 && name <= maxHiddenName
 }
 
 // hidden shows the entry at a place and returns where to look on.
 func (a *archive) hidden(at, to int64) (int64, error) {
 	next := at + int64(len(localMagic))
 	h, data, err := a.local(at)
-	if err != nil || !h.plausible() {
+	if err != nil {
 		return next, a.at.Err() // four bytes that mean something else
+	}
+	if err := a.in.Spend((data - at) / 4); err != nil {
+		return 0, err
+	}
+	if !h.plausible() {
+		return next, nil
 	}
 	if err := a.count(); err != nil {
 		return 0, err
@@ -79,10 +115,13 @@ func (a *archive) hidden(at, to int64) (int64, error) {
 
 // plausible reports whether a header that was found by its magic number makes sense.
 func (h header) plausible() bool {
-	switch h.method {
+	return known(h.method) && h.name != "" && len(h.name) <= maxHiddenName && bytes.IndexByte([]byte(h.name), 0) < 0
+}
+
+func known(method uint16) bool {
+	switch method {
 	case methodStored, methodDeflate, methodBzip2, methodLzma, methodZstd, methodZstdOld, methodXz, methodAES:
-	default:
-		return false
+		return true
 	}
-	return h.name != "" && len(h.name) <= maxHiddenName && bytes.IndexByte([]byte(h.name), 0) < 0
+	return false
 }

@@ -65,6 +65,9 @@ type archive struct {
 	// password is the one that opened an entry before.
 	password string
 	entries  int
+	// seen is what was read last to look for headers, from seenAt on.
+	seen   []byte
+	seenAt int64
 }
 
 // Unwrap implements unwrap.Wrapper.
