@@ -159,7 +159,7 @@ func (w *worker) unwrap(in *input) {
 	for _, u := range takers {
 		in.at, in.shown, in.broken = 0, 0, nil
 		err := guarded(func() error { return u.Unwrap(in.ctx, in, in.show) })
-		w.unwrapped(in, u, cmp.Or(err, in.broken))
+		w.unwrapped(in, u, errors.Join(err, in.broken)) // neither hides a limit that the other met
 	}
 }
 

@@ -215,10 +215,23 @@ func TestBrokenPieceIsNotSilent(t *testing.T) {
 // A limit that a piece's own decoder meets is one of the blob, whoever swallows it on the way.
 func TestLimitOfAPiece(t *testing.T) {
 	t.Parallel()
-	s := nestedScanner(t, scan.Limits{}, broken{box{name: "box"}, fmt.Errorf("window: %w", trust.ErrLimit)})
-	if _, err := inspect(t, s, layerOf(t, entry{name: "f", body: "box x\n"})); !errors.Is(err, trust.ErrLimit) {
-		t.Errorf("unanswered: %v", err)
+	limit := broken{box{name: "box"}, fmt.Errorf("window: %w", trust.ErrLimit)}
+	for _, w := range []unwrap.Wrapper{limit, damaged{limit}} {
+		s := nestedScanner(t, scan.Limits{}, w)
+		if _, err := inspect(t, s, layerOf(t, entry{name: "f", body: "box x\n"})); !errors.Is(err, trust.ErrLimit) {
+			t.Errorf("%T: %v", w, err)
+		}
 	}
+}
+
+// damaged says that the file is damaged, whatever became of its piece.
+type damaged struct{ broken }
+
+func (d damaged) Unwrap(ctx context.Context, in unwrap.Input, show unwrap.Show) error {
+	if err := d.broken.Unwrap(ctx, in, show); err != nil {
+		return err
+	}
+	return trust.ErrMalformed
 }
 
 // An error of the layer itself, or the end of the context, ends the walk from whatever depth.
