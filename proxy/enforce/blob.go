@@ -35,7 +35,7 @@ func (b Blob) Open(ctx context.Context) (io.ReadCloser, error) { return b.open(c
 // Blob releases the blob that ref's digest names if an allowed manifest of ref's repository references it. It returns
 // *Refusal when only refused ones do and *NotReferenced when none does.
 func (g *Gate) Blob(ctx context.Context, ref trust.Reference) (Blob, error) {
-	src, err := g.source(ref)
+	src, err := g.sources.Source(ctx, ref)
 	if err != nil {
 		return Blob{}, err
 	}

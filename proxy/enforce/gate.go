@@ -33,6 +33,24 @@ type Records interface {
 	Manifests(ctx context.Context, name string, blob digest.Digest) ([]digest.Digest, error)
 }
 
+// Sources finds upstreams.
+type Sources interface {
+	// Source is the upstream of the reference's registry as the context's caller may read it. It returns an error that
+	// wraps ErrNotConfigured where there is none.
+	Source(context.Context, trust.Reference) (trust.Source, error)
+}
+
+// ByHost are sources that are the same for every caller, named by registry ("docker.io").
+type ByHost map[string]trust.Source
+
+// Source implements Sources.
+func (s ByHost) Source(_ context.Context, ref trust.Reference) (trust.Source, error) {
+	if src := s[ref.Registry]; src != nil {
+		return src, nil
+	}
+	return nil, fmt.Errorf("%s: %w", ref.Registry, ErrNotConfigured)
+}
+
 // Cache holds verified blobs. proxy/blobcache implements it.
 type Cache interface {
 	// Open returns the blob and its size, or an error that wraps trust.ErrNotFound.
@@ -68,7 +86,7 @@ type Options struct {
 type Gate struct {
 	judge    Judge
 	records  Records
-	sources  map[string]trust.Source
+	sources  Sources
 	hold     time.Duration
 	cache    Cache
 	observer Observer
@@ -106,10 +124,10 @@ const (
 	largeDocuments = 4 * inspect.MaxManifest
 )
 
-// New makes a gate before the sources, which are named by registry ("docker.io").
-func New(judge Judge, records Records, sources map[string]trust.Source, o Options) (*Gate, error) {
-	if judge == nil || records == nil || len(sources) == 0 {
-		return nil, errors.New("gate: a judge, records and at least one source are required")
+// New makes a gate before the sources.
+func New(judge Judge, records Records, sources Sources, o Options) (*Gate, error) {
+	if judge == nil || records == nil || sources == nil {
+		return nil, errors.New("gate: a judge, records and sources are required")
 	}
 	resolved, err := lru.New[string, described](recentEntries)
 	if err != nil {
@@ -156,14 +174,6 @@ func (g *Gate) Permit(ref trust.Reference) error {
 		return &Denied{Reference: ref, Entry: *standing.Decided}
 	}
 	return nil
-}
-
-// source is the upstream of a reference.
-func (g *Gate) source(ref trust.Reference) (trust.Source, error) {
-	if src := g.sources[ref.Registry]; src != nil {
-		return src, nil
-	}
-	return nil, fmt.Errorf("%s: %w", ref.Registry, ErrNotConfigured)
 }
 
 // decide returns a verdict that serves, or an error. hold fires when the client may wait no longer.

@@ -178,7 +178,7 @@ func mustJSON(v any) []byte {
 
 func newGate(t *testing.T, judge enforce.Judge, records enforce.Records, src trust.Source, o enforce.Options) *enforce.Gate {
 	t.Helper()
-	g, err := enforce.New(judge, records, map[string]trust.Source{"docker.io": src}, o)
+	g, err := enforce.New(judge, records, enforce.ByHost{"docker.io": src}, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func (r Release) Close() {
 // waits for its verdict. The errors are this package's, or wrap those of package trust as the source gave them. The
 // caller closes the release.
 func (g *Gate) Manifest(ctx context.Context, ref trust.Reference) (release Release, err error) {
-	src, err := g.source(ref)
+	src, err := g.sources.Source(ctx, ref)
 	if err != nil {
 		return Release{}, err
 	}

@@ -54,10 +54,12 @@ var constitution = []statute{
 	{of: "trust/**", may: []string{"trust", "trust/reference", "trust/ruleset", "~/**", "^"}},
 
 	// One reader of manifests serves the judge and the door, so that the two cannot disagree about one.
-	{of: "proxy/enforce", may: []string{"trust", "trust/inspect"}},
-	{of: "proxy/enforce/**", may: []string{"trust", "trust/reference", "trust/inspect", "proxy/enforce", "~/**", "^"}},
+	{of: "proxy/enforce", may: []string{"trust", "trust/inspect", "proxy/caller"}},
+	{of: "proxy/enforce/**", may: []string{"trust", "trust/reference", "trust/inspect", "proxy/caller", "proxy/enforce", "~/**", "^"}},
+	// Who asks is a word that every part of the proxy speaks.
+	{of: "proxy/caller"},
 	{of: "proxy", may: []string{"trust", "trust/reference", "proxy/**"}, except: []string{"proxy/upstream/**", "proxy/blobcache/**"}},
-	{of: "proxy/**", may: []string{"trust", "trust/reference", "~/**", "^"}},
+	{of: "proxy/**", may: []string{"trust", "trust/reference", "proxy/caller", "~/**", "^"}},
 
 	{of: "plugin/**", may: append([]string{"~/**", "^"}, words...)},
 

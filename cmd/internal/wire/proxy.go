@@ -89,7 +89,7 @@ func newGate(cfg config.Config, loaded inForce, store *sqlite.Store, cache *blob
 	if err != nil {
 		return nil, err
 	}
-	return enforce.New(judges, store, registries.sources, enforce.Options{
+	return enforce.New(judges, store, enforce.ByHost(registries.sources), enforce.Options{
 		Hold: cfg.Judge.HoldFor, Deadline: cfg.Judge.Deadline, Concurrent: cfg.Judge.Concurrent, Waiting: cfg.Judge.Waiting,
 		Cache: cached{cache, counters}, Observer: counters,
 	})

@@ -114,7 +114,7 @@ func (w *world) Manifests(_ context.Context, name string, blob digest.Digest) ([
 
 func (w *world) gate(t *testing.T) *enforce.Gate {
 	t.Helper()
-	g, err := enforce.New(w, w, map[string]trust.Source{"docker.io": w}, enforce.Options{Cache: w})
+	g, err := enforce.New(w, w, enforce.ByHost{"docker.io": w}, enforce.Options{Cache: w})
 	if err != nil {
 		t.Fatal(err)
 	}
