@@ -81,7 +81,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		badName("the query %q cannot be read", r.URL.RawQuery).write(w, r)
 		return
 	}
-	ref, upstream, bad := h.routes.find(t, query)
+	ref, upstream, bad := h.routes.find(&t, r.Host, query)
 	if bad != nil {
 		bad.write(w, r)
 		return

@@ -25,6 +25,8 @@ type target struct {
 	name string
 	// object is the tag or digest behind the name; of blobs and referrers, always a digest.
 	object string
+	// naming is how the request named its upstream; router.find fills it in.
+	naming Naming
 }
 
 const (

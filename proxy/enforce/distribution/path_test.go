@@ -124,10 +124,63 @@ func TestUpstreamsMustBeClear(t *testing.T) {
 		"no_lister":      {{Host: "ghcr.io"}},
 		"other_spelling": {{Host: "GHCR.io", Lister: l}},
 		"hub_spelling":   {{Host: "index.docker.io", Lister: l}},
+		"shared_host":    {{Host: "ghcr.io", Lister: l}, {Host: "quay.io", TransparentHosts: []string{"ghcr.io:443"}, Lister: l}},
+		"no_host_name":   {{Host: "ghcr.io", TransparentHosts: []string{"https://ghcr.io"}, Lister: l}},
 	} {
 		if _, err := distribution.New(&fakeGate{}, upstreams, nil); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// TestTransparent: a Host header that names an upstream wins, and then the path is the registry's own.
+func TestTransparent(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		host, path string
+		want       string
+		status     int
+	}{
+		"hub":               {"registry-1.docker.io", "/v2/library/alpine/manifests/1", "docker.io/library/alpine:1", 200},
+		"hub_name":          {"docker.io", "/v2/acme/app/manifests/1", "docker.io/acme/app:1", 200},
+		"hub_port":          {"registry-1.docker.io:443", "/v2/acme/app/manifests/1", "docker.io/acme/app:1", 200},
+		"final_dot":         {"registry-1.docker.io.", "/v2/acme/app/manifests/1", "docker.io/acme/app:1", 200},
+		"upper_case":        {"GHCR.io", "/v2/acme/app/manifests/1", "ghcr.io/acme/app:1", 200},
+		"other_port":        {"ghcr.io:8443", "/v2/acme/app/manifests/1", "docker.io/acme/app:1", 200},
+		"further_name":      {"packages.example", "/v2/acme/app/manifests/1", "ghcr.io/acme/app:1", 200},
+		"port":              {"127.0.0.1:5443", "/v2/acme/app/manifests/1", "127.0.0.1:5443/acme/app:1", 200},
+		"alias_is_no_alias": {"ghcr.io", "/v2/gh/app/manifests/1", "ghcr.io/gh/app:1", 200},
+		"own_name":          {"proxy.example", "/v2/gh/acme/app/manifests/1", "ghcr.io/acme/app:1", 200},
+		"machine_name":      {"proxy", "/v2/acme/app/manifests/1", "docker.io/acme/app:1", 200},
+		"no_host":           {"", "/v2/acme/app/manifests/1", "docker.io/acme/app:1", 200},
+		"strange":           {"[::1%25eth0]:5", "/v2/acme/app/manifests/1", "docker.io/acme/app:1", 200},
+		"ns_agrees":         {"ghcr.io", "/v2/acme/app/manifests/1?ns=ghcr.io", "ghcr.io/acme/app:1", 200},
+		"ns_conflict":       {"ghcr.io", "/v2/acme/app/manifests/1?ns=docker.io", "", 400},
+		"ns_unknown":        {"ghcr.io", "/v2/acme/app/manifests/1?ns=evil.example", "", 403},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gate := &fakeGate{release: released()}
+			h, err := distribution.New(gate, []distribution.Upstream{
+				{Host: "docker.io", Default: true, Lister: fakeLister{}},
+				{Host: "ghcr.io", Alias: "gh", TransparentHosts: []string{"packages.example"}, Lister: fakeLister{}},
+				{Host: "127.0.0.1:5443", Lister: fakeLister{}},
+			}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := httptest.NewRequestWithContext(t.Context(), "GET", c.path, nil)
+			r.Host = c.host
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if w.Code != c.status {
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+			if c.status == 200 && (len(gate.asked) != 1 || gate.asked[0].String() != c.want) {
+				t.Errorf("asked for %v", gate.asked)
+			}
+		})
 	}
 }
 
@@ -138,9 +191,10 @@ func FuzzPath(f *testing.F) {
 		"/v2/", "/v2/a/manifests/x", "/v2/gh/a/b/blobs/" + hash, "/v2/a/v2/b/manifests/x", "/v2/a/%2e%2e/manifests/x",
 		"/v2/a/tags/list?ns=ghcr.io&n=3", "/v2/ghcr.io/x/referrers/" + hash, "/v2/x/manifests/sha256%3a" + hash[7:],
 	} {
-		f.Add(seed)
+		f.Add(seed, "proxy.example:5000")
+		f.Add(seed, "registry-1.docker.io:443")
 	}
-	f.Fuzz(func(t *testing.T, target string) {
+	f.Fuzz(func(t *testing.T, target, host string) {
 		u, err := url.ParseRequestURI(target)
 		if err != nil {
 			t.Skip()
@@ -153,7 +207,7 @@ func FuzzPath(f *testing.F) {
 			t.Fatal(err)
 		}
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, &http.Request{Method: "GET", URL: u, Header: http.Header{}, ProtoMajor: 1})
+		h.ServeHTTP(w, &http.Request{Method: "GET", URL: u, Host: host, Header: http.Header{}, ProtoMajor: 1})
 		for _, ref := range gate.asked {
 			if ref.Registry != "docker.io" && ref.Registry != "ghcr.io" {
 				t.Fatalf("%q asks %s", target, ref.Registry)

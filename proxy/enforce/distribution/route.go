@@ -12,12 +12,32 @@ import (
 	"github.com/safepull/safepull/trust/reference"
 )
 
+// Naming is how a request names its upstream. It decides whether a client that is refused may have another road: one
+// that named it by alias or by host asked for this door; the others may be mirror clients, which go to the registry
+// itself when the mirror does not serve them.
+type Naming string
+
+// The ways to name an upstream, in order of precedence.
+const (
+	// ByHost is the Host header: an engine that takes the proxy for the registry (transparent mode).
+	ByHost Naming = "host"
+	// ByNamespace is ?ns=, which containerd and current engines send to a mirror.
+	ByNamespace Naming = "ns"
+	// ByAlias is the first component of the path.
+	ByAlias Naming = "alias"
+	// ByDefault is no name at all, as from an engine's registry-mirrors.
+	ByDefault Naming = "default"
+)
+
 // Upstream is one registry that requests may be for.
 type Upstream struct {
 	// Host is the registry's name in references: "docker.io", "registry.example.com:5443".
 	Host string
 	// Alias names the upstream in paths: /v2/<alias>/<repository>/…; Host does as well where it has no port.
 	Alias string
+	// TransparentHosts are further names (host, or host:port unless 443) under which clients take the proxy for this
+	// registry. A Host header that is Host itself, in any spelling, always means this upstream.
+	TransparentHosts []string
 	// Default takes the requests that name no upstream. At most one has it.
 	Default bool
 	// Lister answers what is neither manifest nor blob.
@@ -26,13 +46,14 @@ type Upstream struct {
 
 // router finds the upstream of a request. Its tables do not change.
 type router struct {
-	byHost  map[string]*Upstream
-	byAlias map[string]*Upstream
-	def     *Upstream
+	byHost      map[string]*Upstream
+	byAlias     map[string]*Upstream
+	byAuthority map[string]*Upstream
+	def         *Upstream
 }
 
 func newRouter(upstreams []Upstream) (*router, error) {
-	rt := &router{byHost: map[string]*Upstream{}, byAlias: map[string]*Upstream{}}
+	rt := &router{byHost: map[string]*Upstream{}, byAlias: map[string]*Upstream{}, byAuthority: map[string]*Upstream{}}
 	for i := range upstreams {
 		u := &upstreams[i]
 		if u.Host == "" || u.Lister == nil {
@@ -53,6 +74,9 @@ func newRouter(upstreams []Upstream) (*router, error) {
 				rt.byAlias[name] = u
 			}
 		}
+		if err := rt.addAuthorities(u); err != nil {
+			return nil, err
+		}
 		if u.Default && rt.def != nil {
 			return nil, fmt.Errorf("upstreams %q and %q are both the default", rt.def.Host, u.Host)
 		}
@@ -63,10 +87,33 @@ func newRouter(upstreams []Upstream) (*router, error) {
 	return rt, nil
 }
 
-// find returns the reference that a request is about, and its upstream: by ns, by the alias that the path begins
-// with, or by default. What matches nothing is refused, so that the proxy is open to no other host.
-func (rt *router) find(t target, query url.Values) (trust.Reference, *Upstream, *problem) {
-	u, repository, bad := rt.choose(t.name, query)
+func (rt *router) addAuthorities(u *Upstream) error {
+	for _, name := range append([]string{u.Host}, u.TransparentHosts...) {
+		host, ok := authority(name)
+		if !ok {
+			return fmt.Errorf("upstream %q: %q is no host with an optional port", u.Host, name)
+		}
+		if other := rt.byAuthority[host]; other != nil && other != u {
+			return fmt.Errorf("upstreams %q and %q share the host %q", other.Host, u.Host, name)
+		}
+		rt.byAuthority[host] = u
+	}
+	return nil
+}
+
+// authority is the one spelling of a Host header, that of trust/reference without the port that https implies and
+// without DNS's final dot. Ok is false when it cannot name a registry, as a bare machine name cannot.
+func authority(header string) (host string, ok bool) {
+	host = strings.TrimSuffix(header, ":443")
+	host, err := reference.Host(strings.TrimSuffix(host, "."))
+	return host, err == nil
+}
+
+// find returns the reference that a request is about, and its upstream: by the Host header, by ns, by the alias that
+// the path begins with, or by default; t learns which of them. What matches nothing is refused, so that the proxy is
+// open to no other host.
+func (rt *router) find(t *target, host string, query url.Values) (trust.Reference, *Upstream, *problem) {
+	u, repository, bad := rt.choose(t, host, query)
 	if bad != nil {
 		return trust.Reference{}, nil, bad
 	}
@@ -77,33 +124,46 @@ func (rt *router) find(t target, query url.Values) (trust.Reference, *Upstream, 
 	return ref, u, nil
 }
 
-func (rt *router) choose(name string, query url.Values) (u *Upstream, repository string, bad *problem) {
-	first, rest, _ := strings.Cut(name, "/")
+// choose reads the name whole where the Host header or ns says what it is relative to.
+func (rt *router) choose(t *target, host string, query url.Values) (u *Upstream, repository string, bad *problem) {
+	var named *Upstream
+	if values, ok := query["ns"]; ok {
+		if named, bad = rt.byNamespace(values); bad != nil {
+			return nil, "", bad
+		}
+	}
+	if at, ok := authority(host); ok {
+		if u = rt.byAuthority[at]; u != nil {
+			t.naming = ByHost
+			if named != nil && named != u {
+				return nil, "", badName("ns says %s, but the request is for the host %s", named.Host, u.Host)
+			}
+			return u, t.name, nil
+		}
+	}
+	first, rest, _ := strings.Cut(t.name, "/")
 	aliased := rt.byAlias[first]
 	if rest == "" {
 		aliased = nil
 	}
-	if values, ok := query["ns"]; ok {
-		u, bad := rt.byNamespace(values)
-		switch {
-		case bad != nil:
-			return nil, "", bad
-		case aliased == nil:
-			return u, name, nil
-		case aliased != u:
-			return nil, "", badName("ns says %s, but the path begins with %q, which is %s", u.Host, first, aliased.Host)
-		}
-		return u, rest, nil
-	}
 	switch {
+	case named != nil && aliased != nil && aliased != named:
+		return nil, "", badName("ns says %s, but the path begins with %q, which is %s", named.Host, first, aliased.Host)
+	case named != nil:
+		if t.naming = ByNamespace; aliased != nil {
+			return named, rest, nil
+		}
+		return named, t.name, nil
 	case aliased != nil:
+		t.naming = ByAlias
 		return aliased, rest, nil
 	case strings.ContainsAny(first, ".:") && rest != "":
 		return nil, "", notAnUpstream(first)
 	case rt.def == nil:
 		return nil, "", denied("safepull has no default upstream: name the registry before the repository, as in <proxy>/<registry>/<repository>")
 	}
-	return rt.def, name, nil
+	t.naming = ByDefault
+	return rt.def, t.name, nil
 }
 
 func (rt *router) byNamespace(values []string) (*Upstream, *problem) {
