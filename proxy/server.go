@@ -51,6 +51,10 @@ type Options struct {
 	Listen, Admin string
 	// TLS makes Listen serve https.
 	TLS *tls.Config
+	// Connect, unless empty, is the address of an HTTP proxy that connects to ConnectHosts, which are host or host:port.
+	// There Registry answers, with TLS's certificates, which are then required.
+	Connect      string
+	ConnectHosts []string
 	// Registry serves /v2/, Verdicts /safepull/v1/verdicts, Metrics /metrics.
 	Registry, Verdicts, Metrics http.Handler
 	// Ready fails while requests could not be served; nil means always ready.
@@ -69,6 +73,7 @@ type Server struct {
 	options  Options
 	main     net.Listener
 	admin    net.Listener
+	connect  net.Listener
 	stopping atomic.Bool
 	// handlers are those that run. net/http does not wait for the ones that wrote to the connection itself.
 	handlers sync.WaitGroup
@@ -93,6 +98,14 @@ func Listen(o Options) (*Server, error) {
 	}
 	if o.Admin != "" {
 		if s.admin, err = listen(o.Admin, adminConnections); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	if o.Connect != "" {
+		if o.TLS == nil {
+			return nil, errors.Join(errors.New("proxy: connecting needs certificates"), s.Close())
+		}
+		if s.connect, err = listen(o.Connect, o.MaxConnections); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 	}
@@ -132,9 +145,20 @@ func (s *Server) AdminAddr() net.Addr {
 	return s.main.Addr()
 }
 
+// ConnectAddr is where engines find the HTTP proxy; nil when there is none.
+func (s *Server) ConnectAddr() net.Addr {
+	if s.connect == nil {
+		return nil
+	}
+	return s.connect.Addr()
+}
+
 // Close closes the listeners of a server that never served.
 func (s *Server) Close() error {
 	err := s.main.Close()
+	if s.connect != nil {
+		err = errors.Join(err, s.connect.Close())
+	}
 	if s.admin != nil {
 		err = errors.Join(err, s.admin.Close())
 	}
@@ -147,6 +171,11 @@ func (s *Server) Serve(ctx context.Context) error {
 	servers := map[*http.Server]net.Listener{s.server(s.routes()): s.main}
 	if s.admin != nil {
 		servers[s.server(s.adminRoutes())] = s.admin
+	}
+	if s.connect != nil {
+		front := newConnect(withProtocols(s.options.TLS), s.options.ConnectHosts, s.connect.Addr())
+		servers[s.server(s.around(front.ServeHTTP))] = s.connect
+		servers[s.server(s.routes())] = front.inner
 	}
 	failed := make(chan error, len(servers))
 	for server, l := range servers {

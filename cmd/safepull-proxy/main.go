@@ -38,7 +38,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(serve(), configuration(), versionCommand())
+	cmd.AddCommand(serve(), configuration(), authority(), versionCommand())
 	return cmd
 }
 

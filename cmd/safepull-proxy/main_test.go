@@ -85,3 +85,29 @@ func TestVersion(t *testing.T) {
 		t.Errorf("without the linker: %q", got)
 	}
 }
+
+func TestMakesAnAuthorityForTheConfiguredHosts(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "proxy.yaml")
+	body := "tls: {names: [proxy.example], ca: {certFile: ca.crt, keyFile: ca.key}}\n" +
+		"upstreams: [{host: docker.io, transparentHosts: [registry-1.docker.io]}]\n"
+	if err := os.WriteFile(file, []byte(body), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(t, nil, "config", "verify", file); err == nil || !strings.Contains(err.Error(), "tls.ca.certFile") {
+		t.Errorf("before: %v", err)
+	}
+	out, err := run(t, nil, "ca", "init", "--config", file, "--dir", dir)
+	if err != nil || !strings.Contains(out, "for proxy.example, registry-1.docker.io") {
+		t.Fatalf("%q, %v", out, err)
+	}
+	if _, err := run(t, nil, "config", "verify", file); err != nil {
+		t.Errorf("after: %v", err)
+	}
+	if _, err := run(t, nil, "ca", "init", "--config", file, "--dir", dir); err == nil {
+		t.Error("an authority was overwritten")
+	}
+	if _, err := run(t, nil, "ca", "init", "--dir", t.TempDir()); err == nil || !strings.Contains(err.Error(), "no hosts") {
+		t.Errorf("without hosts: %v", err)
+	}
+}

@@ -18,6 +18,7 @@ type Config struct {
 	Version        int           `yaml:"version"`
 	Listen         string        `yaml:"listen"`
 	TLS            TLS           `yaml:"tls"`
+	Connect        Connect       `yaml:"connect"`
 	Admin          Admin         `yaml:"admin"`
 	StateDir       string        `yaml:"stateDir"`
 	MaxConnections int           `yaml:"maxConnections"`
@@ -33,10 +34,13 @@ type Config struct {
 	Clamd          Clamd         `yaml:"clamd"`
 }
 
-// TLS has both files or none.
+// TLS has both files or none. Any certificate makes Config.Listen serve https.
 type TLS struct {
-	CertFile string `yaml:"certFile"`
-	KeyFile  string `yaml:"keyFile"`
+	CertFile string     `yaml:"certFile"`
+	KeyFile  string     `yaml:"keyFile"`
+	Hosts    []HostCert `yaml:"hosts"`
+	CA       CA         `yaml:"ca"`
+	Names    []string   `yaml:"names"`
 }
 
 // Admin is the loopback address of health and metrics; empty means that Config.Listen serves them.
@@ -65,6 +69,8 @@ type Upstream struct {
 	Default     bool          `yaml:"default"`
 	Timeout     time.Duration `yaml:"timeout"`
 	Credentials Credentials   `yaml:"credentials"`
+	// TransparentHosts are names under which engines take the proxy for this registry.
+	TransparentHosts []string `yaml:"transparentHosts"`
 }
 
 // The kinds of credentials.
@@ -217,6 +223,9 @@ func (c *Config) complete(environ map[string]string, root bool) {
 	for i := range c.Upstreams {
 		u := &c.Upstreams[i]
 		u.Host = strings.ToLower(u.Host)
+		for j, host := range u.TransparentHosts {
+			u.TransparentHosts[j] = strings.ToLower(strings.TrimSuffix(host, "."))
+		}
 		switch u.Host {
 		case "index.docker.io", "registry-1.docker.io":
 			u.Host = dockerHub
@@ -266,6 +275,10 @@ func (c *Config) absolute(file string) error {
 		return fmt.Errorf("find the folder of relative paths: %w", err)
 	}
 	paths := []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Policy, &c.Rules}
+	paths = append(paths, &c.TLS.CA.CertFile, &c.TLS.CA.KeyFile)
+	for i := range c.TLS.Hosts {
+		paths = append(paths, &c.TLS.Hosts[i].CertFile, &c.TLS.Hosts[i].KeyFile)
+	}
 	for i := range c.TrustLists {
 		paths = append(paths, &c.TrustLists[i])
 	}

@@ -28,23 +28,42 @@ func Load(file string, environ []string) (Config, error) {
 	return parse(file, body, environ, os.Geteuid() == 0)
 }
 
+// LoadNames is Load without the check of values and of the files they name, some of which may be yet to be made.
+func LoadNames(file string, environ []string) (Config, error) {
+	var body []byte
+	if file != "" {
+		var err error
+		if body, err = readFile(file, maxFile); err != nil {
+			return Config{}, fmt.Errorf("configuration: %w", err)
+		}
+	}
+	c, _, err := read(file, body, environ, os.Geteuid() == 0)
+	return c, err
+}
+
 func parse(file string, body []byte, environ []string, root bool) (Config, error) {
-	c, at := Default(), origins{file: file, lines: map[string]string{}}
-	if err := decode(body, &c, at); err != nil {
-		return Config{}, err
-	}
-	env := environment(environ)
-	if err := overlay(&c, env, at); err != nil {
-		return Config{}, err
-	}
-	c.complete(env, root)
-	if err := c.absolute(file); err != nil {
+	c, at, err := read(file, body, environ, root)
+	if err != nil {
 		return Config{}, err
 	}
 	if err := c.validate(at); err != nil {
 		return Config{}, err
 	}
 	return c, nil
+}
+
+// read is parse without validation.
+func read(file string, body []byte, environ []string, root bool) (Config, origins, error) {
+	c, at := Default(), origins{file: file, lines: map[string]string{}}
+	if err := decode(body, &c, at); err != nil {
+		return Config{}, at, err
+	}
+	env := environment(environ)
+	if err := overlay(&c, env, at); err != nil {
+		return Config{}, at, err
+	}
+	c.complete(env, root)
+	return c, at, c.absolute(file)
 }
 
 // origins tell where a value was written: file and line, or a variable.

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -33,7 +32,7 @@ var (
 
 func (c *Config) validate(at origins) error {
 	checks := []func(origins) error{
-		c.checkListeners, c.checkServer, c.checkJudge, c.checkClamd, c.checkFiles, c.checkUpstreams,
+		c.checkListeners, c.checkServer, c.checkJudge, c.checkClamd, c.checkFiles, c.checkUpstreams, c.checkTransparent,
 	}
 	for _, check := range checks {
 		if err := check(at); err != nil {
@@ -103,18 +102,7 @@ func (c *Config) checkServer(at origins) error {
 	if c.TLS.CertFile == "" {
 		return nil
 	}
-	cert, err := readFile(c.TLS.CertFile, maxInput)
-	if err != nil {
-		return at.errorf("tls.certFile", "%w", err)
-	}
-	key, err := readFile(c.TLS.KeyFile, maxInput)
-	if err != nil {
-		return at.errorf("tls.keyFile", "%w", err)
-	}
-	if _, err := tls.X509KeyPair(cert, key); err != nil {
-		return at.errorf("tls", "certFile and keyFile are no pair: %w", err)
-	}
-	return nil
+	return checkPair("tls", c.TLS.CertFile, c.TLS.KeyFile, at)
 }
 
 func (c *Config) checkClamd(at origins) error {

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -131,7 +130,7 @@ func Verify(cfg config.Config) error {
 		}
 		transport.CloseIdleConnections()
 	}
-	_, err = certificate(cfg.TLS)
+	_, err = certificate(cfg)
 	return err
 }
 
@@ -143,13 +142,13 @@ func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sq
 	if err != nil {
 		return err
 	}
-	certificates, err := certificate(cfg.TLS)
+	certificates, err := certificate(cfg)
 	if err != nil {
 		return err
 	}
 	state := writable{dir: cfg.StateDir}
 	server, err := proxy.Listen(proxy.Options{
-		Listen: cfg.Listen, Admin: cfg.Admin.Listen, TLS: certificates, Registry: registry,
+		Listen: cfg.Listen, Admin: cfg.Admin.Listen, TLS: certificates, Connect: cfg.Connect.Listen, ConnectHosts: cfg.TransparentHosts(), Registry: registry,
 		Verdicts: distribution.Explain(store, nil, log), Metrics: counters.Handler(),
 		Ready: func(ctx context.Context) error {
 			_, _, err := store.VerdictByID(ctx, "SP-0000000000")
@@ -160,7 +159,7 @@ func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sq
 	if err != nil {
 		return err
 	}
-	log.WithFields(logrus.Fields{"address": server.Addr().String(), "stateDir": cfg.StateDir}).Info("serving")
+	log.WithFields(logrus.Fields{"address": server.Addr().String(), "connect": server.ConnectAddr(), "stateDir": cfg.StateDir}).Info("serving")
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	pruned := make(chan struct{})
@@ -190,17 +189,6 @@ func prune(ctx context.Context, store *sqlite.Store, log *logrus.Logger) {
 		case <-ticker.C:
 		}
 	}
-}
-
-func certificate(c config.TLS) (*tls.Config, error) {
-	if c.CertFile == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("tls: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // rootCAs are nil, the system's, when the path is empty.
