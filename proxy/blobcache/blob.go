@@ -88,17 +88,9 @@ func (b *blob) damaged() error {
 
 // Seek implements io.Seeker.
 func (b *blob) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekStart:
-	case io.SeekCurrent:
-		offset += b.pos
-	case io.SeekEnd:
-		offset += b.entry.size
-	default:
-		return b.pos, fmt.Errorf("seek from unknown place %d", whence)
-	}
-	if offset < 0 {
-		return b.pos, fmt.Errorf("seek to %d", offset)
+	offset, err := seekTo(b.pos, b.entry.size, offset, whence)
+	if err != nil {
+		return b.pos, err
 	}
 	if offset == b.pos {
 		return offset, nil

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,6 +21,9 @@ import (
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/safepull/safepull/proxy/blobcache/spool"
+	"github.com/safepull/safepull/trust"
 )
 
 // ErrMiss says that the cache does not have the content, or has it no longer.
@@ -27,8 +32,9 @@ var ErrMiss = errors.New("not in the cache")
 const (
 	// DefaultMaxBytes is the size of a cache whose options do not say one.
 	DefaultMaxBytes = 32 << 30
-	// defaultPatience is how long a fetch that others wait for may lie idle.
-	defaultPatience = 30 * time.Second
+	// pauseTime is how long nothing more is kept after the storage failed to keep something: a full disk does not make
+	// each client fetch twice.
+	pauseTime = 10 * time.Second
 	// cleanupTimeout bounds storage operations that go on after the caller's context ended.
 	cleanupTimeout = 30 * time.Second
 
@@ -44,9 +50,13 @@ var entryPattern = regexp.MustCompile(`^` + blobs + `/([a-z0-9]+)/[0-9a-f]{2}/([
 type Options struct {
 	// MaxBytes bounds entries and writes in progress together. Zero means DefaultMaxBytes.
 	MaxBytes int64
-	// Patience is how long a caller waits for another's fetch of the same digest that nobody reads on; then it fetches
-	// itself. Zero means 30 s.
-	Patience time.Duration
+	// Root is the folder of a filesystem driver. Content is written there, beside the entries, and becomes one by a
+	// renaming. Empty for other drivers, which get content when it is whole.
+	Root string
+	// Scratch is a folder where content for other drivers arrives. Empty means that it arrives in memory.
+	Scratch string
+	// Shared says that other processes use the same storage, and that its writers show nothing before their commit.
+	Shared bool
 }
 
 // Stats are counted since Open, but for Entries and Bytes.
@@ -58,6 +68,8 @@ type Stats struct {
 	Damaged uint64
 	// Skipped are fetches that had no room.
 	Skipped uint64
+	// Joins are reads that followed a fetch under way.
+	Joins   uint64
 	Entries int
 	// Bytes are those of entries and of writes in progress.
 	Bytes int64
@@ -65,14 +77,25 @@ type Stats struct {
 
 // Cache is safe for concurrent use.
 type Cache struct {
-	driver   storagedriver.StorageDriver
-	maxBytes int64
-	patience time.Duration
+	driver     storagedriver.StorageDriver
+	maxBytes   int64
+	root       string
+	scratch    string
+	shared     bool
+	pause      time.Duration // pauseTime, and
+	finishTime time.Duration // the constant, but in tests
+	newSpool   func() (spool.Spool, error)
+	buffers    sync.Pool      // *[chunk]byte
+	work       sync.WaitGroup // flights
 
-	mu      sync.Mutex
+	mu      sync.Mutex // before a flight's mu
 	order   *simplelru.LRU[digest.Digest, *entry]
-	flights map[digest.Digest]*flight
-	stats   Stats // Entries is filled in by Stats
+	flights map[flightKey]*flight
+	// changing are the entries whose files are being made or deleted; the channel is closed at the end.
+	changing map[digest.Digest]chan struct{}
+	paused   time.Time // until when nothing is kept
+	closed   bool
+	stats    Stats // Entries is filled in by Stats
 }
 
 type entry struct {
@@ -85,17 +108,17 @@ func Open(ctx context.Context, driver storagedriver.StorageDriver, o Options) (*
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = DefaultMaxBytes
 	}
-	if o.Patience <= 0 {
-		o.Patience = defaultPatience
-	}
 	order, err := simplelru.NewLRU[digest.Digest, *entry](math.MaxInt, nil)
 	if err != nil {
 		return nil, fmt.Errorf("blob cache: %w", err)
 	}
 	c := &Cache{
-		driver: driver, maxBytes: o.MaxBytes, patience: o.Patience, order: order, flights: map[digest.Digest]*flight{},
+		driver: driver, maxBytes: o.MaxBytes, root: o.Root, scratch: o.Scratch, shared: o.Shared, pause: pauseTime, finishTime: finishTime, order: order,
+		buffers: sync.Pool{New: func() any { return new([chunk]byte) }},
+		flights: map[flightKey]*flight{}, changing: map[digest.Digest]chan struct{}{},
 	}
-	if err := driver.Delete(ctx, uploads); err != nil && !notFound(err) {
+	c.newSpool = c.createSpool
+	if err := c.removeUnfinished(ctx); err != nil {
 		return nil, fmt.Errorf("blob cache: removing unfinished writes: %w", err)
 	}
 	if err := c.load(ctx); err != nil {
@@ -106,6 +129,61 @@ func Open(ctx context.Context, driver storagedriver.StorageDriver, o Options) (*
 	c.mu.Unlock()
 	c.remove(ctx, victims)
 	return c, nil
+}
+
+// Close ends fetches under way and waits for their end, at most until ctx ends. The cache keeps nothing from then on.
+func (c *Cache) Close(ctx context.Context) error {
+	c.mu.Lock()
+	c.closed = true
+	for _, f := range c.flights {
+		f.cancel(errClosed)
+	}
+	c.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.work.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("blob cache: fetches are still running: %w", ctx.Err())
+	}
+}
+
+// removeUnfinished removes what a process that was killed has left.
+func (c *Cache) removeUnfinished(ctx context.Context) error {
+	if c.scratch != "" {
+		if err := os.RemoveAll(c.scratchFolder()); err != nil {
+			return err
+		}
+	}
+	if c.shared { // others may be writing
+		return nil
+	}
+	if err := c.driver.Delete(ctx, uploads); err != nil && !notFound(err) {
+		return err
+	}
+	return nil
+}
+
+// scratchFolder is where content arrives; empty means in memory.
+func (c *Cache) scratchFolder() string {
+	switch {
+	case c.root != "":
+		return filepath.Join(c.root, filepath.FromSlash(uploads))
+	case c.scratch != "":
+		return filepath.Join(c.scratch, "uploads")
+	}
+	return ""
+}
+
+func (c *Cache) createSpool() (spool.Spool, error) {
+	if dir := c.scratchFolder(); dir != "" {
+		return spool.Create(dir)
+	}
+	return &spool.Memory{}, nil
 }
 
 // load finds the entries, the least recently written first.
@@ -151,11 +229,32 @@ func (c *Cache) load(ctx context.Context) error {
 // Get opens an entry, and makes it the most recently used one. An error that is not ErrMiss is the context's.
 func (c *Cache) Get(ctx context.Context, d digest.Digest) (Blob, error) {
 	b, err := c.open(ctx, d)
+	if errors.Is(err, ErrMiss) {
+		if t := c.landed(ctx, d); t != nil {
+			c.count(true)
+			return t, nil
+		}
+	}
 	c.count(err == nil)
 	if err != nil {
 		return nil, err
 	}
 	return b, nil
+}
+
+// landed is content that was verified and is on its way into a driver.
+func (c *Cache) landed(ctx context.Context, d digest.Digest) *stream {
+	if c.root != "" {
+		return nil // it is an entry at once
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, f := range c.flights {
+		if key.digest == d && f.whole() {
+			return f.board(ctx, nil, trust.Reference{})
+		}
+	}
+	return nil
 }
 
 // Stats says how the cache fares.
@@ -231,12 +330,8 @@ func (c *Cache) drop(d digest.Digest, e *entry) {
 	}
 	c.stats.Damaged++
 	c.forget(d, e)
-	var victims []victim
-	if c.flights[d] == nil { // else a fetch is about to replace the file
-		victims = append(victims, victim{d, e.size, c.takeOff(d)})
-	}
 	c.mu.Unlock()
-	c.remove(context.Background(), victims)
+	c.remove(context.Background(), []victim{{d, e.size}})
 }
 
 // forget takes an entry out of the order. The caller holds mu.
@@ -245,12 +340,10 @@ func (c *Cache) forget(d digest.Digest, e *entry) {
 	c.stats.Bytes -= e.size
 }
 
-// victim is an entry out of the order whose file is still to be deleted. Its flight keeps others from writing the
-// file meanwhile.
+// victim is an entry out of the order whose file is still to be deleted.
 type victim struct {
 	digest digest.Digest
 	size   int64
-	flight *flight
 }
 
 // makeRoom takes the least recently used entries out until need more bytes fit, and reports whether they do. The
@@ -258,18 +351,19 @@ type victim struct {
 func (c *Cache) makeRoom(need int64) (victims []victim, fits bool) {
 	for n := c.order.Len(); n > 0 && c.stats.Bytes > c.maxBytes-need; n-- {
 		d, e, _ := c.order.GetOldest()
-		if e.open > 0 || c.flights[d] != nil {
+		if e.open > 0 {
 			c.order.Get(d) // in use, so as recent as any
 			continue
 		}
 		c.forget(d, e)
 		c.stats.Evictions++
-		victims = append(victims, victim{d, e.size, c.takeOff(d)})
+		victims = append(victims, victim{d, e.size})
 	}
 	return victims, c.stats.Bytes <= c.maxBytes-need
 }
 
-// remove deletes the files of victims. A file that cannot be deleted is taken over at the next Open.
+// remove deletes the files of victims, unless they are entries again. A file that cannot be deleted is taken over at
+// the next Open.
 func (c *Cache) remove(ctx context.Context, victims []victim) {
 	if len(victims) == 0 {
 		return
@@ -277,10 +371,37 @@ func (c *Cache) remove(ctx context.Context, victims []victim) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	for _, v := range victims {
-		if err := c.driver.Delete(ctx, path(v.digest, v.size)); err != nil && !notFound(err) {
-			c.countError()
+		done := c.change(v.digest)
+		c.mu.Lock()
+		again := c.order.Contains(v.digest)
+		c.mu.Unlock()
+		if !again {
+			if err := c.driver.Delete(ctx, path(v.digest, v.size)); err != nil && !notFound(err) {
+				c.countError()
+			}
 		}
-		v.flight.finish()
+		done()
+	}
+}
+
+// change waits for the right to make or delete the file of a digest. done gives it back.
+func (c *Cache) change(d digest.Digest) (done func()) {
+	for {
+		c.mu.Lock()
+		other := c.changing[d]
+		if other == nil {
+			mine := make(chan struct{})
+			c.changing[d] = mine
+			c.mu.Unlock()
+			return func() {
+				c.mu.Lock()
+				delete(c.changing, d)
+				c.mu.Unlock()
+				close(mine)
+			}
+		}
+		c.mu.Unlock()
+		<-other // ends within cleanupTimeout
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
@@ -41,7 +42,25 @@ func open(t *testing.T, driver storagedriver.StorageDriver, o blobcache.Options)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { shut(t, c) })
 	return c
+}
+
+// disk opens a cache on the files of a folder.
+func disk(t *testing.T, dir string, o blobcache.Options) *blobcache.Cache {
+	t.Helper()
+	o.Root = dir
+	return open(t, onDisk(dir), o)
+}
+
+// shut ends what the cache does in the background.
+func shut(t *testing.T, c *blobcache.Cache) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
+	defer cancel()
+	if err := c.Close(ctx); err != nil {
+		t.Error(err)
+	}
 }
 
 func describe(body []byte) ocispec.Descriptor {
@@ -102,15 +121,25 @@ func blob(c byte, n int) []byte { return bytes.Repeat([]byte{c}, n) }
 
 func TestGet(t *testing.T) {
 	t.Parallel()
-	drivers := map[string]func(*testing.T) storagedriver.StorageDriver{
-		"filesystem": func(t *testing.T) storagedriver.StorageDriver { t.Helper(); return onDisk(t.TempDir()) },
-		"inmemory":   func(*testing.T) storagedriver.StorageDriver { return inmemory.New() },
+	tests := map[string]struct {
+		driver  func(dir string) storagedriver.StorageDriver
+		options func(dir string) blobcache.Options
+	}{
+		"filesystem": {onDisk, func(dir string) blobcache.Options { return blobcache.Options{Root: dir} }},
+		"in-memory":  {func(string) storagedriver.StorageDriver { return inmemory.New() }, func(string) blobcache.Options { return blobcache.Options{} }},
+		"other": {onDisk, func(dir string) blobcache.Options {
+			return blobcache.Options{Scratch: filepath.Join(dir, "scratch")}
+		}},
+		"shared": {func(string) storagedriver.StorageDriver { return inmemory.New() }, func(string) blobcache.Options {
+			return blobcache.Options{Shared: true}
+		}},
 	}
-	for name, driver := range drivers {
+	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := driver(t)
-			c, up := open(t, d, blobcache.Options{}), newUpstream()
+			dir := t.TempDir()
+			d := tt.driver(dir)
+			c, up := open(t, d, tt.options(dir)), newUpstream()
 			for _, n := range []int{0, 1, 4095, 4096, 4097, 100_000} {
 				body := blob('a', n)
 				if has(t, c, body) {
@@ -125,7 +154,8 @@ func TestGet(t *testing.T) {
 			if n := up.fetched(); n != 6 {
 				t.Errorf("%d upstream fetches, want 6", n)
 			}
-			again := open(t, d, blobcache.Options{})
+			shut(t, c)
+			again := open(t, d, tt.options(dir))
 			if s := again.Stats(); s.Entries != 6 || s.Bytes != c.Stats().Bytes {
 				t.Errorf("after opening again: %+v, before: %+v", s, c.Stats())
 			}
@@ -138,7 +168,7 @@ func TestGet(t *testing.T) {
 
 func TestSeek(t *testing.T) {
 	t.Parallel()
-	c := open(t, onDisk(t.TempDir()), blobcache.Options{})
+	c := disk(t, t.TempDir(), blobcache.Options{})
 	body := []byte("0123456789")
 	fill(t, c, newUpstream(), body)
 	b, err := c.Get(t.Context(), digest.FromBytes(body))
@@ -182,7 +212,7 @@ func TestSeek(t *testing.T) {
 func TestEviction(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	c, up := open(t, onDisk(dir), blobcache.Options{MaxBytes: 300}), newUpstream()
+	c, up := disk(t, dir, blobcache.Options{MaxBytes: 300}), newUpstream()
 	fill(t, c, up, blob('a', 100))
 	fill(t, c, up, blob('b', 100))
 	fill(t, c, up, blob('c', 100))
@@ -217,7 +247,7 @@ func TestEviction(t *testing.T) {
 	if n := len(files(t, dir)); n != 1 {
 		t.Errorf("%d files for one entry", n)
 	}
-	smaller := open(t, onDisk(dir), blobcache.Options{MaxBytes: 249})
+	smaller := disk(t, dir, blobcache.Options{MaxBytes: 249})
 	if s := smaller.Stats(); s.Bytes != 0 || s.Entries != 0 || len(files(t, dir)) != 0 {
 		t.Errorf("opened with a smaller bound: %+v, files %v", s, files(t, dir))
 	}
@@ -242,7 +272,7 @@ func TestDamageOnDisk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			c, up := open(t, onDisk(dir), blobcache.Options{}), newUpstream()
+			c, up := disk(t, dir, blobcache.Options{}), newUpstream()
 			fill(t, c, up, body)
 			if err := tt.damage(files(t, dir)[0]); err != nil {
 				t.Fatal(err)
@@ -278,7 +308,7 @@ func TestDamageOnDisk(t *testing.T) {
 func TestOpenCleansUp(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	c := open(t, onDisk(dir), blobcache.Options{})
+	c := disk(t, dir, blobcache.Options{})
 	fill(t, c, newUpstream(), blob('a', 100))
 	entry := files(t, dir)[0]
 	write := func(path string, n int) string {
@@ -301,7 +331,7 @@ func TestOpenCleansUp(t *testing.T) {
 		write("blobs/sha256/00/"+hex+".010", 10),
 		write("blobs/md5/00/"+hex+".10", 10),
 	}
-	if s := open(t, onDisk(dir), blobcache.Options{}).Stats(); s.Entries != 1 || s.Bytes != 100 || s.Damaged != 1 {
+	if s := disk(t, dir, blobcache.Options{}).Stats(); s.Entries != 1 || s.Bytes != 100 || s.Damaged != 1 {
 		t.Errorf("stats %+v", s)
 	}
 	for path, want := range map[string]bool{entry: true, upload: false, damaged: false, foreign[0]: true, foreign[1]: true, foreign[2]: true, foreign[3]: true, foreign[4]: true} {
@@ -313,7 +343,7 @@ func TestOpenCleansUp(t *testing.T) {
 
 func TestContextOfBlob(t *testing.T) {
 	t.Parallel()
-	c := open(t, onDisk(t.TempDir()), blobcache.Options{})
+	c := disk(t, t.TempDir(), blobcache.Options{})
 	body := blob('a', 100)
 	fill(t, c, newUpstream(), body)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -23,7 +23,8 @@ func numbered(i int) []byte {
 }
 
 func fillUntilKilled() {
-	c, err := blobcache.Open(context.Background(), onDisk(os.Getenv(victimEnv)), blobcache.Options{MaxBytes: 4 << 20})
+	dir := os.Getenv(victimEnv)
+	c, err := blobcache.Open(context.Background(), onDisk(dir), blobcache.Options{Root: dir, MaxBytes: 4 << 20})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -72,7 +73,7 @@ func TestKilled(t *testing.T) {
 				uploads++
 			}
 		}
-		c := open(t, onDisk(dir), blobcache.Options{MaxBytes: 4 << 20})
+		c := disk(t, dir, blobcache.Options{MaxBytes: 4 << 20})
 		for _, path := range files(t, dir) {
 			if strings.Contains(path, "/uploads/") {
 				t.Errorf("unfinished write left after Open: %s", path)

@@ -5,17 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/safepull/safepull/trust"
 )
 
-// Source is upstream with the cache in front of Fetch. What is not there is fetched, by one caller at a time for each
-// digest, and is an entry before that caller sees io.EOF; closing sooner leaves nothing. Callers who want the same
-// meanwhile wait for the entry. Resolve always asks upstream: tags move.
+// Source is upstream with the cache in front of Fetch. What is not there is fetched once for all who want it, in the
+// background: they read at their own pace what arrived, and see the last bytes when the digest was verified and the
+// entry is there. A fetch whose readers all left is finished when more than half is there. Content that the cache has
+// no room for is read from upstream by each. Readers of what is kept are io.Seekers. Resolve always asks upstream:
+// tags move.
 func (c *Cache) Source(upstream trust.Source) trust.Source { return &source{c, upstream} }
 
 type source struct {
@@ -33,24 +33,46 @@ func (s *source) Fetch(ctx context.Context, ref trust.Reference, desc ocispec.De
 	if desc.Digest.Validate() != nil {
 		return nil, fmt.Errorf("%w: digest %q", trust.ErrMalformed, trust.Sanitise(desc.Digest.String(), 128))
 	}
-	for {
+	for ctx.Err() == nil {
 		if rc, err := s.stored(ctx, desc); rc != nil || err != nil {
 			return rc, err
 		}
-		f, mine := s.cache.join(desc.Digest)
-		if !mine {
-			if err := f.wait(ctx); err != nil {
-				return nil, err
-			}
+		t, first, err := s.join(ctx, ref, desc)
+		switch {
+		case errors.Is(err, errAgain):
 			continue
+		case err != nil:
+			return nil, err
+		case t == nil:
+			s.cache.count(false)
+			return s.direct(ctx, ref, desc)
 		}
-		// Another may have made the entry between the look and the flight.
-		if rc, err := s.stored(ctx, desc); rc != nil || err != nil {
-			f.finish()
-			return rc, err
+		from := begun
+		if t.flight.desc.Size != desc.Size {
+			from = t.flight.desc.Size // one of the two is wrong: the end tells
 		}
-		return s.lead(ctx, f, ref, desc)
+		_, err = t.flight.await(ctx, from)
+		if err == nil || errors.Is(err, io.EOF) && from == begun {
+			return t, nil
+		}
+		_ = t.Close() //nolint:contextcheck // a fetch that nobody waits for outlives them all
+		switch {
+		case errors.Is(err, errSpool):
+			return s.direct(ctx, ref, desc)
+		case first || ctx.Err() != nil || errors.Is(err, errClosed):
+			return nil, err
+		} // another's failure is not ours: upstream may see us differently
 	}
+	return nil, ctx.Err()
+}
+
+// direct reads what the cache cannot keep.
+func (s *source) direct(ctx context.Context, ref trust.Reference, desc ocispec.Descriptor) (io.ReadCloser, error) {
+	rc, err := s.upstream.Fetch(ctx, ref, desc)
+	if err != nil {
+		return nil, err
+	}
+	return &verified{ReadCloser: rc, desc: desc, verifier: desc.Digest.Verifier()}, nil
 }
 
 // stored opens the entry; neither reader nor error means that there is none.
@@ -68,95 +90,4 @@ func (s *source) stored(ctx context.Context, desc ocispec.Descriptor) (io.ReadCl
 	}
 	s.cache.count(true)
 	return b, nil
-}
-
-// lead fetches from upstream into the cache.
-func (s *source) lead(ctx context.Context, f *flight, ref trust.Reference, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	s.cache.count(false)
-	stop := context.AfterFunc(ctx, f.finish)
-	f.reading(true)
-	rc, err := s.upstream.Fetch(ctx, ref, desc)
-	f.reading(false)
-	if err != nil {
-		stop()
-		f.finish()
-		return nil, err
-	}
-	t := &tee{upstream: rc, flight: f, stop: stop, desc: desc, verifier: desc.Digest.Verifier()}
-	if t.upload = s.cache.begin(ctx, desc); t.upload == nil {
-		t.end() // nobody gains by waiting
-	}
-	return t, nil
-}
-
-// tee reads from upstream and writes into the cache, which it can do without.
-type tee struct {
-	upstream io.ReadCloser
-	flight   *flight
-	stop     func() bool
-	desc     ocispec.Descriptor
-
-	mu       sync.Mutex
-	upload   *upload // nil when nothing is written (any more)
-	verifier digest.Verifier
-	size     int64
-	err      error // sticky
-}
-
-// Read implements io.Reader.
-func (t *tee) Read(p []byte) (int, error) {
-	t.flight.reading(true)
-	defer t.flight.reading(false)
-	n, err := t.upstream.Read(p)
-
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.err != nil {
-		return 0, t.err
-	}
-	_, _ = t.verifier.Write(p[:n]) // a hash never fails
-	t.size += int64(n)
-	if n > 0 && t.size <= t.desc.Size && t.upload != nil && !t.upload.write(p[:n]) {
-		t.upload = nil
-		t.end()
-	}
-	if t.size > t.desc.Size || errors.Is(err, io.EOF) && (t.size != t.desc.Size || !t.verifier.Verified()) {
-		err = fmt.Errorf("%w: %s: its source has other bytes", trust.ErrIntegrity, t.desc.Digest)
-	}
-	if err != nil {
-		t.err = err
-		t.settle(errors.Is(err, io.EOF))
-	}
-	return n, err
-}
-
-// Close implements io.Closer.
-func (t *tee) Close() error {
-	err := t.upstream.Close()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.err == nil {
-		t.err = errors.New("read of closed content")
-	}
-	t.settle(false)
-	return err
-}
-
-// settle commits or aborts, once.
-func (t *tee) settle(good bool) {
-	if t.upload != nil {
-		if good {
-			t.upload.commit()
-		} else {
-			t.upload.abort()
-		}
-		t.upload = nil
-	}
-	t.end()
-}
-
-// end lets others go on.
-func (t *tee) end() {
-	t.stop()
-	t.flight.finish()
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"sync"
 	"testing"
-	"time"
 
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/opencontainers/go-digest"
@@ -28,6 +27,7 @@ type upstream struct {
 	fail    error
 	readErr error
 	gate    chan struct{}
+	slow    chan struct{} // Fetch waits for its end
 }
 
 func newUpstream() *upstream { return &upstream{content: map[digest.Digest][]byte{}} }
@@ -51,8 +51,13 @@ func (u *upstream) Resolve(context.Context, trust.Reference) (ocispec.Descriptor
 
 func (u *upstream) Fetch(ctx context.Context, _ trust.Reference, desc ocispec.Descriptor) (io.ReadCloser, error) {
 	u.mu.Lock()
-	defer u.mu.Unlock()
 	u.count++
+	u.mu.Unlock()
+	if u.slow != nil {
+		<-u.slow
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	if u.fail != nil {
 		return nil, u.fail
 	}
@@ -96,7 +101,7 @@ func (r *upstreamReader) Close() error {
 
 func TestSourceResolves(t *testing.T) {
 	t.Parallel()
-	c := open(t, onDisk(t.TempDir()), blobcache.Options{})
+	c := disk(t, t.TempDir(), blobcache.Options{})
 	if d, err := c.Source(newUpstream()).Resolve(t.Context(), ref); d.Size != 42 || err != nil {
 		t.Errorf("%+v, %v", d, err)
 	}
@@ -107,45 +112,36 @@ func TestSourceKeepsOnlyTheWhole(t *testing.T) {
 	body := blob('a', 10_000)
 	broken := errors.New("the registry went away")
 	tests := map[string]struct {
-		read    int // bytes before Close; -1: until the end
 		change  func(*upstream, *ocispec.Descriptor)
 		wantErr error
 		want    bool
 	}{
-		"whole":               {read: -1, want: true},
-		"closed-at-once":      {read: 0},
-		"closed-early":        {read: 5000},
-		"last-byte-unread":    {read: 9_999},
-		"end-not-seen":        {read: 10_000},
-		"upstream-breaks":     {read: -1, change: func(u *upstream, _ *ocispec.Descriptor) { u.readErr = broken }, wantErr: broken},
-		"upstream-says-wrong": {read: -1, change: func(u *upstream, _ *ocispec.Descriptor) { u.readErr = trust.ErrIntegrity }, wantErr: trust.ErrIntegrity},
-		"wrong-bytes": {read: -1, wantErr: trust.ErrIntegrity, change: func(u *upstream, d *ocispec.Descriptor) {
+		"whole":               {want: true},
+		"upstream-breaks":     {change: func(u *upstream, _ *ocispec.Descriptor) { u.readErr = broken }, wantErr: broken},
+		"upstream-says-wrong": {change: func(u *upstream, _ *ocispec.Descriptor) { u.readErr = trust.ErrIntegrity }, wantErr: trust.ErrIntegrity},
+		"wrong-bytes": {wantErr: trust.ErrIntegrity, change: func(u *upstream, d *ocispec.Descriptor) {
 			u.content[d.Digest] = blob('b', 10_000)
 		}},
-		"too-few": {read: -1, wantErr: trust.ErrIntegrity, change: func(u *upstream, d *ocispec.Descriptor) {
+		"too-few": {wantErr: trust.ErrIntegrity, change: func(u *upstream, d *ocispec.Descriptor) {
 			u.content[d.Digest] = body[1:]
 		}},
-		"too-many":         {read: -1, wantErr: trust.ErrIntegrity, change: func(_ *upstream, d *ocispec.Descriptor) { d.Size-- }},
-		"descriptor-lies":  {read: -1, wantErr: trust.ErrIntegrity, change: func(_ *upstream, d *ocispec.Descriptor) { d.Size++ }},
-		"upstream-refuses": {read: -1, change: func(u *upstream, _ *ocispec.Descriptor) { u.fail = trust.ErrUnauthorized }, wantErr: trust.ErrUnauthorized},
-		"no-digest":        {read: -1, change: func(_ *upstream, d *ocispec.Descriptor) { d.Digest = "sha256:../.." }, wantErr: trust.ErrMalformed},
+		"too-many":         {wantErr: trust.ErrIntegrity, change: func(_ *upstream, d *ocispec.Descriptor) { d.Size-- }},
+		"descriptor-lies":  {wantErr: trust.ErrIntegrity, change: func(_ *upstream, d *ocispec.Descriptor) { d.Size++ }},
+		"upstream-refuses": {change: func(u *upstream, _ *ocispec.Descriptor) { u.fail = trust.ErrUnauthorized }, wantErr: trust.ErrUnauthorized},
+		"no-digest":        {change: func(_ *upstream, d *ocispec.Descriptor) { d.Digest = "sha256:../.." }, wantErr: trust.ErrMalformed},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			c, up := open(t, onDisk(dir), blobcache.Options{}), newUpstream()
+			c, up := disk(t, dir, blobcache.Options{}), newUpstream()
 			desc := up.put(body)
 			if tt.change != nil {
 				tt.change(up, &desc)
 			}
 			rc, err := c.Source(up).Fetch(t.Context(), ref, desc)
 			if err == nil {
-				if tt.read < 0 {
-					_, err = io.Copy(io.Discard, rc)
-				} else {
-					_, err = io.CopyN(io.Discard, rc, int64(tt.read))
-				}
+				_, err = io.Copy(io.Discard, rc)
 				_ = rc.Close()
 				if n, err := rc.Read(make([]byte, 1)); n != 0 || err == nil || (err == io.EOF && !tt.want) {
 					t.Errorf("read after close: %d, %v", n, err)
@@ -154,6 +150,7 @@ func TestSourceKeepsOnlyTheWhole(t *testing.T) {
 			if !errors.Is(err, tt.wantErr) {
 				t.Errorf("error %v, want %v", err, tt.wantErr)
 			}
+			shut(t, c)
 			if got := has(t, c, body); got != tt.want {
 				t.Errorf("entry: %v, want %v", got, tt.want)
 			}
@@ -168,33 +165,9 @@ func TestSourceKeepsOnlyTheWhole(t *testing.T) {
 	}
 }
 
-// The entry must be there before the reader says that it is done.
-func TestSourceCommitsBeforeEOF(t *testing.T) {
-	t.Parallel()
-	c, up := open(t, onDisk(t.TempDir()), blobcache.Options{}), newUpstream()
-	body := blob('a', 3000)
-	rc, err := c.Source(up).Fetch(t.Context(), ref, up.put(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rc.Close()
-	if _, err := io.ReadFull(rc, make([]byte, 3000)); err != nil {
-		t.Fatal(err)
-	}
-	if has(t, c, body) {
-		t.Error("an entry before the end was seen")
-	}
-	if _, err := rc.Read(make([]byte, 1)); err != io.EOF {
-		t.Fatal(err)
-	}
-	if !has(t, c, body) {
-		t.Error("no entry although the end was seen")
-	}
-}
-
 func TestSourceSizeOfEntryDiffers(t *testing.T) {
 	t.Parallel()
-	c, up := open(t, onDisk(t.TempDir()), blobcache.Options{}), newUpstream()
+	c, up := disk(t, t.TempDir(), blobcache.Options{}), newUpstream()
 	body := blob('a', 100)
 	fill(t, c, up, body)
 	desc := describe(body)
@@ -206,7 +179,7 @@ func TestSourceSizeOfEntryDiffers(t *testing.T) {
 
 func TestSourceFetchesOnce(t *testing.T) {
 	t.Parallel()
-	c, up := open(t, onDisk(t.TempDir()), blobcache.Options{}), newUpstream()
+	c, up := disk(t, t.TempDir(), blobcache.Options{}), newUpstream()
 	bodies := [][]byte{blob('a', 50_000), blob('b', 50_000)}
 	var all sync.WaitGroup
 	for i := range 40 {
@@ -226,113 +199,6 @@ func TestSourceFetchesOnce(t *testing.T) {
 	all.Wait()
 	if up.count != 2 || up.open != 0 {
 		t.Errorf("%d fetches for two blobs, %d left open", up.count, up.open)
-	}
-}
-
-func TestFollowerTakesOver(t *testing.T) {
-	t.Parallel()
-	tests := map[string]func(leader io.Closer, cancel context.CancelFunc){
-		"leader-closes":       func(leader io.Closer, _ context.CancelFunc) { _ = leader.Close() },
-		"leader-context-ends": func(_ io.Closer, cancel context.CancelFunc) { cancel() },
-		"leader-lies-idle":    func(io.Closer, context.CancelFunc) {},
-	}
-	for name, leave := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			o := blobcache.Options{Patience: time.Minute}
-			if name == "leader-lies-idle" {
-				o.Patience = 50 * time.Millisecond
-			}
-			c, up := open(t, onDisk(dir), o), newUpstream()
-			body := blob('a', 10_000)
-			desc := up.put(body)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			leader, err := c.Source(up).Fetch(ctx, ref, desc)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := io.ReadFull(leader, make([]byte, 5000)); err != nil {
-				t.Fatal(err)
-			}
-			followed := make(chan error, 1)
-			go func() {
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // less than the cache's patience
-				defer cancel()
-				rc, err := c.Source(up).Fetch(ctx, ref, desc)
-				if err == nil {
-					_, err = io.Copy(io.Discard, rc)
-					_ = rc.Close()
-				}
-				followed <- err
-			}()
-			select {
-			case err := <-followed:
-				if name != "leader-lies-idle" {
-					t.Errorf("the follower did not wait: %v", err)
-				}
-			case <-time.After(20 * time.Millisecond):
-				leave(leader, cancel)
-				if err := <-followed; err != nil {
-					t.Error(err)
-				}
-			}
-			if !has(t, c, body) || up.fetched() != 2 {
-				t.Errorf("%d fetches", up.fetched())
-			}
-			// The one that was given up may come to its end after all, and must not harm the entry.
-			_, _ = io.Copy(io.Discard, leader)
-			_ = leader.Close()
-			if !has(t, c, body) || len(files(t, dir)) != 1 || c.Stats().Bytes != 10_000 {
-				t.Errorf("%+v, files %v", c.Stats(), files(t, dir))
-			}
-		})
-	}
-}
-
-func TestFollowerLeaves(t *testing.T) {
-	t.Parallel()
-	c, up := open(t, onDisk(t.TempDir()), blobcache.Options{}), newUpstream()
-	desc := up.put(blob('a', 100))
-	leader, err := c.Source(up).Fetch(t.Context(), ref, desc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer leader.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if _, err := c.Source(up).Fetch(ctx, ref, desc); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v", err)
-	}
-}
-
-// A slow registry is no idle leader.
-func TestFollowerWaitsForSlowUpstream(t *testing.T) {
-	t.Parallel()
-	c, up := open(t, onDisk(t.TempDir()), blobcache.Options{Patience: 10 * time.Millisecond}), newUpstream()
-	up.gate = make(chan struct{})
-	body := blob('a', 1500)
-	desc := up.put(body)
-	var all sync.WaitGroup
-	for range 3 {
-		all.Go(func() {
-			rc, err := c.Source(up).Fetch(t.Context(), ref, desc)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer rc.Close()
-			if _, err := io.Copy(io.Discard, rc); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	time.Sleep(100 * time.Millisecond)
-	close(up.gate)
-	all.Wait()
-	if up.count != 1 {
-		t.Errorf("%d fetches", up.count)
 	}
 }
 
@@ -412,9 +278,12 @@ func TestStorageFails(t *testing.T) {
 			dir := t.TempDir()
 			b := &broken{onDisk(dir), where}
 			c, up := open(t, b, blobcache.Options{}), newUpstream()
-			body := blob('a', 5000)
-			fill(t, c, up, body)
-			fill(t, c, up, body)
+			c.Pause(0)
+			body := blob('a', 300_000)
+			for range 2 {
+				fill(t, c, up, body)
+				c.Settle()
+			}
 			s := c.Stats()
 			if up.count != 2 || s.Errors == 0 || s.Commits != 0 || s.Bytes != 0 || s.Entries != 0 {
 				t.Errorf("%d fetches, %+v", up.count, s)
@@ -424,6 +293,7 @@ func TestStorageFails(t *testing.T) {
 			}
 			b.where = ""
 			fill(t, c, up, body)
+			c.Settle()
 			if !has(t, c, body) {
 				t.Error("no entry although the storage is well again")
 			}
@@ -435,6 +305,7 @@ func TestStorageFails(t *testing.T) {
 		c, up := open(t, b, blobcache.Options{}), newUpstream()
 		body := blob('a', 5000)
 		fill(t, c, up, body)
+		c.Settle()
 		b.where = "reader"
 		rc, err := c.Source(up).Fetch(t.Context(), ref, describe(body))
 		if err != nil {
@@ -458,7 +329,7 @@ func TestStorageFails(t *testing.T) {
 func TestManyAtOnceUnderPressure(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	c, up := open(t, onDisk(dir), blobcache.Options{MaxBytes: 20_000, Patience: time.Second}), newUpstream()
+	c, up := disk(t, dir, blobcache.Options{MaxBytes: 20_000}), newUpstream()
 	var all sync.WaitGroup
 	for worker := range 8 {
 		all.Go(func() {
@@ -480,6 +351,7 @@ func TestManyAtOnceUnderPressure(t *testing.T) {
 		})
 	}
 	all.Wait()
+	c.Settle()
 	s := c.Stats()
 	if s.Bytes > 20_000 || s.Damaged != 0 || s.Errors != 0 || up.open != 0 || len(files(t, dir)) != s.Entries {
 		t.Errorf("%+v, %d left open, %d files", s, up.open, len(files(t, dir)))

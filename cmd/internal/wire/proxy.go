@@ -35,6 +35,8 @@ const (
 	pruneEvery = 24 * time.Hour
 	// driverThreads bounds the file operations of the cache at one time.
 	driverThreads = 100
+	// cacheEnds is what the cache gets to end what it does.
+	cacheEnds = 10 * time.Second
 )
 
 // Proxy serves until ctx ends.
@@ -54,6 +56,7 @@ func Proxy(ctx context.Context, cfg config.Config, log *logrus.Logger) (err erro
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, ended(ctx, cache)) }()
 	counters := metrics.New()
 	registries, err := upstreams(cfg, cache, counters)
 	if err != nil {
@@ -79,8 +82,16 @@ func Proxy(ctx context.Context, cfg config.Config, log *logrus.Logger) (err erro
 }
 
 func openCache(ctx context.Context, cfg config.Config) (*blobcache.Cache, error) {
-	driver := filesystem.New(filesystem.DriverParameters{RootDirectory: filepath.Join(cfg.StateDir, "cache"), MaxThreads: driverThreads})
-	return blobcache.Open(ctx, driver, blobcache.Options{MaxBytes: int64(cfg.Cache.MaxBytes)})
+	root := filepath.Join(cfg.StateDir, "cache")
+	driver := filesystem.New(filesystem.DriverParameters{RootDirectory: root, MaxThreads: driverThreads})
+	return blobcache.Open(ctx, driver, blobcache.Options{MaxBytes: int64(cfg.Cache.MaxBytes), Root: root})
+}
+
+// ended lets the cache end what it does.
+func ended(ctx context.Context, cache *blobcache.Cache) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cacheEnds)
+	defer cancel()
+	return cache.Close(ctx)
 }
 
 func newGate(cfg config.Config, loaded inForce, store *sqlite.Store, cache *blobcache.Cache, counters *metrics.Metrics, registries *registries) (*enforce.Gate, error) {
