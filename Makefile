@@ -23,6 +23,7 @@ PLUGIN_LIMIT_MB := 48
 # trust/yara.
 DEMO_PACKAGES := docker.io
 E2E_PACKAGES := docker.io skopeo yara
+CLIENT_PACKAGES := docker.io skopeo podman
 
 .PHONY: ci
 ci: lint test ## lint and test: what CI runs
@@ -68,6 +69,12 @@ e2e: build tools ## end-to-end stories against a real engine (Debian's), root on
 e2e-engines: build tools ## the same against engines built from source; many minutes, not part of CI
 	@packages='$(E2E_PACKAGES)' test/demo/install.sh
 	cd test/e2e && E2E_BIN='$(BIN)' E2E_TOOLS='$(TOOLS)' E2E_ENGINES=1 go test -p 1 -timeout 60m -count=1 -v ./...
+
+.PHONY: e2e-clients
+e2e-clients: build tools ## what every client does when an image is refused, road by road; many minutes, root only
+	@packages='$(CLIENT_PACKAGES)' test/demo/install.sh
+	cd test/e2e && go build -buildvcs=false -o '$(TOOLS)/clients' ./clients
+	@'$(TOOLS)/clients' -bin '$(BIN)' -tools '$(TOOLS)' -markdown '$(TOOLS)/clients.md' $(CLIENTSFLAGS)
 
 .PHONY: tools
 tools: ## build the registry and the client that tests use, as test/e2e/go.mod pins them
