@@ -16,6 +16,7 @@ TOOLS := $(CURDIR)/.tools
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME ?= 20s
+SOAKTIME ?= 1h
 # The plugin is copied to every developer's machine: its size is a promise.
 PLUGIN_LIMIT_MB := 48
 
@@ -116,6 +117,11 @@ bench: build tools ## what safepull costs beside docker pull and a pull-through 
 	@packages='$(DEMO_PACKAGES)' test/demo/install.sh
 	go build -buildvcs=false -o '$(TOOLS)/bench' ./test/bench
 	@'$(TOOLS)/bench' -bin '$(BIN)' -tools '$(TOOLS)'
+
+.PHONY: soak
+soak: build tools ## pulls, kills and upstream faults for SOAKTIME (1h): every byte is compared, memory is watched
+	go build -buildvcs=false -o '$(TOOLS)/soak' ./test/soak
+	@'$(TOOLS)/soak' -bin '$(BIN)' -tools '$(TOOLS)' -time '$(SOAKTIME)' $(SOAKFLAGS)
 
 .PHONY: bench-inspect
 bench-inspect: build ## how fast layers are inspected, beside gzip, zstd and yara; half an hour, Debian only
