@@ -16,6 +16,7 @@ TOOLS := $(CURDIR)/.tools
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME ?= 20s
+SOAKTIME ?= 1h
 # The plugin is copied to every developer's machine: its size is a promise.
 PLUGIN_LIMIT_MB := 48
 
@@ -23,6 +24,7 @@ PLUGIN_LIMIT_MB := 48
 # trust/yara.
 DEMO_PACKAGES := docker.io
 E2E_PACKAGES := docker.io skopeo yara
+CLIENT_PACKAGES := docker.io skopeo podman
 
 .PHONY: ci
 ci: lint test ## lint and test: what CI runs
@@ -69,6 +71,12 @@ e2e-engines: build tools ## the same against engines built from source; many min
 	@packages='$(E2E_PACKAGES)' test/demo/install.sh
 	cd test/e2e && E2E_BIN='$(BIN)' E2E_TOOLS='$(TOOLS)' E2E_ENGINES=1 go test -p 1 -timeout 60m -count=1 -v ./...
 
+.PHONY: e2e-clients
+e2e-clients: build tools ## what every client does when an image is refused, road by road; many minutes, root only
+	@packages='$(CLIENT_PACKAGES)' test/demo/install.sh
+	cd test/e2e && go build -buildvcs=false -o '$(TOOLS)/clients' ./clients
+	@'$(TOOLS)/clients' -bin '$(BIN)' -tools '$(TOOLS)' -markdown '$(TOOLS)/clients.md' $(CLIENTSFLAGS)
+
 .PHONY: tools
 tools: ## build the registry and the client that tests use, as test/e2e/go.mod pins them
 	@mkdir -p '$(TOOLS)'
@@ -109,6 +117,11 @@ bench: build tools ## what safepull costs beside docker pull and a pull-through 
 	@packages='$(DEMO_PACKAGES)' test/demo/install.sh
 	go build -buildvcs=false -o '$(TOOLS)/bench' ./test/bench
 	@'$(TOOLS)/bench' -bin '$(BIN)' -tools '$(TOOLS)'
+
+.PHONY: soak
+soak: build tools ## pulls, kills and upstream faults for SOAKTIME (1h): every byte is compared, memory is watched
+	go build -buildvcs=false -o '$(TOOLS)/soak' ./test/soak
+	@'$(TOOLS)/soak' -bin '$(BIN)' -tools '$(TOOLS)' -time '$(SOAKTIME)' $(SOAKFLAGS)
 
 .PHONY: bench-inspect
 bench-inspect: build ## how fast layers are inspected, beside gzip, zstd and yara; half an hour, Debian only

@@ -72,6 +72,13 @@ func (r *Registry) Behave() {
 	r.faults = nil
 }
 
+// Spoiled is the number of requests that met a fault so far.
+func (r *Registry) Spoiled() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.spoiled
+}
+
 // fault finds what to do wrong with this request, and uses it up.
 func (r *Registry) fault(method, path string) Fault {
 	r.mu.Lock()
@@ -84,6 +91,7 @@ func (r *Registry) fault(method, path string) Fault {
 		if f.left > 0 {
 			f.left--
 		}
+		r.spoiled++
 		return f.Fault
 	}
 	return Fault{}

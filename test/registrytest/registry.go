@@ -43,6 +43,7 @@ type Registry struct {
 	repos    map[string]*repository
 	tokens   map[string]string // token → scope
 	faults   []*armedFault
+	spoiled  int
 	requests []Request
 	stop     chan struct{}
 	stopOnce sync.Once

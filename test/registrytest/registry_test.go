@@ -189,6 +189,9 @@ func TestFaults(t *testing.T) {
 			if got := ask(t, r, "GET", path); !tt.want(got) {
 				t.Errorf("%d %v, %d bytes, %v", got.Status, got.Header, len(got.Body), got.Err)
 			}
+			if n := r.Spoiled(); n != 1 && tt.fault.Method == "" {
+				t.Errorf("%d requests met a fault", n)
+			}
 			r.Misbehave(path, registrytest.Fault{Status: 500})
 			r.Behave()
 			if got := ask(t, r, "GET", path); got.Body != string(content) {

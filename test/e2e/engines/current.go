@@ -16,6 +16,7 @@ import (
 const (
 	mobyVersion       = "v2.0.0-beta.24"
 	containerdVersion = "v2.4.2"
+	buildxVersion     = "v0.38.2"
 )
 
 // CurrentDir is where the current engine's binaries are looked for: $SAFEPULL_ENGINE_BIN, or a folder of the user's
@@ -40,6 +41,7 @@ func InstallCurrent(ctx context.Context, progress io.Writer) error {
 		"containerd":              "github.com/containerd/containerd/v2/cmd/containerd@" + containerdVersion,
 		"containerd-shim-runc-v2": "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2@" + containerdVersion,
 		"ctr":                     "github.com/containerd/containerd/v2/cmd/ctr@" + containerdVersion,
+		"buildx":                  "github.com/docker/buildx/cmd/buildx@" + buildxVersion,
 	} {
 		if _, err := find(dir, binary); err == nil {
 			continue

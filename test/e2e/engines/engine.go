@@ -45,6 +45,9 @@ type Options struct {
 	Config map[string]any
 	// Bin is where StartCurrent finds dockerd and containerd; empty means CurrentDir().
 	Bin string
+	// Etc, when not empty, is what the engine sees as /etc/docker: it runs in a mount namespace of its own. This is
+	// where engines look for certs.d/<registry>/hosts.toml.
+	Etc string
 }
 
 // Engine is a running private engine.
@@ -140,13 +143,13 @@ func start(ctx context.Context, options Options, dockerd, containerd string) (_ 
 		"--iptables=false", "--ip6tables=false", "--bridge=none",
 	}
 	if containerd != "" {
-		address, err := e.startContainerd(ctx, containerd, options.Env)
+		address, err := e.startContainerd(ctx, containerd, 3, options.Env)
 		if err != nil {
 			return nil, err
 		}
 		args = append(args, "--containerd="+address)
 	}
-	p, err := run(dockerd, args, environment(options.Env), e.LogFile)
+	p, err := runBehind(options.Etc, dockerd, args, environment(options.Env), e.LogFile)
 	if err != nil {
 		return nil, err
 	}
@@ -197,10 +200,10 @@ func prepare(options Options, config map[string]any) (*Engine, error) {
 }
 
 // startContainerd starts a containerd without the CRI plugins and returns its socket.
-func (e *Engine) startContainerd(ctx context.Context, binary string, env []string) (string, error) {
+func (e *Engine) startContainerd(ctx context.Context, binary string, version int, env []string) (string, error) {
 	address := filepath.Join(e.Dir, "c.sock")
-	config := fmt.Sprintf("version = 3\nroot = %q\nstate = %q\ndisabled_plugins = [%q, %q, %q, %q]\n[grpc]\naddress = %q\n",
-		filepath.Join(e.Dir, "containerd"), filepath.Join(e.Dir, stateRoot),
+	config := fmt.Sprintf("version = %d\nroot = %q\nstate = %q\ndisabled_plugins = [%q, %q, %q, %q]\n[grpc]\naddress = %q\n",
+		version, filepath.Join(e.Dir, "containerd"), filepath.Join(e.Dir, stateRoot),
 		"io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.nri.v1.nri", address)
 	file := filepath.Join(e.Dir, "containerd.toml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {

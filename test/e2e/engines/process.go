@@ -23,16 +23,31 @@ type process struct {
 
 // run starts a child that appends its output to log.
 func run(binary string, args, env []string, log string) (*process, error) {
+	return runBehind("", binary, args, env, log)
+}
+
+// runBehind is run for a child that sees etc, when that is not empty, as /etc/docker. It becomes the program itself, so
+// that its process id is the program's; what it mounts goes with it.
+func runBehind(etc, binary string, args, env []string, log string) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
 	cmd := exec.Command(binary, args...)
+	attr := &syscall.SysProcAttr{Setpgid: true}
+	if etc != "" {
+		if err := os.MkdirAll("/etc/docker", 0o755); err != nil { // the engine makes it too
+			return nil, err
+		}
+		script := `mount --bind "$1" /etc/docker && shift && exec "$@"`
+		cmd = exec.Command("/bin/sh", append([]string{"-c", script, "sh", etc, binary}, args...)...)
+		attr.Unshareflags = syscall.CLONE_NEWNS // what is mounted there is seen nowhere else
+	}
 	// What stands beside the binary comes first: dockerd finds its own containerd and runc by name.
 	cmd.Env = append(env, "PATH="+filepath.Dir(binary)+":/usr/sbin:/usr/bin:/sbin:/bin")
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = attr
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,160 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// grace is how long an engine may take to remove what it had of an image that was refused.
+const grace = 15 * time.Second
+
+// measure asks one question, and says what happened.
+func (w *world) measure(ctx context.Context, l lane, h how, s state, number int) (result, error) {
+	mark := fmt.Sprintf("q%04d", number)
+	q := question{repository: "contoso/" + mark, tag: "1", how: h, state: s, image: makeImage(mark, s)}
+	var err error
+	if q.home, err = w.folder("home-" + mark); err != nil {
+		return result{}, err
+	}
+	q.image.put(w.upstream, q.repository, q.tag)
+	q.image.put(w.hub.registry, q.repository, q.tag)
+	for _, r := range []image{makeImage("friend"+mark, allowed)} {
+		r.put(w.upstream, q.repository, friend)
+		r.put(w.hub.registry, q.repository, friend)
+	}
+	if s.slow() {
+		q.image.delay(w.upstream, q.repository)
+	}
+	act := l.pull
+	if h == byLayer {
+		act = l.layer
+		if err := w.introduce(ctx, q); err != nil {
+			return result{}, err
+		}
+	}
+	began := time.Now()
+	said, failed := act(ctx, q)
+	if ctx.Err() != nil {
+		return result{}, ctx.Err()
+	}
+	r := result{lane: l, how: h, state: s, goal: l.goal(h, s), took: time.Since(began), failed: failed != nil, said: w.plain(said, q)}
+	// Of a refused image nothing may stay; an engine may need a moment.
+	for deadline := time.Now().Add(grace); ; time.Sleep(200 * time.Millisecond) {
+		if r.layers, err = q.image.found(append(slices.Clone(l.stores), q.home)...); err != nil {
+			return result{}, err
+		}
+		if failed == nil || len(r.layers) == 0 || time.Now().After(deadline) {
+			break
+		}
+	}
+	r.asked, r.given = w.hub.asked(q.repository)
+	return r, nil
+}
+
+// introduce asks the proxy for the image's manifest, as somebody else would have done before: a layer by itself belongs to
+// no image that the proxy knows.
+func (w *world) introduce(ctx context.Context, q question) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.proxy+"/v2/docker.io/"+q.repository+"/manifests/"+q.tag, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Accept", q.image.built.Root.MediaType)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// found lists which of the image's layers lie somewhere below the folders: as blobs, whatever their name, or unpacked.
+func (i image) found(folders ...string) ([]int, error) {
+	found := map[int]bool{}
+	for _, folder := range folders {
+		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return nil //nolint:nilerr // An engine removes files while we look.
+			}
+			for n, l := range i.layers {
+				if d.Name() == fmt.Sprintf("%s-%d.txt", i.mark, n) || same(path, d, l.Descriptor.Size, l.Descriptor.Digest.Encoded()) {
+					found[n] = true
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	var layers []int
+	for n := range i.layers {
+		if found[n] {
+			layers = append(layers, n)
+		}
+	}
+	return layers, nil
+}
+
+// same says whether a file has that size and that SHA-256.
+func same(path string, d fs.DirEntry, size int64, sum string) bool {
+	info, err := d.Info()
+	if err != nil || !info.Mode().IsRegular() || info.Size() != size {
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, f); err != nil {
+		return false
+	}
+	return hex.EncodeToString(hash.Sum(nil)) == sum
+}
+
+var (
+	// blame is where a client's last word begins.
+	blame = regexp.MustCompile(`(?m)^(Error|ERROR|ctr:|error|.*level=(fatal|error)|Error response).*`)
+	// varying is what differs from run to run.
+	varying = []struct {
+		what *regexp.Regexp
+		as   string
+	}{
+		{regexp.MustCompile(`SP-[0-9A-Z]{10}`), "SP-…"},
+		{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "sha256:…"},
+		{regexp.MustCompile(`time="[^"]*" `), ""},
+		{regexp.MustCompile(`127\.0\.0\.1:\d+->127\.0\.0\.1:\d+`), "…"},
+		{regexp.MustCompile(`\b[0-9]+(\.[0-9]+)?s\b`), "…s"},
+		{regexp.MustCompile(`\s+`), " "},
+	}
+)
+
+// plain is what the client said last, on one line, without what differs from run to run.
+func (w *world) plain(said string, q question) string {
+	said = strings.TrimSpace(said)
+	if at := blame.FindStringIndex(said); at != nil {
+		said = said[at[0]:]
+	} else if at := strings.LastIndexByte(said, '\n'); at >= 0 {
+		said = said[at+1:]
+	}
+	said = strings.NewReplacer(w.proxy, "PROXY", strings.ReplaceAll(w.proxy, ":", "%3A"), "PROXY", w.hub.address, "HUB", q.repository, "contoso/app", q.image.mark, "app", q.home, "HOME").Replace(said)
+	for _, v := range varying {
+		said = v.what.ReplaceAllString(said, v.as)
+	}
+	return strings.TrimSpace(said)
+}

@@ -1,0 +1,145 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// result is what happened to one question.
+type result struct {
+	lane  lane
+	how   how
+	state state
+	goal  goal
+	took  time.Duration
+	// failed: the client said so by its exit status, and said is what it told the user.
+	failed bool
+	said   string
+	// layers of the image that lie on the host afterwards.
+	layers []int
+	// broken: an allowed image does not arrive in this way, so that a refusal shows nothing.
+	broken bool
+	// asked is how often the stand-in for docker.io was asked for it, given how often it answered with content.
+	asked, given int
+}
+
+// outcome is the result in a word or two.
+func (r result) outcome() string {
+	switch {
+	case !r.failed && r.given > 0:
+		return "went around"
+	case !r.failed:
+		return "arrived"
+	case len(r.layers) > 0:
+		return fmt.Sprintf("refused, but layers %v stay", r.layers)
+	case r.asked > 0:
+		return "refused, asked docker.io in vain"
+	}
+	return "refused"
+}
+
+// ok says whether the goal is met.
+func (r result) ok() bool {
+	if r.broken {
+		return false
+	}
+	arrived := !r.failed && r.given == 0
+	nothing := r.failed && len(r.layers) == 0
+	switch r.goal {
+	case arrives:
+		return arrived
+	case either:
+		return arrived || nothing
+	case refused:
+		return nothing
+	case open:
+		return true
+	}
+	return false
+}
+
+// row is the line of standard output.
+func (r result) row() string {
+	verdict := "short"
+	if r.ok() {
+		verdict = "ok"
+	}
+	measured := r.outcome()
+	if r.broken {
+		measured = "not measured, an allowed image does not arrive: " + measured
+	}
+	if r.failed {
+		measured += ": " + cut(r.said, 400)
+	}
+	measured += fmt.Sprintf(" (%.1f s)", r.took.Seconds())
+	return strings.Join([]string{r.lane.name(r.how, r.state), measured, string(r.goal), verdict}, "\t")
+}
+
+// cut shortens a text to n characters.
+func cut(s string, n int) string {
+	if runes := []rune(s); len(runes) > n {
+		return string(runes[:n-1]) + "…"
+	}
+	return s
+}
+
+// markdown is the table for people: a row for each client on each road, with what it saw when a tag was blocked.
+func markdown(results []result) string {
+	var b strings.Builder
+	b.WriteString("| client, road | blocked | quarantined | undecided | allowed | what the user sees of a blocked tag |\n|---|---|---|---|---|---|\n")
+	var names []string
+	by := map[string][]result{}
+	for _, r := range results {
+		name := r.lane.client + ", " + string(r.lane.road)
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		by[name] = append(by[name], r)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		fmt.Fprintf(&b, "| %s ", name)
+		for _, s := range []state{blocked, quarantined, undecided, allowed} {
+			fmt.Fprintf(&b, "| %s ", cell(by[name], s))
+		}
+		fmt.Fprintf(&b, "| %s |\n", sight(by[name]))
+	}
+	return b.String()
+}
+
+// cell joins the outcomes of a state: one word where tag, digest and layer fare alike.
+func cell(results []result, s state) string {
+	var order []string
+	ways := map[string][]string{}
+	for _, r := range results {
+		if r.state != s {
+			continue
+		}
+		o := r.outcome()
+		if !slices.Contains(order, o) {
+			order = append(order, o)
+		}
+		ways[o] = append(ways[o], string(r.how))
+	}
+	if len(order) == 1 {
+		return order[0]
+	}
+	var parts []string
+	for _, o := range order {
+		parts = append(parts, strings.Join(ways[o], ", ")+" "+o)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func sight(results []result) string {
+	for _, r := range results {
+		if r.state == blocked && r.how == byTag && r.failed {
+			return "`" + strings.NewReplacer("|", "¦", "`", "'").Replace(cut(r.said, 240)) + "`"
+		}
+	}
+	return ""
+}
