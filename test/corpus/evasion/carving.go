@@ -1,0 +1,54 @@
+package evasion
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/safepull/safepull/test/imagetest"
+)
+
+// carvings are contents that no structure of their file leads to: a script of the image knows where they are.
+func carvings() []recipe {
+	const group = "cut out by a script"
+	// A table of noise, in which nothing is at a place that a format would say.
+	noise := func(k *kit, n int) []byte {
+		p := make([]byte, n)
+		k.rngBytes(p)
+		p[0] = 0xa5
+		return p
+	}
+	from := func(name, command string, hidden func(*kit) []byte) recipe {
+		return recipe{group: group, name: name, make: func(k *kit) imagetest.Image {
+			front := noise(k, 3000+k.rng.IntN(2000))
+			body := append(append([]byte(nil), front...), hidden(k)...)
+			script := strings.NewReplacer("OFFSET", fmt.Sprint(len(front)), "NEXT", fmt.Sprint(len(front)+1), "SIZE", fmt.Sprint(len(body)-len(front))).Replace(command)
+			return k.starts(hiding+script, imagetest.File{Path: "srv/data/table.bin", Body: body})
+		}}
+	}
+	packed := func(k *kit) []byte { return []byte(gzipped(string(k.program()))) }
+	script := func(k *kit) []byte { return []byte(gzipped(k.shell(run))) }
+	// Self-extracting scripts whose payload is not at the beginning of a line, or is no format that is told by its beginning.
+	itself := func(name string, body func(k *kit) string) recipe {
+		return recipe{group: group, name: name, make: func(k *kit) imagetest.Image {
+			return k.image([]string{"/opt/install.run"}, imagetest.Script("opt/install.run", body(k)))
+		}}
+	}
+	return []recipe{
+		from("tail-gunzip", "tail -c +NEXT /srv/data/table.bin | gunzip > /tmp/w\nchmod +x /tmp/w\nexec /tmp/w\n", packed),
+		from("tail-its-end", "tail -c SIZE /srv/data/table.bin | gzip -dc | sh\n", script),
+		from("dd-bytes", "dd if=/srv/data/table.bin of=/tmp/w.gz bs=1 skip=OFFSET 2>/dev/null\ngunzip /tmp/w.gz\nsh /tmp/w\n", script),
+		from("dd-count", "dd if=/srv/data/table.bin iflag=skip_bytes,count_bytes skip=OFFSET count=SIZE | zcat | sh\n", script),
+		from("variable", "AT=OFFSET\ntail -c +$((AT + 1)) /srv/data/table.bin | tar xz -C /tmp\n/tmp/w\n", func(k *kit) []byte { return []byte(gzipped(string(tarOf("w", k.program())))) }),
+		from("unknown-place", "AT=$(cat /run/offset)\ntail -c +$AT /srv/data/table.bin | tar xz -C /tmp\n/tmp/w\n", func(k *kit) []byte { return []byte(gzipped(string(tarOf("w", k.program())))) }),
+		from("zip-in-the-middle", "tail -c +NEXT /srv/data/table.bin > /tmp/w.zip\nunzip /tmp/w.zip -d /tmp\n/tmp/w\n", func(k *kit) []byte { return append(zipOf("w", k.program()), noise(k, 3000)...) }),
+		itself("lines", func(k *kit) string {
+			return hiding + "tail -n +6 \"$0\" | tr '@' '\\n' | base64 -d | sh\nexit 0\n# --\n" + strings.ReplaceAll(wrapped(b64(k.shell(run))), "\n", "@")
+		}),
+		itself("sed-mark", func(k *kit) string {
+			return hiding + "sed '1,/^__PAYLOAD__$/d' \"$0\" | tar xz -C /tmp\nexec /tmp/w\n__PAYLOAD__\n" + gzipped(string(tarOf("w", k.program())))
+		}),
+		itself("awk-line", func(k *kit) string {
+			return hiding + "SKIP=$(awk '/^__BELOW__/ { print NR + 1; exit 0; }' \"$0\")\ntail -n +$SKIP \"$0\" | base64 -d > /tmp/w\nchmod +x /tmp/w\n/tmp/w\nexit 0\n__BELOW__\n" + wrapped(b64(string(k.program())))
+		}),
+	}
+}
