@@ -364,14 +364,14 @@ func TestResolve_commandsAreBounded(t *testing.T) {
 func told(steps []closure.Step) string {
 	out := ""
 	for _, s := range steps {
-		switch {
-		case s.Op == closure.Decode:
+		switch s.Op {
+		case closure.Decode:
 			out += " decoded"
-		case s.Op == closure.Behind:
+		case closure.Behind:
 			out += " " + string(s.Op) + " " + s.Text
-		case s.Op == closure.Translate:
+		case closure.Translate:
 			out += " translate"
-		case s.Op == closure.Search:
+		case closure.Search:
 			out += " search"
 		default:
 			out += fmt.Sprintf(" %s %d", s.Op, s.N)

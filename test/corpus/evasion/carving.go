@@ -1,6 +1,7 @@
 package evasion
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -51,4 +52,38 @@ func carvings() []recipe {
 			return hiding + "SKIP=$(awk '/^__BELOW__/ { print NR + 1; exit 0; }' \"$0\")\ntail -n +$SKIP \"$0\" | base64 -d > /tmp/w\nchmod +x /tmp/w\n/tmp/w\nexit 0\n__BELOW__\n" + wrapped(b64(string(k.program())))
 		}),
 	}
+}
+
+// streams hide behind the end of compressed data, or of an archive, in the same file. Whatever opens such a file by its
+// name opens the harmless part.
+func streams() []recipe {
+	const group = "behind packed data"
+	hello := gzipped("# settings\nlog-level = info\n")
+	bz2 := string(unb64("QlpoOTFBWSZTWeW18wkAAARRAAAQQAACRKAAIbUYDAKQacKjC7kinChIctr5hIA="))
+	xz := string(unb64("/Td6WFoAAATm1rRGAgAhARYAAAB0L+Wj4AARAAxdADQZSe6N6U9+ISGwAAAfAdnIh8FDyAABKBLJamKOH7bzfQEAAAAABFla"))
+	with := func(name, path string, body func(*kit) string) recipe {
+		return recipe{group: group, name: name, make: func(k *kit) imagetest.Image {
+			return k.image([]string{"/opt/app/start", "--data", "/" + path}, imagetest.Binary("opt/app/start", []byte("\x7fELF")), imagetest.File{Path: path, Body: []byte(body(k))})
+		}}
+	}
+	return []recipe{
+		with("gzip-program", "opt/app/table.gz", func(k *kit) string { return hello + string(k.program()) }),
+		with("gzip-script", "opt/app/table.gz", func(k *kit) string { return hello + b64(k.shell(run)) }),
+		with("zstd-tar", "opt/app/table.zst", func(k *kit) string {
+			return string(zstdOf([]byte("# settings\n"))) + string(tarOf("w", k.program()))
+		}),
+		with("bzip2-zip", "opt/app/table.bz2", func(k *kit) string { return bz2 + string(zipOf("w", k.program())) + "." }),
+		with("xz-gzip-zstd", "opt/app/table.xz", func(k *kit) string { return xz + hello + string(zstdOf(k.program())) }),
+		with("tar-zip-byte", "opt/app/table.dat", func(k *kit) string {
+			return string(tarOf("settings", []byte("log-level = info\n"))) + string(zipOf("w", k.program())) + "."
+		}),
+		with("zip-gzip-byte", "opt/app/table.dat", func(k *kit) string {
+			return string(zipOf("settings", []byte("log-level = info\n"))) + gzipped(string(k.program())) + "."
+		}),
+	}
+}
+
+func unb64(s string) []byte {
+	b, _ := base64.StdEncoding.DecodeString(s) // a constant
+	return b
 }
