@@ -3,8 +3,10 @@ package evasion
 import (
 	"encoding/base64"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 
+	"github.com/safepull/safepull/test/corpus"
 	"github.com/safepull/safepull/test/imagetest"
 )
 
@@ -86,4 +88,49 @@ func streams() []recipe {
 func unb64(s string) []byte {
 	b, _ := base64.StdEncoding.DecodeString(s) // a constant
 	return b
+}
+
+// interpreters are shells and others under names that say nothing. What they are told stands in pieces, so that only what
+// a shell makes of it shows.
+func interpreters() []recipe {
+	const group = "an interpreter by another name"
+	dash := func() []byte { return corpus.Ordinary(rand.New(rand.NewPCG(1, 1)), amd64, "dash") } // that of the base
+	worker := imagetest.Binary("opt/app/worker", []byte("\x7fELF"))
+	// pieces says a command line with its telling words in variables.
+	pieces := func(k *kit) string {
+		return either(k, "S=stratum; T=tcp; D=don; exec "+run+" -o $S+$T://"+k.pool+" -u "+k.wallet+" -p x --${D}ate-level=1",
+			"S=postgresql; T=db; D=lo; exec "+run+" -d $S://$T.contoso.example:5432/app -n web --${D}g-level=1")
+	}
+	with := func(name string, make func(*kit) imagetest.Image) recipe {
+		return recipe{group: group, name: name, make: make}
+	}
+	return []recipe{
+		with("copied-when-built", func(k *kit) imagetest.Image {
+			return k.image([]string{"/opt/app/agent", "-c", pieces(k)}, worker, imagetest.Binary("opt/app/agent", dash()))
+		}),
+		with("copied-then-removed", func(k *kit) imagetest.Image {
+			return k.layered([]string{"/opt/app/agent", "/opt/app/table"}, []imagetest.File{worker, imagetest.Binary("opt/app/agent", dash()), imagetest.Text("opt/app/table", pieces(k)+"\n")},
+				[]imagetest.File{imagetest.Whiteout("usr/bin/dash")})
+		}),
+		with("hard-link", func(k *kit) imagetest.Image {
+			return k.image([]string{"/opt/app/agent", "-c", pieces(k)}, worker, imagetest.File{Path: "opt/app/agent", Hardlink: "usr/bin/dash"})
+		}),
+		with("link-to-a-link", func(k *kit) imagetest.Image {
+			return k.image([]string{"/opt/app/agent", "/opt/app/table"}, worker, imagetest.File{Path: "opt/app/agent", Symlink: "../../bin/sh"}, imagetest.Text("opt/app/table", pieces(k)+"\n"))
+		}),
+		with("copied-at-start", func(k *kit) imagetest.Image {
+			return k.starts(hiding+"cp /bin/sh /tmp/agent\n/tmp/agent /opt/app/table\n", worker, imagetest.Text("opt/app/table", pieces(k)+"\n"))
+		}),
+		with("by-what-it-holds", func(k *kit) imagetest.Image {
+			own := corpus.Program(amd64, []byte("GNU bash\x00BASH_VERSINFO\x00BASH_VERSION\x00"))
+			return k.image([]string{"/opt/app/agent", "/opt/app/table"}, worker, imagetest.Binary("opt/app/agent", own), imagetest.Text("opt/app/table", pieces(k)+"\n"))
+		}),
+		with("multiplexer", func(k *kit) imagetest.Image {
+			own := corpus.Program(amd64, []byte("BusyBox v1.36.1 (2023-07-27) multi-call binary.\x00"))
+			return k.image([]string{"/opt/app/busybox-1.36", "sh", "/opt/app/table"}, worker, imagetest.Binary("opt/app/busybox-1.36", own), imagetest.Text("opt/app/table", pieces(k)+"\n"))
+		}),
+		with("fed-through-a-pipe", func(k *kit) imagetest.Image {
+			return k.starts(hiding+"cat /opt/app/table | /opt/app/agent\n", worker, imagetest.Binary("opt/app/agent", dash()), imagetest.Text("opt/app/table", pieces(k)+"\n"))
+		}),
+	}
 }
