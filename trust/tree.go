@@ -27,6 +27,11 @@ type TreeEntry struct {
 	// Body is the beginning of the content of a script or a start-up file, so that what it starts can be followed. Body
 	// may be shorter than Size: to save memory, or because nothing reads such a file as commands.
 	Body string
+	// Program is the name of the interpreter that an executable is by its content, whatever it is called: "bash". Empty
+	// unless it is one of few.
+	Program string
+	// Like is equal for executables that begin alike and are of one size, so that a copy is known under any name; else 0.
+	Like uint64
 }
 
 // Whole reports whether Body is the whole content.
@@ -83,7 +88,9 @@ func (t *Tree) Add(e TreeEntry) {
 	b = binary.AppendUvarint(b, uint64(e.Mode))
 	b = binary.AppendUvarint(b, uint64(max(e.Size, 0)))
 	b = appendText(b, e.Target)
-	t.packed = appendText(b, e.Body)
+	b = appendText(b, e.Body)
+	b = appendText(b, e.Program)
+	t.packed = binary.AppendUvarint(b, e.Like)
 	t.count++
 	t.last = e.Path
 }
@@ -130,7 +137,8 @@ func (r *packedTree) entry() TreeEntry {
 		r.bad = true
 	}
 	e.Mode, e.Size = uint32(mode&(1<<32-1)), int64(size&(1<<63-1)) //nolint:gosec // checked above
-	e.Target, e.Body = r.text(), r.text()
+	e.Target, e.Body, e.Program = r.text(), r.text(), r.text()
+	e.Like = r.number()
 	r.last = e.Path
 	return e
 }

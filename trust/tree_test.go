@@ -25,7 +25,7 @@ func entries() []trust.TreeEntry {
 		{Path: "usr/\xfe\n", Type: trust.TypeHardlink, Target: "usr/bin/a"},
 		{Path: "etc/.wh.x", Type: trust.TypeFile},
 		{Path: "run.sh", Type: trust.TypeFile, Size: 12, Kind: trust.KindScript, Body: "#!/bin/sh\n\xff"},
-		{Path: "null", Type: trust.TypeOther},
+		{Path: "null", Type: trust.TypeOther}, {Path: "usr/bin/sh2", Type: trust.TypeFile, Kind: trust.KindExecutable, Program: "bash", Like: 1<<64 - 1},
 	}
 }
 
@@ -93,11 +93,11 @@ func TestTree_damaged(t *testing.T) {
 		"no-string":    {[]byte(`{}`), trust.ErrMalformed},
 		"no-flate":     {[]byte(`"AAAA"`), trust.ErrMalformed},
 		"cut":          {pack(t, []byte{0, 1, 'a', 'f', 0}), trust.ErrMalformed},
-		"long-text":    {pack(t, []byte{0, 200, 'a', 'f', 0, 0, 0, 0, 0}), trust.ErrMalformed},
-		"long-prefix":  {pack(t, []byte{3, 1, 'a', 'f', 0, 0, 0, 0, 0}), trust.ErrMalformed},
-		"unknown-kind": {pack(t, []byte{0, 1, 'a', 'f', 99, 0, 0, 0, 0}), trust.ErrMalformed},
+		"long-text":    {pack(t, []byte{0, 200, 'a', 'f', 0, 0, 0, 0, 0, 0, 0}), trust.ErrMalformed},
+		"long-prefix":  {pack(t, []byte{3, 1, 'a', 'f', 0, 0, 0, 0, 0, 0, 0}), trust.ErrMalformed},
+		"unknown-kind": {pack(t, []byte{0, 1, 'a', 'f', 99, 0, 0, 0, 0, 0, 0}), trust.ErrMalformed},
 		"bomb":         {pack(t, make([]byte, 65<<20)), trust.ErrLimit},
-		"good":         {pack(t, []byte{0, 1, 'a', 'f', 0, 0, 0, 0, 0}), nil},
+		"good":         {pack(t, []byte{0, 1, 'a', 'f', 0, 0, 0, 0, 0, 0, 0}), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -250,7 +250,7 @@ func TestTree_numbers(t *testing.T) {
 	t.Parallel()
 	entry := func(mode, size uint64) []byte {
 		b := append([]byte{0, 1, 'a', 'f', 0}, binary.AppendUvarint(nil, mode)...)
-		return append(binary.AppendUvarint(b, size), 0, 0)
+		return append(binary.AppendUvarint(b, size), 0, 0, 0, 0)
 	}
 	for name, c := range map[string]struct {
 		plain []byte
@@ -263,8 +263,8 @@ func TestTree_numbers(t *testing.T) {
 		"overflow":  {append([]byte{0, 1, 'a', 'f', 0}, bytes.Repeat([]byte{0xff}, 11)...), false},
 		"no-end":    {[]byte{0x80}, false},
 		"text":      {append([]byte{0}, binary.AppendUvarint(nil, 1<<64-1)...), false},
-		"prefix":    {append(entry(0, 0), 2, 0, 'f', 0, 0, 0, 0, 0), false},
-		"same":      {append(entry(0, 0), 1, 0, 'f', 0, 0, 0, 0, 0), true},
+		"prefix":    {append(entry(0, 0), 2, 0, 'f', 0, 0, 0, 0, 0, 0, 0), false},
+		"same":      {append(entry(0, 0), 1, 0, 'f', 0, 0, 0, 0, 0, 0, 0), true},
 	} {
 		var tree trust.Tree
 		if err := json.Unmarshal(pack(t, c.plain), &tree); (err == nil) != c.ok || err != nil && !errors.Is(err, trust.ErrMalformed) {

@@ -47,12 +47,12 @@ type Command struct {
 	Text string
 }
 
-// Join is a file that a script makes of others.
+// Join is a file that a script makes of others, or of parts of them.
 type Join struct {
-	Parts  []*rootfs.File
+	Parts  []Part
 	Target string
-	// Base64 is true when the parts are decoded after they were joined.
-	Base64 bool
+	// Steps are what is done after the parts were joined.
+	Steps []Step
 }
 
 // Unread is a script that must be read again.

@@ -202,6 +202,10 @@ func (st *script) part(part syntax.WordPart, quoted bool) []string {
 		return st.braces(p)
 	case *syntax.CmdSubst:
 		return splitting(st.substitution(p), quoted)
+	case *syntax.ArithmExp:
+		if n, ok := st.arithmetic(p.X, 0); ok {
+			return []string{strconv.FormatInt(n, 10)}
+		}
 	case *syntax.ExtGlob:
 		return []string{"*"}
 	}

@@ -76,6 +76,34 @@ func TestResolve_joins(t *testing.T) {
 		"in-a-subshell":   {"(cat /p/a; cat /p/b) | sh\n", "the input of shell = p/a p/b"},
 		"tee":             {"cat /p/a /p/b | tee /tmp/x >/dev/null\n", "/tmp/x = p/a p/b"},
 		"dd":              {"dd if=/p/a of=/tmp/x\ndd if=/p/b of=/tmp/x seek=1 conv=notrunc\n", "/tmp/x = p/a p/b"},
+		"tail-bytes":      {"tail -c +101 /p/a > /tmp/x; sh /tmp/x\n", "/tmp/x = p/a skip 100"},
+		"tail-unpacked":   {"tail -c +9 /p/a | gunzip > /tmp/x\n", "/tmp/x = p/a skip 8"},
+		"tail-its-end":    {"tail -c 4k /p/a > /tmp/x\n", "/tmp/x = p/a last 4096"},
+		"tail-lines":      {"tail -n +12 /p/a | tar xz\n", "the input of tar = p/a skip-lines 11"},
+		"tail-old":        {"tail +12 /p/a | tar xz\n", "the input of tar = p/a skip-lines 11"},
+		"tail-decoded":    {"tail -n+3 /p/a | base64 -d | sh\n", "the input of shell = p/a skip-lines 2 decoded"},
+		"tail-of-itself":  {"tail -n +4 \"$0\" | tar xz\nexit\nXX\n", "the input of tar = e.sh skip-lines 3"},
+		"tail-variable":   {"N=9; tail -c +$N /p/a | sh\n", "the input of shell = p/a skip 8"},
+		"tail-sum":        {"N=9; tail -c +$((N * 2 + 1)) /p/a | sh\n", "the input of shell = p/a skip 18"},
+		"tail-unknown":    {"N=$(awk '/^X/{print NR+1}' /p/a); tail -n +$N /p/a | tar xz\n", "the input of tar = p/a search"},
+		"tail-redirected": {"tail -c +5 < /p/a | sh\n", "the input of shell = p/a skip 4"},
+		"tail-busybox":    {"busybox tail -c +5 /p/a | busybox sh\n", "the input of shell = p/a skip 4"},
+		"head-and-tail":   {"head -c 500 /p/a | tail -c 100 > /tmp/x\n", "/tmp/x = p/a first 500 last 100"},
+		"head-but-last":   {"head --bytes=-16 /p/a > /tmp/x\n", "/tmp/x = p/a first -16"},
+		"two-halves":      {"(head -c 9 /p/a; tail -c +5 /p/b) > /tmp/x\n", "/tmp/x = p/a first 9 p/b skip 4"},
+		"cut-of-a-join":   {"cat /p/a /p/b | tail -c +5 | sh\n", "the input of shell = p/a p/b skip 4"},
+		"dd-a-part":       {"dd if=/p/a of=/tmp/x bs=1 skip=77 count=5\n", "/tmp/x = p/a skip 77 first 5"},
+		"dd-blocks":       {"dd if=/p/a bs=4k skip=2 | gunzip | sh\n", "the input of shell = p/a skip 8192"},
+		"dd-of-a-pipe":    {"tail -c +5 /p/a | dd of=/tmp/x\n", "/tmp/x = p/a skip 4"},
+		"sed-up-to-mark":  {"sed '1,/^__MARK__$/d' /p/a | tar xz\n", "the input of tar = p/a behind ^__MARK__$"},
+		"sed-up-to-line":  {"sed 1,7d /p/a | tar xz\n", "the input of tar = p/a skip-lines 7"},
+		"sed-from-mark":   {"sed -n '/^#__X__/,$p' /p/a | base64 -d | sh\n", "the input of shell = p/a behind ^#__X__ decoded"},
+		"sed-that-edits":  {"sed 's/a/b/' /p/a > /tmp/x\n", ""},
+		"awk-mark":        {"awk 'f; /^__X__/{f=1}' /p/a | sh\n", "the input of shell = p/a behind ^__X__"},
+		"awk-line":        {"awk 'NR>12' /p/a | sh\n", "the input of shell = p/a skip-lines 12"},
+		"function":        {"cutout() { dd if=\"$1\" bs=$2 skip=1; }\ncutout /p/a 40 | gzip -cd | tar x\n", "the output of dd = p/a skip 40"},
+		"translated":      {"tail -c +3 /p/a | tr 'A-Za-z' 'N-ZA-Mn-za-m' | base64 -d | sh\n", "the input of shell = p/a skip 2 translate decoded"},
+		"to-a-reader":     {"head -n 1 /p/a | cut -c 5\n", ""},
 		"one-is-a-copy":   {"cat /p/a > /tmp/x\n", ""},
 		"to-nowhere":      {"cat /p/a /p/b > /dev/null\n", ""},
 		"of-what-is-gone": {"cat /q/a /q/b > /tmp/x\n", ""},
@@ -88,11 +116,9 @@ func TestResolve_joins(t *testing.T) {
 			for _, j := range c.Joins {
 				line := j.Target + " ="
 				for _, p := range j.Parts {
-					line += " " + p.Path
+					line += " " + p.File.Path + told(p.Steps)
 				}
-				if j.Base64 {
-					line += " decoded"
-				}
+				line += told(j.Steps)
 				got = append(got, line)
 			}
 			if strings.Join(got, "; ") != tc.want {
@@ -332,4 +358,24 @@ func TestResolve_commandsAreBounded(t *testing.T) {
 	if len(c.Commands) != 1 || len(c.Commands[0].Text) > 64<<10 || c.Everything() != "" {
 		t.Errorf("%d commands, %q", len(c.Commands), c.Everything())
 	}
+}
+
+// told are steps in words: "decoded", "skip 5".
+func told(steps []closure.Step) string {
+	out := ""
+	for _, s := range steps {
+		switch s.Op {
+		case closure.Decode:
+			out += " decoded"
+		case closure.Behind:
+			out += " " + string(s.Op) + " " + s.Text
+		case closure.Translate:
+			out += " translate"
+		case closure.Search:
+			out += " search"
+		default:
+			out += fmt.Sprintf(" %s %d", s.Op, s.N)
+		}
+	}
+	return out
 }

@@ -1,6 +1,7 @@
 package closure
 
 import (
+	"fmt"
 	"path"
 	"strings"
 
@@ -17,69 +18,115 @@ const (
 
 // join notes that the output of a command becomes a file: "cat a b > c" makes c of a and b, and so does appending.
 func (st *script) join(cmd syntax.Command, target string, appends bool) {
-	var parts []found
-	decodes := false
-	var collect func(cmd syntax.Command)
-	collect = func(cmd syntax.Command) {
-		switch c := cmd.(type) {
-		case *syntax.BinaryCmd:
-			if c.X != nil && c.Y != nil && st.x.spend(1) {
-				collect(c.X.Cmd)
-				collect(c.Y.Cmd)
-			}
-		case *syntax.Block:
-			each(c.Stmts, collect)
-		case *syntax.Subshell:
-			each(c.Stmts, collect)
-		case *syntax.CallExpr:
-			more, decode := st.sources(c)
-			decodes = decodes || decode
-			parts = append(parts, more...)
-		}
-	}
-	collect(cmd)
-	if len(parts) == 0 {
-		return
-	}
-	join := Join{Target: target, Base64: decodes}
-	for _, f := range parts[:min(len(parts), maxParts)] {
-		st.x.alias(f.place, target)
-		join.Parts = append(join.Parts, f.file)
-	}
-	st.x.addJoin(join, appends)
+	st.becomes(st.taken(&syntax.Stmt{Cmd: cmd}), target, appends)
 }
 
-func each(stmts []*syntax.Stmt, do func(syntax.Command)) {
-	for _, s := range stmts {
-		do(s.Cmd)
+// becomes notes that what was taken from files becomes a file.
+func (st *script) becomes(p pieces, target string, appends bool) {
+	for _, q := range p.parts[:min(len(p.parts), maxParts)] {
+		st.x.alias(q.place, target)
+	}
+	if len(p.parts) > 0 {
+		st.x.addJoin(p.join(target), appends)
 	}
 }
 
-// sources are the files that a command copies to its output.
-func (st *script) sources(c *syntax.CallExpr) (parts []found, decodes bool) {
-	if len(c.Args) == 0 {
-		return nil, false
+// taken is what a command copies from files to its output.
+func (st *script) taken(stmt *syntax.Stmt) (out pieces) {
+	if stmt == nil || !st.x.spend(1) {
+		return out
 	}
-	name := path.Base(c.Args[0].Lit())
-	switch name {
-	case "cat", "base64", "dd", "openssl", "gunzip", "zcat", "xzcat", "bzcat", "tac", "rev", "head", "tail":
-	default:
-		return nil, false
-	}
-	for _, w := range c.Args[1:] {
-		for _, v := range st.expand(w) {
-			for _, field := range splitFields(v) {
-				if field == "-d" || field == "--decode" || field == "-D" {
-					decodes = name == "base64"
-				}
-				if strings.HasPrefix(field, "-") {
-					continue
-				}
-				parts = append(parts, st.latest(strings.TrimPrefix(plainText(field), "if="))...)
+	switch c := stmt.Cmd.(type) {
+	case *syntax.BinaryCmd:
+		out = st.taken(c.X)
+		if call, ok := callOf(c.Y); ok && (c.Op == syntax.Pipe || c.Op == syntax.PipeAll) {
+			own, steps := st.sources(call, c.Y.Redirs)
+			if len(own.parts) == 0 {
+				out.then(steps...)
 			}
+			out.add(own)
+			return out
+		}
+		out.add(st.taken(c.Y))
+	case *syntax.Block:
+		for _, s := range c.Stmts {
+			out.add(st.taken(s))
+		}
+	case *syntax.Subshell:
+		for _, s := range c.Stmts {
+			out.add(st.taken(s))
+		}
+	case *syntax.CallExpr:
+		out, _ = st.sources(c, stmt.Redirs)
+	}
+	return out
+}
+
+func callOf(stmt *syntax.Stmt) (*syntax.CallExpr, bool) {
+	if stmt == nil {
+		return nil, false
+	}
+	call, ok := stmt.Cmd.(*syntax.CallExpr)
+	return call, ok && len(call.Args) > 0
+}
+
+// sources are the files that a command copies to its output, in full or in part, and what it does to its input if it
+// names no file.
+func (st *script) sources(c *syntax.CallExpr, redirs []*syntax.Redirect) (out pieces, steps []Step) {
+	var words []string
+	for _, w := range c.Args[:min(len(c.Args), maxArgs)] {
+		words = append(words, splitFields(st.known(w))...)
+	}
+	for len(words) > 1 && transparent[plainName(words[0])] {
+		words = words[1:]
+	}
+	if len(words) == 0 {
+		return out, nil
+	}
+	name := plainName(words[0])
+	if !copying[name] && !cutting[name] {
+		return out, nil
+	}
+	var args []string
+	for _, w := range words[1:] {
+		args = append(args, plainText(w))
+	}
+	steps, files, ok := cut(name, args)
+	if !ok {
+		return out, nil
+	}
+	for _, r := range redirs {
+		if r.Op == syntax.RdrIn && len(files) == 0 {
+			files = append(files, plainText(st.known(r.Word)))
 		}
 	}
-	return parts, decodes
+	for _, file := range files {
+		for _, f := range st.latest(file) {
+			out.parts = append(out.parts, part{f, steps})
+		}
+	}
+	if name == "dd" || name == "sed" || strings.HasSuffix(name, "awk") { // these read their files as one
+		for i := range out.parts {
+			out.parts[i].steps = nil
+		}
+		out.then(steps...)
+	}
+	return out, steps
+}
+
+// transparent are words in front of a command that change nothing about what it copies.
+var transparent = wordSet("command exec builtin env busybox toybox sudo nice time stdbuf")
+
+// known is the value of a word; where it may be several, what is not known wins, since a place that one of them names is
+// found by looking for it too.
+func (st *script) known(w *syntax.Word) string {
+	values := st.expand(w)
+	for _, v := range values[1:] {
+		if strings.ContainsRune(v, unknownMark) {
+			return v
+		}
+	}
+	return values[0]
 }
 
 // latest are the files that a word means in the folder that the script changed to last, or else in one before.
@@ -115,15 +162,22 @@ func (x *explorer) addJoin(j Join, appends bool) {
 	x.out.Joins = append(x.out.Joins, j)
 }
 
-// worthJoining are joins of more than one file, or of one that is decoded: another is inspected as it stands.
+// worthJoining are joins of more than one file, or of one that is changed: another is inspected as it stands.
 func worthJoining(joins []Join) []Join {
 	var out []Join
+	known := map[string]bool{}
 	for _, j := range joins {
 		distinct := map[*rootfs.File]bool{}
+		steps := len(j.Steps)
+		var key strings.Builder
 		for _, p := range j.Parts {
-			distinct[p] = true
+			distinct[p.File] = true
+			steps += len(p.Steps)
+			fmt.Fprintf(&key, "%p%v", p.File, p.Steps)
 		}
-		if len(distinct) > 1 || j.Base64 {
+		fmt.Fprintf(&key, "%v", j.Steps)
+		if (len(distinct) > 1 || steps > 0) && !known[key.String()] {
+			known[key.String()] = true
 			out = append(out, j)
 		}
 	}
@@ -154,46 +208,73 @@ func (st *script) pipe(n *syntax.BinaryCmd) {
 		}
 		return
 	}
+	if call, ok := callOf(last); ok && plainName(st.known(call.Args[0])) == "dd" {
+		for _, w := range call.Args[1:] {
+			if to, found := strings.CutPrefix(plainText(st.known(w)), "of="); found {
+				for _, target := range absolute(to, st.dirs) {
+					st.join(n.X.Cmd, target, false)
+				}
+			}
+		}
+	}
 	st.read(last.Cmd, func() []string { return st.output(n.X) })
 	language := st.reader(last)
 	if language == "" {
+		st.unpacked(n, last)
 		return
 	}
 	if _, ok := n.X.Cmd.(*syntax.BinaryCmd); ok { // echo … | base64 -d | sh
 		st.fed(language, n.X)
 	}
-	join := Join{Target: "the input of " + language}
-	var feed func(cmd syntax.Command)
-	feed = func(cmd syntax.Command) {
-		switch c := cmd.(type) {
-		case *syntax.BinaryCmd:
-			if c.X != nil && c.Y != nil && st.x.spend(1) {
-				feed(c.X.Cmd)
-				feed(c.Y.Cmd)
-			}
-		case *syntax.Block:
-			each(c.Stmts, feed)
-		case *syntax.Subshell:
-			each(c.Stmts, feed)
-		case *syntax.CallExpr:
-			if len(c.Args) == 0 {
-				return
-			}
+	st.feeds(n.X, language)
+	if taken := st.taken(n.X); len(taken.parts) > 0 {
+		for _, q := range taken.parts[:min(len(taken.parts), maxParts)] {
+			st.x.enqueue(q.found, want{level: st.level, as: language, dirs: st.dirs})
+		}
+		st.x.addJoin(taken.join("the input of "+language), false)
+	}
+}
+
+// feeds reads what commands say to an interpreter.
+func (st *script) feeds(stmt *syntax.Stmt, language string) {
+	if stmt == nil || !st.x.spend(1) {
+		return
+	}
+	switch c := stmt.Cmd.(type) {
+	case *syntax.BinaryCmd:
+		st.feeds(c.X, language)
+		st.feeds(c.Y, language)
+	case *syntax.Block:
+		for _, s := range c.Stmts {
+			st.feeds(s, language)
+		}
+	case *syntax.Subshell:
+		for _, s := range c.Stmts {
+			st.feeds(s, language)
+		}
+	case *syntax.CallExpr:
+		if len(c.Args) > 0 {
 			if name := path.Base(c.Args[0].Lit()); name == "echo" || name == "printf" {
 				st.said(c, language)
-				return
-			}
-			parts, decodes := st.sources(c)
-			join.Base64 = join.Base64 || decodes
-			for _, f := range parts[:min(len(parts), maxParts)] {
-				join.Parts = append(join.Parts, f.file)
-				st.x.enqueue(f, want{level: st.level, as: language, dirs: st.dirs})
 			}
 		}
 	}
-	feed(n.X.Cmd)
-	if len(join.Parts) > 0 {
-		st.x.addJoin(join, false)
+}
+
+// unpacked notes that a part of a file is given to a program that makes something of it: "tail -c +N file | tar x".
+func (st *script) unpacked(n *syntax.BinaryCmd, last *syntax.Stmt) {
+	call, ok := callOf(last)
+	if !ok {
+		return
+	}
+	name := plainName(st.known(call.Args[0]))
+	if inert[name] {
+		return
+	}
+	if taken := st.taken(&syntax.Stmt{Cmd: n}); taken.cuts() && (copying[name] || cutting[name]) {
+		st.x.addJoin(taken.join("the output of "+name), false)
+	} else if taken := st.taken(n.X); taken.cuts() {
+		st.x.addJoin(taken.join("the input of "+name), false)
 	}
 }
 
@@ -211,29 +292,31 @@ func (st *script) said(c *syntax.CallExpr, language string) {
 	}
 }
 
-// dd notes "dd if=A of=B": with seek or notrunc it appends.
+// dd notes "dd if=A of=B": with seek or notrunc it appends. Without a name its output goes elsewhere.
 func (st *script) dd(args []string) {
-	var from, to string
-	appends := false
+	to, appends := "", false
+	var plain []string
 	for _, a := range args {
-		plain := plainText(a)
+		p := plainText(a)
+		plain = append(plain, p)
 		switch {
-		case strings.HasPrefix(plain, "if="):
-			from = plain[len("if="):]
-		case strings.HasPrefix(plain, "of="):
-			to = plain[len("of="):]
-		case strings.HasPrefix(plain, "seek="), strings.HasPrefix(plain, "oseek="), strings.Contains(plain, "notrunc"), strings.Contains(plain, "append"):
+		case strings.HasPrefix(p, "of="):
+			to = p[len("of="):]
+		case strings.HasPrefix(p, "seek="), strings.HasPrefix(p, "oseek="), strings.Contains(p, "notrunc"), strings.Contains(p, "append"):
 			appends = true
 		}
 	}
+	steps, files, _ := cut("dd", plain)
+	var taken pieces
+	for _, name := range files {
+		for _, f := range st.x.matching(name, st) {
+			taken.parts = append(taken.parts, part{f, steps})
+		}
+	}
 	for _, target := range absolute(to, st.dirs) {
-		join := Join{Target: target}
-		for _, f := range st.x.matching(from, st) {
-			st.x.alias(f.place, target)
-			join.Parts = append(join.Parts, f.file)
-		}
-		if len(join.Parts) > 0 {
-			st.x.addJoin(join, appends)
-		}
+		st.becomes(taken, target, appends)
+	}
+	if to == "" && taken.cuts() {
+		st.x.addJoin(taken.join("the output of dd"), false)
 	}
 }

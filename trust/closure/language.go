@@ -97,7 +97,7 @@ func (x *explorer) shebang(line string, j job) string {
 		name := path.Base(word)
 		if i == 0 || !strings.Contains(word, "/") && i > 0 {
 			programs := x.program(word, w)
-			name = nameOf(name, programs)
+			name = x.nameOf(name, programs)
 			for _, f := range programs {
 				x.mark(f.file, f.place)
 				if i == 0 && f.file.Kind == trust.KindScript && languageOfProgram(name) == "" {

@@ -54,7 +54,7 @@ func (x *explorer) runNested(st *script, argv []string, nest int) {
 		return
 	}
 	programs := x.program(name, want{level: st.level, args: bounded(args), dirs: st.dirs})
-	base := nameOf(path.Base(name), programs)
+	base := x.nameOf(path.Base(name), programs)
 	language := languageOfProgram(base)
 	known := true
 	for _, f := range programs {
@@ -78,15 +78,24 @@ func (x *explorer) runNested(st *script, argv []string, nest int) {
 	case inert[base]:
 		return
 	default:
-		for _, a := range args {
-			x.readArgument(a, "", st)
+		x.told(name, args, programs, st)
+	}
+}
+
+// told follows the arguments of a program that nobody knows. One from a folder of its own may be a shell: what it is told
+// to do in words is read as one would.
+func (x *explorer) told(name string, args []string, programs []found, st *script) {
+	for i, a := range args {
+		x.readArgument(a, "", st)
+		if i+1 < len(args) && plainText(a) == "-c" && len(programs) > 0 && !systemFolders[path.Dir(name)] && strings.Contains(name, "/") && strings.ContainsAny(args[i+1], " ;|&") {
+			st.text(shownText(args[i+1]))
 		}
 	}
 }
 
 // nameOf is what a command is, by its name or by that of the program that it leads to: a shell may be linked or copied
 // under any other name. A program that is many looks at the name that it is called by.
-func nameOf(base string, programs []found) string {
+func (x *explorer) nameOf(base string, programs []found) string {
 	if knownProgram(base) {
 		return base
 	}
@@ -94,14 +103,26 @@ func nameOf(base string, programs []found) string {
 		if f.file.Kind != trust.KindExecutable {
 			continue
 		}
-		for _, p := range append([]string{f.file.Path}, f.file.Places()...) {
-			if own := path.Base(p); knownProgram(own) && own != "busybox" && own != "toybox" {
-				return own
+		names := []string{path.Base(f.file.Path)}
+		for _, p := range f.file.Places() {
+			names = append(names, path.Base(p))
+		}
+		names = append(append(names, f.file.Program), x.view.Alike(f.file)...)
+		if slices.ContainsFunc(names, isMany) {
+			if strings.HasPrefix(base, "busybox") || strings.HasPrefix(base, "toybox") {
+				return "busybox"
 			}
+			continue
+		}
+		if i := slices.IndexFunc(names, knownProgram); i >= 0 {
+			return names[i]
 		}
 	}
 	return base
 }
+
+// isMany: programs that are many, and look at the name that they are called by.
+func isMany(name string) bool { return name == "busybox" || name == "toybox" }
 
 // knownProgram reports whether a program of this name runs what its arguments say.
 func knownProgram(base string) bool { return wrappers[base] || languageOfProgram(base) != "" }
@@ -159,7 +180,7 @@ func (x *explorer) wrapped(st *script, args []string, nest int) {
 				st.text(shownText(args[i+1]))
 			}
 			x.readArgument(a, "", st)
-		case len(x.program(plain, want{level: st.level, dirs: st.dirs})) > 0 || st.isBuiltin(plain) || opensArchives[plain]:
+		case len(x.program(plain, want{level: st.level, dirs: st.dirs})) > 0 || st.isBuiltin(plain) || opensArchives[plain] || languageOfProgram(plain) == shellScript:
 			x.runNested(st, args[i:], nest+1)
 			return
 		case strings.ContainsAny(plain, " \x00"):

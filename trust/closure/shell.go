@@ -325,7 +325,11 @@ func (st *script) reader(n *syntax.Stmt) string {
 			}
 		}
 	}
-	return ""
+	if len(call.Args) == 0 {
+		return ""
+	}
+	name := plainText(st.known(call.Args[0])) // a shell under another name
+	return languageOfProgram(st.x.nameOf(path.Base(name), st.x.program(name, want{level: st.level, dirs: st.dirs})))
 }
 
 func (st *script) heredoc(n *syntax.Stmt, r *syntax.Redirect, reader func() string) {

@@ -2,14 +2,10 @@ package judge
 
 import (
 	"context"
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -118,7 +114,9 @@ func (c *inquiry) askAgain(ctx context.Context, runs *closure.Closure) error {
 	}
 	var files []*rootfs.File
 	for _, j := range runs.Joins {
-		files = append(files, j.Parts...)
+		for _, p := range j.Parts {
+			files = append(files, p.File)
+		}
 	}
 	passwords := map[*rootfs.File][]string{}
 	for _, p := range runs.Passwords {
@@ -133,27 +131,20 @@ func (c *inquiry) askAgain(ctx context.Context, runs *closure.Closure) error {
 		return err
 	}
 	for _, j := range runs.Joins {
-		r, size, err := spool.join(j)
-		if err != nil {
+		if err := c.askJoined(ctx, opener, spool, j); err != nil {
 			return err
-		}
-		e := layer.Entry{Path: joinName(j), Mode: fs.FileMode(0o755), Size: size}
-		found, err := opener.File(ctx, j.Parts[0].Layer, e, r, nil)
-		c.foundRunning(found)
-		if err != nil {
-			return fmt.Errorf("%s: %w", trust.Sanitise(e.Path, 200), err)
 		}
 	}
 	for _, f := range slices.Compact(files) {
 		if passwords[f] == nil {
 			continue
 		}
-		r, size, err := spool.join(closure.Join{Parts: []*rootfs.File{f}})
+		p, err := spool.content(f)
 		if err != nil {
 			return err
 		}
-		e := layer.Entry{Path: f.Path, Mode: fs.FileMode(f.Mode) & fs.ModePerm, Size: size}
-		found, err := opener.File(ctx, f.Layer, e, r, passwords[f])
+		e := layer.Entry{Path: f.Path, Mode: fs.FileMode(f.Mode) & fs.ModePerm, Size: p.size}
+		found, err := opener.File(ctx, f.Layer, e, spool.reader(p), passwords[f])
 		if err == nil {
 			c.signs.opened(f.Layer, e.Path) // whether it still hides something, found says
 		}
@@ -166,20 +157,24 @@ func (c *inquiry) askAgain(ctx context.Context, runs *closure.Closure) error {
 	return nil
 }
 
-// joinName is how a joined file is called in findings: "opt/a+opt/b".
-func joinName(j closure.Join) string {
-	var b strings.Builder
-	for i, p := range j.Parts {
-		if i > 0 {
-			b.WriteByte('+')
-		}
-		if b.Len()+len(p.Path) > 1024 {
-			b.WriteString("…")
-			break
-		}
-		b.WriteString(p.Path)
+// askJoined inspects what a script joins or cuts out, in every way that this may be.
+func (c *inquiry) askJoined(ctx context.Context, opener Opener, spool *spool, j closure.Join) error {
+	ways, err := spool.join(j)
+	if err != nil {
+		return err
 	}
-	return b.String()
+	for _, way := range ways {
+		if way.size() == 0 {
+			continue
+		}
+		e := layer.Entry{Path: joinName(j, way), Mode: fs.FileMode(0o755), Size: way.size()}
+		found, err := opener.File(ctx, j.Parts[0].File.Layer, e, spool.reader(way.parts...), nil)
+		c.foundRunning(found)
+		if err != nil {
+			return fmt.Errorf("%s: %w", trust.Sanitise(e.Path, 200), err)
+		}
+	}
+	return nil
 }
 
 // foundRunning adds findings in content that what runs makes or opens, unless they are known.
@@ -202,73 +197,4 @@ func (c *inquiry) foundRunning(found []trust.Finding) {
 		return known[place{f.Check, f.Layer, f.Path, f.Offset}] > max(f.Strength, f.IfRun)
 	})
 	c.take(askClosure, true, found)
-}
-
-// spool holds the content of some files, one after another.
-type spool struct {
-	limit int64
-	parts map[*rootfs.File]part
-	file  *os.File
-	size  int64
-}
-
-type part struct{ at, size int64 }
-
-// take adds the content of a file; of several of one path the last one counts.
-func (s *spool) take(f *rootfs.File, r io.Reader) error {
-	if s.file == nil {
-		made, err := os.CreateTemp("", "safepull-*")
-		if err != nil {
-			return err
-		}
-		s.file = made
-		_ = os.Remove(made.Name()) // where the system allows it: nothing is left behind, whatever happens
-	}
-	n, err := io.Copy(s.file, io.LimitReader(r, s.limit-s.size+1))
-	s.parts[f] = part{s.size, n}
-	if s.size += n; err == nil && s.size > s.limit {
-		err = fmt.Errorf("%w: scripts join or open files of more than %d bytes", trust.ErrLimit, s.limit)
-	}
-	return err
-}
-
-// join is the content of a joined file, and its size; -1 if it is not known.
-func (s *spool) join(j closure.Join) (io.Reader, int64, error) {
-	var readers []io.Reader
-	size := int64(0)
-	for _, f := range j.Parts {
-		p, ok := s.parts[f]
-		if !ok {
-			if f.Size == 0 {
-				continue
-			}
-			return nil, 0, fmt.Errorf("%w: %q was not read", trust.ErrMalformed, trust.Sanitise(f.Path, 200))
-		}
-		readers = append(readers, io.NewSectionReader(s.file, p.at, p.size))
-		size += p.size
-	}
-	r := io.MultiReader(readers...)
-	if j.Base64 {
-		return &lenient{r: base64.NewDecoder(base64.StdEncoding, r)}, size / 4 * 3, nil
-	}
-	return r, size, nil
-}
-
-func (s *spool) close() {
-	if s.file != nil {
-		_ = s.file.Close()
-		_ = os.Remove(s.file.Name())
-	}
-}
-
-// lenient ends where its reader does not understand its input, as programs that decode do: what came before counts.
-type lenient struct{ r io.Reader }
-
-func (l *lenient) Read(p []byte) (int, error) {
-	n, err := l.r.Read(p)
-	var corrupt base64.CorruptInputError
-	if errors.As(err, &corrupt) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = io.EOF
-	}
-	return n, err
 }

@@ -35,6 +35,7 @@ func chooseGrams(patterns []pattern) ([]entry, error) {
 		if best < 0 {
 			return nil, fmt.Errorf("%w: more than %d patterns are as like as %.64q", ErrPattern, maxShare, text)
 		}
+		patterns[i].first = best
 		for k := range grams {
 			gram := load(text[best+k:])
 			shares[gram]++

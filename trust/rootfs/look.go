@@ -100,6 +100,15 @@ func Links(t trust.Tree) map[string]string {
 	return links
 }
 
+// Alike are the names of programs that are the same as far as trees tell, this one's among them, in whatever layer and
+// whether hidden or not.
+func (v *View) Alike(f *File) []string {
+	if f.Like == 0 {
+		return nil
+	}
+	return v.alike[f.Like]
+}
+
 // Named are paths of files with this last element, at most limit of them; all is false if there are more.
 func (v *View) Named(base string, limit int) (paths []string, all bool) {
 	at, _ := slices.BinarySearchFunc(v.byName, base, func(n *node, name string) int { return strings.Compare(n.name, name) })

@@ -34,6 +34,9 @@ const (
 	maxDepth = 2048 // a kernel takes paths of 4096 bytes
 )
 
+// maxAlike bounds the names under which one program is known.
+const maxAlike = 64
+
 // File is one file of a layer. A hard link is the same File at another path.
 type File struct {
 	trust.TreeEntry
@@ -60,15 +63,17 @@ type View struct {
 	by    map[digest.Digest][]int
 	// byName are all files, sorted by their names.
 	byName []*node
-	nodes  int
-	held   int
-	steps  int
-	cut    bool
+	// alike are names of programs, also hidden ones, by their likeness.
+	alike map[uint64][]string
+	nodes int
+	held  int
+	steps int
+	cut   bool
 }
 
 // Merge puts layers together, the lowest first.
 func Merge(layers []Layer) *View {
-	v := &View{root: &node{children: map[string]*node{}}, by: map[digest.Digest][]int{}}
+	v := &View{root: &node{children: map[string]*node{}}, by: map[digest.Digest][]int{}, alike: map[uint64][]string{}}
 	v.root.parent = v.root
 	for i, l := range layers {
 		v.by[l.Digest] = append(v.by[l.Digest], i)
@@ -160,6 +165,9 @@ func (v *View) make(layer int, blob digest.Digest, e trust.TreeEntry) *node {
 func (v *View) note(layer int, archivePath string, f *File) {
 	key := trust.Sanitise(archivePath, maxPath)
 	v.files[layer][key] = append(v.files[layer][key], f)
+	if name := path.Base(archivePath); f.Like != 0 && len(v.alike[f.Like]) < maxAlike && !slices.Contains(v.alike[f.Like], name) {
+		v.alike[f.Like] = append(v.alike[f.Like], name)
+	}
 }
 
 // forget removes from a folder what lower layers put there.

@@ -25,7 +25,7 @@ import (
 )
 
 // version grows whenever the same indicators could find something else, or be asked differently, in the same content.
-const version = 8
+const version = 10
 
 // Check is the name under which the scanner itself reports.
 const Check = "scan@1"
@@ -35,7 +35,9 @@ type Scanner struct {
 	checks []check
 	set    *match.Set
 	// wakes[p] are the literals that pattern p of set stands for, lengths[p] is its length.
-	wakes    [][]wake
+	wakes [][]wake
+	// names[p] is the interpreter that pattern p gives away, mostly none.
+	names    []string
 	lengths  []int
 	wrappers []unwrap.Wrapper
 	// tail is how much of the end of a file is kept for wrappers that look at it.
@@ -123,10 +125,14 @@ func (s *Scanner) merge() error {
 					return fmt.Errorf("scan: indicator %s: literal %d: %w", c.id, k, err)
 				}
 				patterns = append(patterns, pattern)
-				s.wakes, s.lengths = append(s.wakes, nil), append(s.lengths, len(literal.Text))
+				s.wakes, s.lengths, s.names = append(s.wakes, nil), append(s.lengths, len(literal.Text)), append(s.names, "")
 			}
 			s.wakes[p] = append(s.wakes[p], wake{check: i, literal: k})
 		}
+	}
+	for _, own := range programs() {
+		patterns = append(patterns, match.Pattern{Bytes: []byte(own.holds)})
+		s.wakes, s.lengths, s.names = append(s.wakes, nil), append(s.lengths, len(own.holds)), append(s.names, own.name)
 	}
 	set, err := match.New(patterns)
 	if err != nil {

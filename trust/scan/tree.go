@@ -1,6 +1,8 @@
 package scan
 
 import (
+	"encoding/binary"
+	"hash/fnv"
 	"path"
 	"strings"
 
@@ -62,6 +64,10 @@ func (t *tree) seen(kind trust.Kind, head []byte) {
 		return
 	}
 	t.held.Kind = kind
+	if kind == trust.KindExecutable && t.held.Mode&0o111 != 0 {
+		t.held.Like = likeness(head, t.held.Size)
+		return
+	}
 	head = head[:min(len(head), bodyBytes)]
 	switch rankOf(t.held, kind) {
 	case startsFirst:
@@ -75,6 +81,37 @@ func (t *tree) seen(kind trust.Kind, head []byte) {
 			t.held.Body = string(head)
 		}
 	case startsNothing:
+	}
+}
+
+// is notes the interpreter that the current file is by its content. The first one counts.
+func (t *tree) is(name string) {
+	if t.holds && t.held.Like != 0 && t.held.Program == "" {
+		t.held.Program = name
+	}
+}
+
+// likeness sums up the beginning of a program, which has its build's identity and the addresses of all its parts, and its
+// size. It is no proof: what is taken for a copy of a shell is read as one, which names a file too many at most.
+func likeness(head []byte, size int64) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(head[:min(len(head), likeBytes)]) // cannot fail
+	_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, uint64(size)))
+	return max(h.Sum64(), 1)
+}
+
+// likeBytes of a program's beginning are compared.
+const likeBytes = 4 << 10
+
+// program is one of few by what its content holds.
+type program struct{ holds, name string }
+
+// programs are interpreters that run what they are told, by texts that only they hold. What other programs hold too does no
+// harm: they are told less.
+func programs() []program {
+	return []program{
+		{"BASH_VERSINFO", "bash"}, {"trap: %s: bad trap", "dash"}, {"BusyBox v", "busybox"}, {"toybox 0.", "toybox"}, {"ZSH_VERSION", "zsh"}, {"KSH_VERSION", "ksh"},
+		{"Py_BytesMain", "python3"}, {"NODE_REPL_HISTORY", "node"}, {"PERL5DB_THREADED", "perl"}, {"PHP_INI_SCAN_DIR", "php"},
 	}
 }
 

@@ -227,6 +227,9 @@ func (w *worker) search() {
 	set.Scan(w.buf[from:w.n], func(pattern, start int) {
 		length := w.scanner.lengths[pattern]
 		start += from
+		if name := w.scanner.names[pattern]; name != "" && w.depth == 0 && w.peels == 0 {
+			w.blob.tree.is(name)
+		}
 		if start+length <= w.fresh || !w.wanted(pattern) {
 			return // seen before, or of no interest
 		}

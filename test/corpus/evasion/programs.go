@@ -45,6 +45,9 @@ func programs() []recipe {
 				return out
 			})
 		}),
+		with("nine-apart", at, func(k *kit) []byte { return constants(k, func(p []byte) []byte { return spaced(p, 5, 0) }) }),
+		with("nine-apart-and-one", at, func(k *kit) []byte { return constants(k, func(p []byte) []byte { return spaced(p, 5, 1) }) }),
+		with("nine-apart-and-two", at, func(k *kit) []byte { return constants(k, func(p []byte) []byte { return spaced(p, 5, 2) }) }),
 		with("webassembly", "srv/www/app.wasm", func(k *kit) []byte {
 			out := []byte("\x00asm\x01\x00\x00\x00")
 			p := corpus.RandomXConstants()
@@ -106,4 +109,13 @@ func appendSigned(out []byte, v int32) []byte {
 		}
 		out = append(out, c|0x80)
 	}
+}
+
+// spaced are words with n bytes before each, behind a few more.
+func spaced(p []byte, n, begin int) []byte {
+	out := make([]byte, begin)
+	for i := 0; i+4 <= len(p); i += 4 {
+		out = append(append(out, make([]byte, n)...), p[i:i+4]...)
+	}
+	return out
 }

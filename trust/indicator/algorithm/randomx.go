@@ -43,8 +43,8 @@ func (r Rules) words() ([][4]byte, error) {
 // word registers a 32-bit constant in both byte orders, as WebAssembly encodes it, as unoptimised code for aarch64
 // moves it, and as source text spells it. i is its place among all words.
 //
-// A hit for one occurrence in three is enough: where the four words of a block stand together, and wherever the code
-// between words is not a multiple of three bytes each time, one of the first is a hit, and its window shows the others.
+// A hit for one occurrence in three is enough: one of the words is a hit, whatever distance they keep, since the matcher
+// changes its step now and then; and its window shows the others.
 func (ind *Indicator) word(le [4]byte, i int) {
 	id := ind.randomx
 	ind.randomx++

@@ -3,8 +3,11 @@ package compressed
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"path"
 	"strings"
@@ -15,7 +18,10 @@ import (
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
-// Wrapper decompresses. What follows the compressed data is malformed; what came before it is shown.
+// minTail is the least behind compressed data that can hold a program. Less is padding, or a checksum.
+const minTail = 48
+
+// Wrapper decompresses. What follows the compressed data is malformed; it is shown as well as what came before it.
 type Wrapper struct{ gunzips *decompress.Gunzips }
 
 var _ unwrap.Wrapper = Wrapper{}
@@ -38,7 +44,7 @@ func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) er
 	f := decompress.Detect(content.Head)
 	trial := f.Trial(content.Head)
 	src := stream.NewSource(in)
-	open := f.Open
+	open := f.OpenTailed
 	if f == decompress.Gzip {
 		open = w.gunzips.Open
 	}
@@ -58,11 +64,49 @@ func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) er
 	default:
 		return f.Classify(err)
 	}
-	broken, err := stream.Show(show, unwrap.Piece{Name: w.name(content.Path, f), Size: -1}, body, src)
-	if err != nil {
+	decoded := stream.NewBody(body)
+	if err := show(unwrap.Piece{Name: w.name(content.Path, f), Size: -1}, decoded); err != nil {
 		return err
 	}
-	return f.Classify(broken)
+	if src.Err() != nil {
+		return src.Err()
+	}
+	return cmp.Or(w.rest(d, decoded.Err(), src, show), f.Classify(decoded.Err()))
+}
+
+// rest shows what follows the compressed data, unless that is next to nothing or nothing but zeros and line ends.
+func (w Wrapper) rest(d *decompress.Tailed, broken error, src *stream.Source, show unwrap.Show) error {
+	if broken == nil {
+		return nil
+	}
+	r, taken := d.Rest(broken)
+	if r == nil {
+		return nil
+	}
+	at := src.Offset() - int64(taken)
+	behind := bufio.NewReader(r)
+	for {
+		b, _ := behind.Peek(512)
+		n := len(b) - len(bytes.TrimLeft(b, "\x00\r\n "))
+		if bytes.HasPrefix(b[n:], []byte("asm\x01")) { // WebAssembly begins with a zero
+			n--
+		}
+		if n <= 0 {
+			if len(b) < minTail {
+				return src.Err()
+			}
+			break
+		}
+		_, _ = behind.Discard(n) // it was peeked at
+		at += int64(n)
+	}
+	if src.Err() != nil {
+		return src.Err()
+	}
+	if err := show(unwrap.Piece{Name: fmt.Sprintf("tail@%d", at), Size: -1, Tail: true}, behind); err != nil {
+		return err
+	}
+	return src.Err()
 }
 
 // name is what the compressed file is called without its suffix.

@@ -6,6 +6,7 @@ import (
 	"compress/zlib"
 	"context"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -119,6 +120,36 @@ func TestCompressed(t *testing.T) {
 		{Name: "zeros", Content: make([]byte, 100)},
 		{Name: "xz-short", Content: []byte("\xfd7zXZ")},
 	})
+}
+
+// behind is longer than what may be a checksum.
+var behind = "something else that stands behind the end, " + strings.Repeat("and goes on, ", 10)
+
+// What follows the end of compressed data is shown, wherever the decoder notices.
+func TestCompressed_whatFollows(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat(behind, 2000)
+	var list []unwraptest.Sample
+	for name, packed := range map[string][]byte{
+		"gzip": gzipped(text), "members": append(gzipped(text[:5]), gzipped(text[5:])...), "zlib": zlibbed(text), "zstd": zstandard(text[:0]+text, 1<<20), "bzip2": decoded(bz2Text), "xz": decoded(xzText), "lzma": decoded(lzmaText),
+		"lz4": []byte("\x04\x22\x4d\x18\x60\x40\x82\x12\x00\x00\x80" + text + "\x00\x00\x00\x00"),
+	} {
+		want := text
+		if name == "zstd" {
+			want += text
+		}
+		tail := fmt.Sprintf("tail@%d", len(packed))
+		add := func(what, between, rest string, pieces map[string]string) {
+			list = append(list, unwraptest.Sample{Name: name + what, Path: "a", Content: append(bytes.Clone(packed), between+rest...), Want: pieces, Err: trust.ErrMalformed})
+		}
+		add("", "", behind, map[string]string{"a": want, tail: behind})
+		add("-long", "", long, map[string]string{"a": want, tail: long})
+		if name == "gzip" || name == "zlib" || name == "lz4" || name == "lzma" {
+			add("-padded", strings.Repeat("\x00", 3000), behind, map[string]string{"a": want, fmt.Sprintf("tail@%d", len(packed)+3000): behind})
+		}
+		add("-short", "", "a few bytes", one("a", want))
+	}
+	unwraptest.Run(t, compressed.New(), list, nil)
 }
 
 func FuzzCompressed(f *testing.F) { unwraptest.Fuzz(f, compressed.New(), samples()) }

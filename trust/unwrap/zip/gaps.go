@@ -2,8 +2,13 @@ package zip
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
+	"fmt"
 	"io"
+
+	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
 // maxHiddenName bounds the names of entries that no directory names: a longer one is no header.
@@ -20,9 +25,30 @@ func (a *archive) gaps() error {
 			if from, err = a.hidden(at, to); err != nil {
 				return err
 			}
+			a.reached = max(a.reached, from)
 		}
 		return nil
 	})
+}
+
+// minTail is the least behind an archive that can hold a program.
+const minTail = 48
+
+// behind shows what follows the last record: its comment, and bytes that belong to nothing.
+func (a *archive) behind(ends []end) error {
+	from := a.reached
+	for _, p := range a.covered.parts {
+		from = max(from, p.to)
+	}
+	for _, e := range ends {
+		from = max(from, e.at+endBytes)
+	}
+	if a.size-from < minTail {
+		return nil
+	}
+	r := io.NewSectionReader(a.at, from, a.size-from)
+	broken, err := stream.Show(a.show, unwrap.Piece{Name: fmt.Sprintf("tail@%d", from), Size: a.size - from, Tail: true}, r, a.at)
+	return cmp.Or(err, broken)
 }
 
 // find looks for the magic number of a local header that makes sense. It returns -1 if there is none.

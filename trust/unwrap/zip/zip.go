@@ -68,6 +68,8 @@ type archive struct {
 	// seen is what was read last to look for headers, from seenAt on.
 	seen   []byte
 	seenAt int64
+	// reached is where the last entry ends that no directory names.
+	reached int64
 }
 
 // Unwrap implements unwrap.Wrapper.
@@ -99,6 +101,9 @@ func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) er
 		a.broken.Add(stream.Malformed("zip without a directory"))
 	}
 	if err := a.gaps(); err != nil {
+		return err
+	}
+	if err := a.behind(ends); err != nil {
 		return err
 	}
 	return a.broken.Err()

@@ -168,6 +168,7 @@ func plainSamples() []unwraptest.Sample {
 func tampered() []unwraptest.Sample {
 	a := map[string]string{"a": "alpha"}
 	jar := made(zip.Deflate, "a", "alpha")
+	long := "what stands behind an archive, and is longer than a checksum would be"
 	hidden := join(made(zip.Deflate, "h", "hidden")[:58], jar)
 	wrong := stored("a", "alpha")
 	wrong.crc++
@@ -188,6 +189,8 @@ func tampered() []unwraptest.Sample {
 	return []unwraptest.Sample{
 		{Name: "hidden-before", Content: assembled(1, stored("h", "hidden"), stored("a", "alpha")), Want: map[string]string{"h": "hidden", "a": "alpha"}},
 		{Name: "hidden-with-descriptor", Content: hidden, Want: map[string]string{"h": "hidden", "a": "alpha"}},
+		{Name: "behind-the-end", Content: append(bytes.Clone(jar), long...), Want: map[string]string{"a": "alpha", fmt.Sprintf("tail@%d", len(jar)): long}},
+		{Name: "far-behind-the-end", Content: append(bytes.Clone(jar[:50]), strings.Repeat(long, 2000)...), Want: map[string]string{"a": "alpha", "tail@42": string(jar[42:50]) + strings.Repeat(long, 2000)}, Err: trust.ErrMalformed},
 		{Name: "no-directory", Content: jar[:50], Want: a, Err: trust.ErrMalformed},
 		{Name: "no-directory-stored", Content: stored("a", "alpha").header(), Want: a, Err: trust.ErrMalformed},
 		{Name: "cut", Content: stored("a", "alpha").header()[:34], Want: map[string]string{"a": "alp"}, Err: trust.ErrMalformed},

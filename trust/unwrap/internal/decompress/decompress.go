@@ -158,7 +158,7 @@ func (f Format) Open(r io.Reader) (io.ReadCloser, error) {
 	case Zlib:
 		return whole(buffered, zlib.NewReader)
 	case Zstd:
-		d, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
+		d, err := newZstd(buffered)
 		if err != nil {
 			return nil, err
 		}
@@ -190,11 +190,16 @@ func (f Format) Open(r io.Reader) (io.ReadCloser, error) {
 	return nil, stream.Unsupported("compression %q", f)
 }
 
+func newZstd(r io.Reader) (*zstd.Decoder, error) {
+	return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
+}
+
 // Gunzips keeps decoders of gzip between files, because images hold thousands of small ones. The zero value is ready.
 type Gunzips struct{ free sync.Pool }
 
-// Open does what Gzip.Open does. The result must be closed, and not be used after that.
-func (g *Gunzips) Open(r io.Reader) (io.ReadCloser, error) {
+// Open does what Gzip.Open does. The result must be closed, and not be used after that. Where something else than another
+// member follows one, Read returns stream.ErrTrailing.
+func (g *Gunzips) Open(r io.Reader) (*Tailed, error) {
 	z, ok := g.free.Get().(*gunzip)
 	if !ok {
 		z = &gunzip{buffered: bufio.NewReaderSize(nil, bufferBytes), home: &g.free}
@@ -204,13 +209,37 @@ func (g *Gunzips) Open(r io.Reader) (io.ReadCloser, error) {
 		g.free.Put(z)
 		return nil, err
 	}
-	return z, nil
+	z.Multistream(false)
+	return &Tailed{ReadCloser: z, in: z.buffered, taken: taking(stream.ErrTrailing, 0)}, nil
 }
 
 type gunzip struct {
 	gzip.Reader
 	buffered *bufio.Reader
 	home     *sync.Pool
+}
+
+// Read implements io.Reader over all members.
+func (z *gunzip) Read(p []byte) (int, error) {
+	for {
+		n, err := z.Reader.Read(p)
+		if n > 0 || err != io.EOF { //nolint:errorlint // only the bare value means the end
+			if err == io.EOF { //nolint:errorlint // it comes again
+				err = nil
+			}
+			return n, err
+		}
+		switch head, err := z.buffered.Peek(3); {
+		case len(head) == 0:
+			return 0, err
+		case string(head) != "\x1f\x8b\x08":
+			return 0, stream.ErrTrailing
+		}
+		if err := z.Reset(z.buffered); err != nil {
+			return 0, err
+		}
+		z.Multistream(false)
+	}
 }
 
 // Close implements io.Closer.
@@ -239,7 +268,7 @@ func (s *single) Read(p []byte) (int, error) {
 	if err != io.EOF { //nolint:errorlint // only the bare value means the end
 		return n, err
 	}
-	if _, err := s.rest.ReadByte(); err != io.EOF { //nolint:errorlint // bufio returns the reader's value
+	if _, err := s.rest.Peek(1); err != io.EOF { //nolint:errorlint // bufio returns the reader's value
 		if err == nil {
 			err = stream.ErrTrailing
 		}

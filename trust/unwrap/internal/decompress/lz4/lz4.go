@@ -48,6 +48,9 @@ type Reader struct {
 // NewReader decodes r. It keeps at most two blocks, of 8 MiB each in the worst case, and grows to what there is.
 func NewReader(r io.Reader) *Reader { return &Reader{in: bufio.NewReaderSize(r, bufferBytes)} }
 
+// ErrTrailing says that something else follows the last frame, which was not read.
+var ErrTrailing = fmt.Errorf("%w: bytes behind the lz4 frames", trust.ErrMalformed)
+
 // Read implements io.Reader.
 func (r *Reader) Read(p []byte) (int, error) {
 	for r.at == len(r.out) {
@@ -73,8 +76,14 @@ func (r *Reader) word() (uint32, error) {
 
 // frame reads the header of a frame, or skips one. It returns io.EOF at the end of all.
 func (r *Reader) frame() error {
-	if _, err := r.in.Peek(1); err != nil {
+	head, err := r.in.Peek(4)
+	if len(head) == 0 {
 		return err
+	}
+	if len(head) == 4 {
+		if m := binary.LittleEndian.Uint32(head); m != legacyMagic && m != frameMagic && m&^0xf != skippableMagic {
+			return ErrTrailing
+		}
 	}
 	magic, err := r.word()
 	switch {
@@ -90,8 +99,6 @@ func (r *Reader) frame() error {
 			return err
 		}
 		return r.skip(int64(n))
-	case magic != frameMagic:
-		return malformed("bytes behind the lz4 frames")
 	}
 	return r.header()
 }
