@@ -71,6 +71,21 @@ type Upstream struct {
 	Credentials Credentials   `yaml:"credentials"`
 	// TransparentHosts are names under which engines take the proxy for this registry.
 	TransparentHosts []string `yaml:"transparentHosts"`
+	// Mirrors are asked for content before URL.
+	Mirrors           []Mirror      `yaml:"mirrors"`
+	RequestsPerSecond int           `yaml:"requestsPerSecond"`
+	BytesPerSecond    Bytes         `yaml:"bytesPerSecond"`
+	Retries           int           `yaml:"retries"`
+	RetryAfter        time.Duration `yaml:"retryAfter"`
+	RedirectHosts     []string      `yaml:"redirectHosts"`
+	TokenHosts        []string      `yaml:"tokenHosts"`
+	AllowPrivate      bool          `yaml:"allowPrivate"`
+}
+
+// Mirror is another place with an upstream's content.
+type Mirror struct {
+	URL     string `yaml:"url"`
+	Resolve bool   `yaml:"resolve"`
 }
 
 // The kinds of credentials.
@@ -242,6 +257,12 @@ func (c *Config) complete(environ map[string]string, root bool) {
 		}
 		if u.Timeout == 0 {
 			u.Timeout = 30 * time.Second
+		}
+		if u.Retries == 0 {
+			u.Retries = 3
+		}
+		if u.RetryAfter == 0 {
+			u.RetryAfter = 3 * time.Second
 		}
 		if u.Credentials.Kind == "" {
 			u.Credentials.Kind = CredentialsNone

@@ -112,7 +112,7 @@ func TestZeroConfiguration(t *testing.T) {
 			}
 			want := []Upstream{{
 				Host: "docker.io", Alias: "docker.io", URL: "https://registry-1.docker.io", Default: true,
-				Timeout: 30 * time.Second, Credentials: Credentials{Kind: "none"},
+				Timeout: 30 * time.Second, Retries: 3, RetryAfter: 3 * time.Second, Credentials: Credentials{Kind: "none"},
 			}}
 			if got.StateDir != c.want || got.Listen != "127.0.0.1:5000" || !cmp.Equal(got.Upstreams, want) {
 				t.Errorf("got %+v", got)
@@ -166,11 +166,11 @@ clamd: {address: "unix:///run/clamav/clamd.ctl", maxStream: 100MiB}
 	want.YARA = []string{filepath.Join(dir, "list.yaml"), dir}
 	none := Credentials{Kind: "none"}
 	want.Upstreams = []Upstream{
-		{Host: "ghcr.io", Alias: "gh", URL: "https://ghcr.io", Default: true, Timeout: 30 * time.Second, Credentials: none},
-		{Host: "127.0.0.1:5443", Alias: "local", URL: "http://127.0.0.1:5443", PlainHTTP: true, Timeout: 5 * time.Second, Credentials: Credentials{
+		{Host: "ghcr.io", Alias: "gh", URL: "https://ghcr.io", Default: true, Timeout: 30 * time.Second, Retries: 3, RetryAfter: 3 * time.Second, Credentials: none},
+		{Host: "127.0.0.1:5443", Alias: "local", URL: "http://127.0.0.1:5443", PlainHTTP: true, Timeout: 5 * time.Second, Retries: 3, RetryAfter: 3 * time.Second, Credentials: Credentials{
 			Kind: "static", Username: "me", PasswordFile: filepath.Join(dir, "pass"), ShareWithEveryone: []string{"acme/**"},
 		}},
-		{Host: "quay.io", Alias: "quay.io", URL: "https://quay.io", Timeout: 30 * time.Second, Credentials: none},
+		{Host: "quay.io", Alias: "quay.io", URL: "https://quay.io", Timeout: 30 * time.Second, Retries: 3, RetryAfter: 3 * time.Second, Credentials: none},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -201,6 +201,16 @@ func TestMistakes(t *testing.T) {
 		"connect_to_nothing": {"connect: {listen: 127.0.0.1:3128}", nil, "connect.listen: there is nothing to connect to"},
 		"connect_is_listen":  {"connect: {listen: 127.0.0.1:5000}", nil, "connect.listen: \"127.0.0.1:5000\" is another listener's address"},
 		"connect_no_port":    {"connect: {listen: host}", nil, `connect.listen: "host" has no port`},
+		"requests_negative":  {up("requestsPerSecond: -1"), nil, "upstreams[0].requestsPerSecond: -1 is not between 0 (no limit) and 1000000"},
+		"bytes_few":          {up("bytesPerSecond: 1KiB"), nil, "upstreams[0].bytesPerSecond: 1024 is less than 16KiB"},
+		"retries_many":       {up("retries: 11"), nil, "upstreams[0].retries: 11 is not between -1 (never) and 10"},
+		"retry_after_long":   {up("retryAfter: 16s"), nil, "upstreams[0].retryAfter: 16s is not between 0s and 15s"},
+		"mirrors_many":       {up("mirrors: [" + strings.Repeat("{url: 'https://m.example'},", 9) + "]"), nil, "upstreams[0].mirrors: 9 mirrors, at most 8"},
+		"mirror_no_url":      {up("mirrors: [{resolve: true}]"), nil, "upstreams[0].mirrors[0].url: the mirror has no URL"},
+		"mirror_plain":       {up("mirrors: [{url: 'http://m.example'}]"), nil, `upstreams[0].mirrors[0].url: "http://m.example" is not encrypted`},
+		"redirect_url":       {up("redirectHosts: ['https://cdn.example']"), nil, `upstreams[0].redirectHosts[0]: "https://cdn.example" is no host or pattern of hosts`},
+		"redirect_class":     {up("redirectHosts: ['cdn[0-9].example']"), nil, `"cdn[0-9].example" is no host or pattern`},
+		"token_port":         {up("tokenHosts: ['login.example:']"), nil, `upstreams[0].tokenHosts[0]: "login.example:" is no host or pattern`},
 		"no_port":            {"version: 1\n\nlisten: host", nil, `proxy.yaml:3: listen: "host" has no port: write host:port, for example 127.0.0.1:5000`},
 		"bad_port":           {"listen: host:70000", nil, `proxy.yaml:1: listen: "host:70000" has the port "70000", which is no number up to 65535`},
 		"named_port":         {"listen: host:http", nil, `has the port "http"`},

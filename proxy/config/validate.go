@@ -247,8 +247,11 @@ func (u Upstream) check(key string, at origins) error {
 	case u.Timeout < time.Second || u.Timeout > 10*time.Minute:
 		return at.errorf(key+".timeout", "%s is not between 1s and 10m", u.Timeout)
 	}
-	if err := u.checkURL(); err != nil {
+	if err := u.checkURL(u.URL); err != nil {
 		return at.errorf(key+".url", "%w", err)
+	}
+	if err := u.checkReading(key, at); err != nil {
+		return err
 	}
 	if u.CA != "" {
 		pem, err := readFile(u.CA, maxInput)
@@ -263,22 +266,22 @@ func (u Upstream) check(key string, at origins) error {
 }
 
 // checkURL does not repeat a URL that holds a login.
-func (u Upstream) checkURL() error {
+func (u Upstream) checkURL(raw string) error {
 	const example = "write for example https://registry.example.com"
-	parsed, err := url.Parse(u.URL)
+	parsed, err := url.Parse(raw)
 	switch {
 	case err != nil:
 		return fmt.Errorf("the value is no URL: %s", example)
 	case parsed.User != nil:
 		return errors.New("a URL holds no login here: use credentials")
 	case parsed.Scheme != "http" && parsed.Scheme != "https", parsed.Host == "":
-		return fmt.Errorf("%q is no http or https URL: %s", u.URL, example)
+		return fmt.Errorf("%q is no http or https URL: %s", raw, example)
 	case strings.TrimSuffix(parsed.Path, "/") != "", parsed.RawQuery != "", parsed.Fragment != "", parsed.Opaque != "":
-		return fmt.Errorf("%q has more than scheme, host and port: %s", u.URL, example)
+		return fmt.Errorf("%q has more than scheme, host and port: %s", raw, example)
 	case parsed.Scheme == "http" && !u.PlainHTTP:
-		return fmt.Errorf("%q is not encrypted: write https, or plainHTTP: true if you accept that", u.URL)
+		return fmt.Errorf("%q is not encrypted: write https, or plainHTTP: true if you accept that", raw)
 	case parsed.Scheme == "https" && u.PlainHTTP:
-		return fmt.Errorf("%q is https, but plainHTTP is true: remove one of them", u.URL)
+		return fmt.Errorf("%q is https, but plainHTTP is true: remove one of them", raw)
 	}
 	return nil
 }

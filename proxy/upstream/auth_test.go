@@ -122,13 +122,15 @@ func TestRealm(t *testing.T) {
 	elsewhere := registrytest.Start(t, registrytest.Options{Auth: "bearer"})
 	t.Cleanup(func() {
 		if n := elsewhere.Count("GET", "/token"); n != 1 {
-			t.Errorf("%d requests to the other realm, want that of the plain http registry on loopback", n)
+			t.Errorf("%d requests to the other realm, want that of the registry for which it is configured", n)
 		}
 	})
 	tests := map[string]struct {
 		realm string
 		tls   bool
+		hosts []string
 	}{
+		"configured":           {realm: elsewhere.URL() + "/token", hosts: []string{elsewhere.Host()}},
 		"metadata-address":     {realm: "http://169.254.169.254/token"},
 		"metadata-in-ipv6":     {realm: "http://[::ffff:169.254.169.254]/token"},
 		"https-to-http":        {realm: elsewhere.URL() + "/token", tls: true},
@@ -140,7 +142,7 @@ func TestRealm(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := registrytest.Start(t, registrytest.Options{Auth: "bearer", Realm: tt.realm, TLS: tt.tls})
-			_, err := dial(t, r, nil).Resolve(t.Context(), tagged(r, "latest"))
+			_, err := dial(t, r, func(o *upstream.Options) { o.Reach.TokenHosts = tt.hosts }).Resolve(t.Context(), tagged(r, "latest"))
 			if !errors.Is(err, trust.ErrUnavailable) && !errors.Is(err, trust.ErrUnauthorized) {
 				t.Errorf("error %v", err)
 			}

@@ -80,7 +80,10 @@ func (r *Registry) requestError(ctx context.Context, err error) error {
 	var missing credentialError
 	var token *errcode.ErrorResponse
 	var request *url.Error
+	var busy busyError
 	switch {
+	case errors.As(err, &busy):
+		return laterError{r.fail(trust.ErrRateLimited, "%v", busy), busy.after}
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
 		return r.fail(trust.ErrUnauthorized, "it wants a login, and none is configured")
 	case strings.Contains(err.Error(), noBasicLogin):

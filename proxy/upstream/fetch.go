@@ -35,9 +35,15 @@ func (r *Registry) Fetch(ctx context.Context, ref trust.Reference, desc ocispec.
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	c := &content{
-		ctx: ctx, cancel: cancel, registry: r, request: q, desc: desc, verifier: desc.Digest.Verifier(),
+		ctx: ctx, cancel: cancel, base: r, request: q, desc: desc, verifier: desc.Digest.Verifier(),
+		roads: r.roads(),
 	}
-	if err := c.open(); err != nil {
+	c.turn(nil)
+	err := c.open()
+	for err != nil && c.turn(err) {
+		err = c.open()
+	}
+	if err != nil {
 		cancel()
 		return nil, err
 	}
@@ -49,7 +55,11 @@ func (r *Registry) Fetch(ctx context.Context, ref trust.Reference, desc ocispec.
 type content struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
-	registry *Registry
+	base     *Registry
+	registry *Registry // who is asked now
+	mirror   *mirror   // registry's mirror; nil when it is the base
+	roads    []*mirror // who can be asked after it; the base is last
+	used     []*mirror // who sent bytes
 	request  request
 	desc     ocispec.Descriptor
 
@@ -80,6 +90,7 @@ func (c *content) Read(p []byte) (int, error) {
 		}
 		n, err := c.body.Read(p[:min(int64(len(p)), c.desc.Size-c.offset)])
 		if n > 0 {
+			c.uses()
 			_, _ = c.verifier.Write(p[:n]) // a hash never fails
 			c.offset += int64(n)
 			return n, nil // an error comes again with the next read
@@ -131,6 +142,9 @@ func (c *content) broken(err error) error {
 	if errors.Is(err, io.EOF) && c.whole {
 		return c.lie("it has only %d of its %d bytes", c.offset, c.desc.Size)
 	}
+	if (errors.Is(err, errSlow) || c.resumes >= c.registry.resumes) && c.turn(err) {
+		return nil
+	}
 	if errors.Is(err, errSlow) {
 		return c.registry.fail(trust.ErrUnavailable, "%s, %d of %d bytes: %v", c.desc.Digest, c.offset, c.desc.Size, err)
 	}
@@ -153,6 +167,9 @@ func (c *content) resume() error {
 	err := c.open()
 	if errors.Is(err, trust.ErrUnavailable) {
 		return c.broken(err)
+	}
+	if err != nil && c.ctx.Err() == nil && c.turn(err) {
+		return nil
 	}
 	return err
 }
@@ -214,7 +231,12 @@ func (c *content) drop() {
 	}
 }
 
+// lie is a contradiction to the descriptor. Where a mirror had a part in it, that says nothing about the registry, and
+// the next try is without the mirror.
 func (c *content) lie(format string, args ...any) error {
+	if c.blame() {
+		return c.registry.fail(trust.ErrUnavailable, "%s: %s, from a mirror; it is not asked for a while", c.desc.Digest, fmt.Sprintf(format, args...))
+	}
 	return c.registry.fail(trust.ErrIntegrity, "%s: %s", c.desc.Digest, fmt.Sprintf(format, args...))
 }
 

@@ -226,7 +226,7 @@ func TestRedirects(t *testing.T) {
 		cdn, _ := newRegistry(t, registrytest.Options{})
 		r.Misbehave("/v2/"+repo+"/blobs/*", registrytest.Fault{Redirect: cdn.URL()})
 		cdn.Misbehave("", registrytest.Fault{CutAfter: 1000, Times: 1})
-		u := dial(t, r, func(o *upstream.Options) { o.Credential = staticLogin })
+		u := dial(t, r, func(o *upstream.Options) { o.Credential, o.Reach.RedirectHosts = staticLogin, []string{cdn.Host()} })
 		got, err := fetch(t.Context(), u, at(r), desc)
 		if err != nil || !bytes.Equal(got, content) {
 			t.Fatalf("%d bytes, %v", len(got), err)
@@ -245,7 +245,7 @@ func TestRedirects(t *testing.T) {
 		r, desc := newRegistry(t, registrytest.Options{})
 		thief, _ := newRegistry(t, login)
 		r.Misbehave("/v2/"+repo+"/blobs/*", registrytest.Fault{Redirect: thief.URL()})
-		u := dial(t, r, func(o *upstream.Options) { o.Credential = staticLogin })
+		u := dial(t, r, func(o *upstream.Options) { o.Credential, o.Reach.RedirectHosts = staticLogin, []string{thief.Host()} })
 		if _, err := fetch(t.Context(), u, at(r), desc); !errors.Is(err, trust.ErrUnavailable) {
 			t.Errorf("error %v, want %v", err, trust.ErrUnavailable)
 		}

@@ -3,6 +3,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,14 @@ type Options struct {
 	Resumes int
 	// RetryWait is the first pause between tries, doubled each time up to maxRetryWait; zero means 250 ms.
 	RetryWait time.Duration
+	// RetryAfter is the longest pause that is made because the registry asks for it; zero means 3 s.
+	RetryAfter time.Duration
+	// Reach says where the registry may lead us.
+	Reach Reach
+	// Limits are shared by all registries that stand for one upstream; nil is none.
+	Limits *Limits
+	// Mirrors are asked for content before URL, in this order.
+	Mirrors []Mirror
 }
 
 // Registry reads one registry as one identity: it keeps that identity's tokens and must not be shared between
@@ -58,6 +67,8 @@ type Registry struct {
 	timeouts  Timeouts
 	resumes   int
 	retryWait time.Duration
+	limits    *Limits
+	mirrors   []*mirror
 	// large is the room that large answers share.
 	large *semaphore.Weighted
 }
@@ -76,6 +87,7 @@ func New(o Options) (*Registry, error) {
 		timeouts:  o.Timeouts.withDefaults(),
 		resumes:   orDefault(o.Resumes, 8),
 		retryWait: o.RetryWait,
+		limits:    o.Limits,
 		large:     semaphore.NewWeighted(largeAnswers),
 	}
 	if r.name == "" {
@@ -89,7 +101,7 @@ func New(o Options) (*Registry, error) {
 		r.transport = NewTransport(o.Timeouts)
 		transport = r.transport
 	}
-	blocked := blockedPrefixes(base)
+	where := newReach(base, o.Reach)
 	agent := o.UserAgent
 	if agent == "" {
 		agent = "safepull"
@@ -97,25 +109,26 @@ func New(o Options) (*Registry, error) {
 	r.client = &auth.Client{
 		Client: &http.Client{
 			Transport: &retry.Transport{
-				Base:   transport,
-				Policy: retryPolicy(orDefault(o.Retries, 3), r.retryWait),
+				Base:   outgoing{transport, where, o.Limits},
+				Policy: retryPolicy(orDefault(o.Retries, 3), r.retryWait, cmp.Or(o.RetryAfter, maxRetryWait)),
 			},
-			CheckRedirect: redirectPolicy(base, blocked),
+			CheckRedirect: redirectPolicy(where),
 		},
 		Header:               http.Header{"User-Agent": {agent}},
 		Credential:           credentialFor(base.Host, o.Credential),
 		Cache:                newTokenCache(),
 		ClientID:             "safepull",
-		BlockedRealmPrefixes: blocked,
+		BlockedRealmPrefixes: blockedPrefixes(base),
 	}
-	return r, nil
+	r.mirrors, err = newMirrors(o, transport)
+	return r, err
 }
 
 // ForHost makes a Registry for the registry of that name, reached as docker reaches it: by https, except that a
 // loopback host which does not answer https is spoken to in plain http, and that its certificate need not be known.
 // URL and Host of o are set by ForHost. It asks the network only for loopback hosts.
 func ForHost(ctx context.Context, host string, o Options) (*Registry, error) {
-	o.Host, o.URL = host, ""
+	o.Host, o.URL, o.Reach.Anywhere = host, "", true
 	if host == trust.DockerHub || !isLoopback(hostname(host)) {
 		return New(o)
 	}
@@ -149,7 +162,7 @@ func answersTLS(ctx context.Context, transport *http.Transport, host string) boo
 	if err != nil {
 		return false
 	}
-	resp, err := transport.RoundTrip(req)
+	resp, err := transport.RoundTrip(req.WithContext(withReach(ctx, newReach(req.URL, Reach{}))))
 	if err != nil {
 		return false
 	}

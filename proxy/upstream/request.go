@@ -74,7 +74,7 @@ func (r *Registry) do(parent context.Context, q request) (*http.Response, error)
 		cancel(nil)
 		return nil, r.requestError(parent, err)
 	}
-	resp.Body = newBody(ctx, cancel, resp.Body, r.timeouts)
+	resp.Body = newBody(ctx, cancel, resp.Body, r.timeouts, r.limits)
 	if e := resp.Header.Get("Content-Encoding"); e != "" && e != "identity" && resp.StatusCode < 300 {
 		_ = resp.Body.Close()
 		return nil, r.fail(trust.ErrUnavailable, "it sent content encoded as %q, which was not asked for", e)
@@ -90,14 +90,15 @@ type body struct {
 	cancel   context.CancelCauseFunc
 	watch    *time.Timer
 	timeouts Timeouts
+	limits   *Limits
 	// waited and came are what the current window of the rate took and brought.
 	waited time.Duration
 	came   int64
 	slow   bool
 }
 
-func newBody(ctx context.Context, cancel context.CancelCauseFunc, rc io.ReadCloser, t Timeouts) *body {
-	b := &body{ReadCloser: rc, ctx: ctx, cancel: cancel, timeouts: t}
+func newBody(ctx context.Context, cancel context.CancelCauseFunc, rc io.ReadCloser, t Timeouts, l *Limits) *body {
+	b := &body{ReadCloser: rc, ctx: ctx, cancel: cancel, timeouts: t, limits: l}
 	b.watch = time.AfterFunc(t.Stall, func() { cancel(errStalled) })
 	b.watch.Stop() // it runs while somebody waits for bytes, so that a slow reader is no stall
 	return b
@@ -110,13 +111,17 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	start := time.Now()
 	b.watch.Reset(b.timeouts.Stall)
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(b.limits.cut(p))
 	b.watch.Stop()
 	switch {
 	case err == nil:
 		b.slow = b.tooSlow(time.Since(start), n)
 	case !errors.Is(err, io.EOF) && errors.Is(context.Cause(b.ctx), errStalled):
 		err = errStalled
+	}
+	// The wait for the upstream's limit is ours: it makes nobody slow.
+	if wait := b.limits.passed(b.ctx, n); wait != nil && err == nil {
+		err = wait
 	}
 	return n, err
 }

@@ -49,9 +49,9 @@ func isManifest(mediaType string) bool {
 	return mediaType == artifactManifest || slices.Contains(manifestTypes, mediaType)
 }
 
-// Resolve implements trust.Source. It asks by HEAD, which costs no quota at registries that count pulls; where the
-// answer lacks digest, size or media type it gets the manifest and finds them out itself.
-func (r *Registry) Resolve(ctx context.Context, ref trust.Reference) (ocispec.Descriptor, error) {
+// resolve asks this one URL. It asks by HEAD, which costs no quota at registries that count pulls; where the answer lacks
+// digest, size or media type it gets the manifest and finds them out itself.
+func (r *Registry) resolve(ctx context.Context, ref trust.Reference) (ocispec.Descriptor, error) {
 	if err := r.checkReference(ref); err != nil {
 		return ocispec.Descriptor{}, err
 	}

@@ -48,7 +48,7 @@ func TestMinRate(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
-				b := newBody(ctx, cancel, c.drip, Timeouts{}.withDefaults())
+				b := newBody(ctx, cancel, c.drip, Timeouts{}.withDefaults(), nil)
 				defer cancel(nil)
 				var err error
 				start := time.Now()

@@ -4,12 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"strconv"
 	"syscall"
 	"time"
@@ -20,8 +17,8 @@ import (
 const (
 	// maxRedirects bounds a chain of redirects; a registry needs one, to where its blobs are.
 	maxRedirects = 5
-	// maxRetryWait bounds every pause, also one that the registry asks for: what is longer is an error at once, so
-	// that the caller's own caller can be told.
+	// maxRetryWait bounds every pause where Options do not say otherwise, also one that the registry asks for: what is
+	// longer is an error at once, so that the caller's own caller can be told.
 	maxRetryWait = 3 * time.Second
 	// maxHeaderBytes bounds the memory that one answer's header can take.
 	maxHeaderBytes = 256 << 10
@@ -67,12 +64,12 @@ func (t Timeouts) withDefaults() Timeouts {
 }
 
 // NewTransport makes a transport that suits registries: proxies from the environment, no transparent decompression
-// (digests are over the bytes as sent), every wait bounded.
+// (digests are over the bytes as sent), every wait bounded, connections to where the asking Registry may reach only.
 func NewTransport(t Timeouts) *http.Transport {
 	t = t.withDefaults()
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: t.Dial, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:            newDialer(t.Dial).DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    t.TLS,
 		ResponseHeaderTimeout:  t.Header,
@@ -85,65 +82,28 @@ func NewTransport(t Timeouts) *http.Transport {
 	}
 }
 
-// redirectPolicy lets a registry send us elsewhere for content, but not from https to http, not to addresses that are
-// none of its business, and not for ever. That the login stays behind is auth.Client's doing.
-func redirectPolicy(base *url.URL, blocked []netip.Prefix) func(*http.Request, []*http.Request) error {
-	return func(req *http.Request, via []*http.Request) error {
-		if len(via) > maxRedirects {
-			return fmt.Errorf("more than %d redirects", maxRedirects)
-		}
-		for _, hop := range via {
-			if hop.URL.Scheme == "https" && req.URL.Scheme != "https" {
-				return errors.New("redirect from https to http refused")
-			}
-		}
-		if req.URL.User != nil {
-			return errors.New("redirect to a URL with a login refused")
-		}
-		if req.URL.Hostname() == base.Hostname() {
-			return nil
-		}
-		if proxy, err := http.ProxyFromEnvironment(req); err == nil && proxy != nil && net.ParseIP(req.URL.Hostname()) == nil {
-			return nil // the HTTP proxy looks the name up and dials; we may not even be able to
-		}
-		return checkAddress(req.Context(), req.URL.Hostname(), blocked)
-	}
-}
-
-// checkAddress refuses a host that is, or has, a blocked address, and one whose addresses cannot be found out: it might
-// have one by the time it is dialled.
-func checkAddress(ctx context.Context, host string, blocked []netip.Prefix) error {
-	var addrs []netip.Addr
-	if addr, err := netip.ParseAddr(host); err == nil {
-		addrs = append(addrs, addr)
-	} else if addrs, err = net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
-		return fmt.Errorf("redirect to %s refused: its address cannot be found out: %w", host, err)
-	}
-	for _, addr := range addrs {
-		addr = addr.Unmap().WithZone("")
-		for _, p := range blocked {
-			if p.Contains(addr) {
-				return fmt.Errorf("redirect to %s (%s) refused", host, p)
-			}
-		}
-	}
-	return nil
-}
-
 // retryPolicy tries again what is likely to pass within moments.
-func retryPolicy(retries int, wait time.Duration) func() retry.Policy {
+func retryPolicy(retries int, wait, longest time.Duration) func() retry.Policy {
+	grow := retry.ExponentialBackoff(wait, 2, 0.1)
 	policy := &retry.GenericPolicy{
-		Retryable: passing,
-		Backoff:   retry.ExponentialBackoff(wait, 2, 0.1),
-		MinWait:   wait,
-		MaxWait:   max(wait, maxRetryWait),
-		MaxRetry:  retries,
+		Retryable: func(resp *http.Response, err error) (bool, error) { return passing(resp, err, longest) },
+		Backoff: func(attempt int, resp *http.Response) time.Duration {
+			if resp != nil {
+				if after, ok := retryAfter(resp.Header, time.Now()); ok {
+					return after // passing has seen that it is not too long
+				}
+			}
+			return min(grow(attempt, nil), maxRetryWait)
+		},
+		MinWait:  wait,
+		MaxWait:  max(wait, longest),
+		MaxRetry: retries,
 	}
 	return func() retry.Policy { return policy }
 }
 
-// passing reports whether trying the same request again makes sense.
-func passing(resp *http.Response, err error) (bool, error) {
+// passing reports whether trying the same request again makes sense, after what the registry asks to wait.
+func passing(resp *http.Response, err error, longest time.Duration) (bool, error) {
 	if err != nil {
 		var dial *net.OpError
 		switch {
@@ -160,7 +120,7 @@ func passing(resp *http.Response, err error) (bool, error) {
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		after, ok := retryAfter(resp.Header, time.Now())
-		return !ok || after <= maxRetryWait, nil
+		return !ok || after <= longest, nil
 	case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return true, nil
 	}

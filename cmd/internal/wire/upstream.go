@@ -63,7 +63,8 @@ func newUpstream(u config.Upstream) (shared, *http.Transport, error) {
 		return shared{}, nil, err
 	}
 	transport.TLSClientConfig.RootCAs = pool
-	o := upstream.Options{Host: u.Host, URL: u.URL, Transport: transport, UserAgent: "safepull-proxy", Timeouts: timeouts}
+	o := reading(u)
+	o.Transport, o.Timeouts = transport, timeouts
 	s := shared{with: u.Credentials.SharedWith}
 	if s.anonymous, err = upstream.New(o); err != nil {
 		return shared{}, nil, err
@@ -73,6 +74,19 @@ func newUpstream(u config.Upstream) (shared, *http.Transport, error) {
 		s.loggedIn, err = upstream.New(o)
 	}
 	return s, transport, err
+}
+
+// reading is how an upstream is read, whoever asks.
+func reading(u config.Upstream) upstream.Options {
+	o := upstream.Options{
+		Host: u.Host, URL: u.URL, UserAgent: "safepull-proxy", Retries: u.Retries, RetryAfter: u.RetryAfter,
+		Reach:  upstream.Reach{RedirectHosts: u.RedirectHosts, TokenHosts: u.TokenHosts, AllowPrivate: u.AllowPrivate},
+		Limits: upstream.NewLimits(float64(u.RequestsPerSecond), int64(u.BytesPerSecond)),
+	}
+	for _, m := range u.Mirrors {
+		o.Mirrors = append(o.Mirrors, upstream.Mirror{URL: m.URL, Resolve: m.Resolve})
+	}
+	return o
 }
 
 // login is nil when the upstream is read anonymously.
