@@ -144,12 +144,12 @@ func onlyInline(children []ocispec.Descriptor, judged, top digest.Digest) error 
 }
 
 // choose finds the child that an engine of the wanted platform takes: children of compatible platforms, the closest
-// first, those that name no platform last, in the order of the index otherwise. What it is given are image manifests.
+// first, those that name no platform last, in the order of the index otherwise. An index in the index is not taken.
 func choose(children []ocispec.Descriptor, want ocispec.Platform) (ocispec.Descriptor, error) {
 	var none ocispec.Descriptor
 	match := platforms.Only(want)
 	fit := slices.DeleteFunc(slices.Clone(children), func(d ocispec.Descriptor) bool {
-		return isArtifact(d) || d.Platform != nil && !match.Match(platforms.Normalize(*d.Platform))
+		return isArtifact(d) || inspect.IsIndex(d.MediaType) || d.Platform != nil && !match.Match(platforms.Normalize(*d.Platform))
 	})
 	if len(fit) == 0 {
 		return none, fmt.Errorf("no matching manifest for %s in the index; it has %s: %w",

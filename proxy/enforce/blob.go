@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -34,7 +33,7 @@ func (b Blob) Open(ctx context.Context) (io.ReadCloser, error) { return b.open(c
 
 // Blob releases the blob that ref's digest names if an allowed manifest of ref's repository references it. It returns
 // *Refusal when only refused ones do and *NotReferenced when none does.
-func (g *Gate) Blob(ctx context.Context, ref trust.Reference) (Blob, error) {
+func (g *Gate) Blob(ctx context.Context, ref trust.Reference, _ Terms) (Blob, error) {
 	src, err := g.sources.Source(ctx, ref)
 	if err != nil {
 		return Blob{}, err
@@ -92,11 +91,11 @@ func (g *Gate) byMemory(ctx context.Context, ref trust.Reference, src trust.Sour
 
 // byJudging decides anew, which needs no content where nothing but rules and lists changed.
 func (g *Gate) byJudging(ctx context.Context, ref trust.Reference, src trust.Source, undecided []digest.Digest) (Blob, error) {
-	timer := time.NewTimer(g.hold)
-	defer timer.Stop()
+	hold, stop := until(g.hold)
+	defer stop()
 	var first error
 	for _, manifest := range undecided[:min(len(undecided), maxRejudged)] {
-		v, err := g.decide(ctx, ref.WithDigest(manifest), src, timer.C)
+		v, err := g.decide(ctx, ref.WithDigest(manifest), src, hold)
 		if err != nil {
 			if first == nil {
 				first = err

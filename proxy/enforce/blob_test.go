@@ -63,7 +63,7 @@ func TestBlobNeedsAnAllowedManifestOfItsRepository(t *testing.T) {
 				if cached {
 					o.Cache = fakeCache{body: layer}
 				}
-				b, err := newGate(t, c.judge, c.records, src, o).Blob(t.Context(), c.ref.WithDigest(blob.Digest))
+				b, err := newGate(t, c.judge, c.records, src, o).Blob(t.Context(), c.ref.WithDigest(blob.Digest), enforce.Terms{})
 				if c.want != nil {
 					if err == nil || !c.want(err) {
 						t.Fatalf("got %v", err)
@@ -105,7 +105,7 @@ func TestOneAllowedManifestIsEnough(t *testing.T) {
 	}
 	g := newGate(t, judge, fakeRecords{blob.Digest: {bad, good}}, newSource(), enforce.Options{})
 	for range 2 { // judged anew first, then remembered
-		if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest)); err != nil {
+		if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest), enforce.Terms{}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -116,7 +116,7 @@ func TestBlobSizeMustBeTheManifests(t *testing.T) {
 	blob := trust.Blob{Digest: digest.FromBytes(layer), Size: 3}
 	g := newGate(t, says(trust.Allow, blob), fakeRecords{blob.Digest: {digest.FromBytes(image)}}, newSource(),
 		enforce.Options{Cache: fakeCache{body: layer}})
-	b, err := g.Blob(t.Context(), app.WithDigest(blob.Digest))
+	b, err := g.Blob(t.Context(), app.WithDigest(blob.Digest), enforce.Terms{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestBlobSizeMustBeTheManifests(t *testing.T) {
 func TestBlobWithoutADigest(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, says(trust.Allow), fakeRecords{}, newSource(), enforce.Options{})
-	if _, err := g.Blob(t.Context(), tagged("1")); !errors.Is(err, trust.ErrNotFound) {
+	if _, err := g.Blob(t.Context(), tagged("1"), enforce.Terms{}); !errors.Is(err, trust.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -152,13 +152,13 @@ func TestBlobSharedByVeryManyManifests(t *testing.T) {
 		return answer(ctx, ref)
 	}
 	g := newGate(t, judge, records, src, enforce.Options{})
-	if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest)); err == nil {
+	if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest), enforce.Terms{}); err == nil {
 		t.Fatal("served before any manifest passed")
 	}
-	if _, err := g.Manifest(t.Context(), tagged("1")); err != nil {
+	if _, err := g.Manifest(t.Context(), tagged("1"), enforce.Terms{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest)); err != nil {
+	if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest), enforce.Terms{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -171,7 +171,7 @@ func TestRefusedLater(t *testing.T) {
 	d := src.add("1", ocispec.MediaTypeImageManifest, image)
 	judge := says(trust.Allow, blob)
 	g := newGate(t, judge, fakeRecords{blob.Digest: {d}}, src, enforce.Options{})
-	if _, err := g.Manifest(t.Context(), tagged("1")); err != nil {
+	if _, err := g.Manifest(t.Context(), tagged("1"), enforce.Terms{}); err != nil {
 		t.Fatal(err)
 	}
 	judge.mu.Lock()
@@ -181,7 +181,7 @@ func TestRefusedLater(t *testing.T) {
 	}
 	judge.mu.Unlock()
 	var refusal *enforce.Refusal
-	if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest)); !errors.As(err, &refusal) {
+	if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest), enforce.Terms{}); !errors.As(err, &refusal) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -46,7 +46,7 @@ type flights struct {
 
 // await joins or starts the judgement of key. It returns errHeld when hold fires first and ctx's error when that ends
 // first; the judgement goes on in both cases.
-func (fs *flights) await(ctx context.Context, key string, ref trust.Reference, src trust.Source, hold <-chan time.Time) (trust.Verdict, error) {
+func (fs *flights) await(ctx context.Context, key string, ref trust.Reference, src trust.Source, hold <-chan struct{}) (trust.Verdict, error) {
 	f, err := fs.join(ctx, key, ref, src)
 	if err != nil {
 		return trust.Verdict{}, err

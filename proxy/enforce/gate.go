@@ -76,10 +76,19 @@ type Options struct {
 	Deadline time.Duration
 	// Concurrent judgements run at one time, Waiting more may wait for their turn. Zero means 8 and 256.
 	Concurrent, Waiting int
+	// Platforms are those whose manifests decide about an index on Terms.Whole. Empty means linux/amd64 and linux/arm64.
+	Platforms []ocispec.Platform
 	// Cache serves blobs without a fetch; nil means that every blob is fetched from its source.
 	Cache Cache
 	// Observer may be nil.
 	Observer Observer
+}
+
+// Terms are the terms on which a request is answered. They never change what may pass.
+type Terms struct {
+	// Whole is for clients that could get elsewhere what is refused here: an index passes only when its manifests for
+	// the gate's platforms do, since a refusal of one of them comes too late, and the others are refused.
+	Whole bool
 }
 
 // Gate decides what may pass. It may be used by any number of goroutines.
@@ -88,6 +97,7 @@ type Gate struct {
 	records  Records
 	sources  Sources
 	hold     time.Duration
+	wanted   []ocispec.Platform
 	cache    Cache
 	observer Observer
 	flights  *flights
@@ -98,6 +108,8 @@ type Gate struct {
 	led *lru.Cache[string, trust.Reference]
 	// passed remembers, by repository and blob, the manifest that passed last: its blobs are asked for next.
 	passed *lru.Cache[string, digest.Digest]
+	// outside remembers manifests of platforms that are not judged for an index as a whole.
+	outside *lru.Cache[string, string]
 	// large is the room that large documents share.
 	large *semaphore.Weighted
 }
@@ -112,6 +124,8 @@ const (
 	// neither to hammer nor to sleep long after the verdict is there. Asking again holds it again.
 	minRetryAfter = time.Second
 	maxRetryAfter = 30 * time.Second
+	// maxWholeHold is how long a client that could ask elsewhere waits: it must have its answer before 20 s.
+	maxWholeHold = 19 * time.Second
 	// resolvedFor bounds how long a digest is described without asking upstream whether it is still there.
 	resolvedFor = 5 * time.Minute
 	// recentEntries bounds the gate's memories of manifests, recentBlobs that of blobs: some 10 MB in all.
@@ -141,6 +155,13 @@ func New(judge Judge, records Records, sources Sources, o Options) (*Gate, error
 	if err != nil {
 		return nil, fmt.Errorf("gate: %w", err)
 	}
+	outside, err := lru.New[string, string](recentEntries)
+	if err != nil {
+		return nil, fmt.Errorf("gate: %w", err)
+	}
+	if len(o.Platforms) == 0 {
+		o.Platforms = []ocispec.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
+	}
 	if o.Observer == nil {
 		o.Observer = silent{}
 	}
@@ -148,7 +169,7 @@ func New(judge Judge, records Records, sources Sources, o Options) (*Gate, error
 	base, stop := context.WithCancel(context.Background())
 	return &Gate{
 		judge: judge, records: records, sources: sources, cache: o.Cache, observer: o.Observer,
-		hold: positive(o.Hold, 20*time.Second), resolved: resolved, led: led, passed: passed,
+		hold: positive(o.Hold, 20*time.Second), resolved: resolved, led: led, passed: passed, outside: outside, wanted: o.Platforms,
 		large: semaphore.NewWeighted(largeDocuments),
 		flights: &flights{
 			judge: judge, observer: o.Observer, deadline: positive(o.Deadline, 30*time.Minute),
@@ -177,7 +198,7 @@ func (g *Gate) Permit(ref trust.Reference) error {
 }
 
 // decide returns a verdict that serves, or an error. hold fires when the client may wait no longer.
-func (g *Gate) decide(ctx context.Context, ref trust.Reference, src trust.Source, hold <-chan time.Time) (trust.Verdict, error) {
+func (g *Gate) decide(ctx context.Context, ref trust.Reference, src trust.Source, hold <-chan struct{}) (trust.Verdict, error) {
 	if v, ok, err := g.remembered(ctx, ref); err != nil || ok {
 		if err != nil {
 			return trust.Verdict{}, g.unjudged(ctx, ref, err)

@@ -207,7 +207,7 @@ func TestManifestFollowsVerdict(t *testing.T) {
 			d := src.add("1", ocispec.MediaTypeImageManifest, image)
 			g := newGate(t, says(action), fakeRecords{}, src, enforce.Options{})
 			for _, ref := range []trust.Reference{tagged("1"), app.WithDigest(d)} {
-				release, err := g.Manifest(t.Context(), ref)
+				release, err := g.Manifest(t.Context(), ref, enforce.Terms{})
 				if serves {
 					want := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d, Size: int64(len(image))}
 					if err != nil || !bytes.Equal(release.Content, image) || cmp.Diff(want, release.Descriptor) != "" || release.Verdict == nil {
@@ -273,7 +273,7 @@ func TestManifestErrorsNeverServe(t *testing.T) {
 			if c.change != nil {
 				c.change(judge, src)
 			}
-			release, err := newGate(t, judge, fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), c.ref)
+			release, err := newGate(t, judge, fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), c.ref, enforce.Terms{})
 			if err == nil || !c.want(err) || release.Content != nil {
 				t.Errorf("got %+v, %v", release, err)
 			}
@@ -309,7 +309,7 @@ func TestConcurrentRequestsShareOneJudgement(t *testing.T) {
 			ref = app.WithDigest(d)
 		}
 		wg.Go(func() {
-			if _, err := g.Manifest(context.Background(), ref); err != nil {
+			if _, err := g.Manifest(context.Background(), ref, enforce.Terms{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -345,14 +345,14 @@ func TestHold(t *testing.T) {
 					g := newGate(t, judge, fakeRecords{}, src, enforce.Options{})
 					for range 2 { // the client asks, is held 20 s, and asks again: the same judgement
 						start := time.Now()
-						_, err := g.Manifest(t.Context(), tagged("1"))
+						_, err := g.Manifest(t.Context(), tagged("1"), enforce.Terms{})
 						var pending *enforce.Pending
 						if !errors.As(err, &pending) || pending.RetryAfter <= 0 || time.Since(start) != 20*time.Second {
 							t.Fatalf("want pending after 20s, got %v after %s", err, time.Since(start))
 						}
 					}
 					time.Sleep(30 * time.Second) // meanwhile it ends
-					_, err := g.Manifest(t.Context(), tagged("1"))
+					_, err := g.Manifest(t.Context(), tagged("1"), enforce.Terms{})
 					if want := unjudged(nil)(err); want != fails || !fails && err != nil {
 						t.Fatalf("the finished judgement was not found: %v", err)
 					}
@@ -375,9 +375,9 @@ func TestUntakenOutcomeIsForgotten(t *testing.T) {
 			return trust.Verdict{}, errors.New("boom")
 		}
 		g := newGate(t, judge, fakeRecords{}, src, enforce.Options{})
-		_, _ = g.Manifest(t.Context(), tagged("1"))
+		_, _ = g.Manifest(t.Context(), tagged("1"), enforce.Terms{})
 		time.Sleep(10 * time.Minute)
-		_, _ = g.Manifest(t.Context(), tagged("1"))
+		_, _ = g.Manifest(t.Context(), tagged("1"), enforce.Terms{})
 		if n := judge.asked.Load(); n != 2 {
 			t.Errorf("asked %d times: an old error stands for ever", n)
 		}
@@ -391,7 +391,7 @@ func TestSlowUpstreamCountsAsHold(t *testing.T) {
 		src.resolveWaits = true
 		g := newGate(t, says(trust.Allow), fakeRecords{}, src, enforce.Options{})
 		start := time.Now()
-		_, err := g.Manifest(t.Context(), tagged("1"))
+		_, err := g.Manifest(t.Context(), tagged("1"), enforce.Terms{})
 		if !errors.Is(err, trust.ErrUnavailable) || time.Since(start) != 20*time.Second {
 			t.Errorf("got %v after %s", err, time.Since(start))
 		}
@@ -414,10 +414,10 @@ func TestClientLeavesJudgementStays(t *testing.T) {
 		g := newGate(t, judge, fakeRecords{}, src, enforce.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		if _, err := g.Manifest(ctx, tagged("1")); !errors.Is(err, context.Canceled) {
+		if _, err := g.Manifest(ctx, tagged("1"), enforce.Terms{}); !errors.Is(err, context.Canceled) {
 			t.Fatalf("got %v", err)
 		}
-		if _, err := g.Manifest(t.Context(), tagged("1")); err != nil {
+		if _, err := g.Manifest(t.Context(), tagged("1"), enforce.Terms{}); err != nil {
 			t.Fatal(err)
 		}
 		if n := judge.asked.Load(); n != 1 {
@@ -436,7 +436,7 @@ func TestJudgementHasADeadline(t *testing.T) {
 			return trust.Verdict{}, ctx.Err()
 		}
 		g := newGate(t, judge, fakeRecords{}, src, enforce.Options{Deadline: 10 * time.Second})
-		if _, err := g.Manifest(t.Context(), tagged("1")); !unjudged(context.DeadlineExceeded)(err) {
+		if _, err := g.Manifest(t.Context(), tagged("1"), enforce.Terms{}); !unjudged(context.DeadlineExceeded)(err) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -461,7 +461,7 @@ func TestOverload(t *testing.T) {
 	errs := make(chan error, 4)
 	for i := range 4 {
 		go func() {
-			_, err := g.Manifest(context.Background(), tagged(fmt.Sprint(i)))
+			_, err := g.Manifest(context.Background(), tagged(fmt.Sprint(i)), enforce.Terms{})
 			errs <- err
 		}()
 	}
@@ -492,7 +492,7 @@ func TestCloseEndsJudgements(t *testing.T) {
 	g := newGate(t, judge, fakeRecords{}, src, enforce.Options{})
 	got := make(chan error)
 	go func() {
-		_, err := g.Manifest(context.Background(), tagged("1"))
+		_, err := g.Manifest(context.Background(), tagged("1"), enforce.Terms{})
 		got <- err
 	}()
 	<-started
@@ -502,7 +502,7 @@ func TestCloseEndsJudgements(t *testing.T) {
 	if err := <-got; !unjudged(context.Canceled)(err) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := g.Manifest(t.Context(), tagged("1")); !unjudged(nil)(err) {
+	if _, err := g.Manifest(t.Context(), tagged("1"), enforce.Terms{}); !unjudged(nil)(err) {
 		t.Errorf("after Close: %v", err)
 	}
 }
@@ -513,7 +513,7 @@ func TestDigestAfterTagNeedsNoSecondResolve(t *testing.T) {
 	d := src.add("1", ocispec.MediaTypeImageManifest, image)
 	g := newGate(t, says(trust.Allow), fakeRecords{}, src, enforce.Options{})
 	for _, ref := range []trust.Reference{tagged("1"), app.WithDigest(d)} {
-		if _, err := g.Manifest(t.Context(), ref); err != nil {
+		if _, err := g.Manifest(t.Context(), ref, enforce.Terms{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -543,22 +543,22 @@ func TestTagThatMatters(t *testing.T) {
 
 	var refusal *enforce.Refusal
 	for _, ref := range []trust.Reference{app.WithDigest(d), tagged("2")} {
-		if _, err := g.Manifest(t.Context(), ref); !errors.As(err, &refusal) {
+		if _, err := g.Manifest(t.Context(), ref, enforce.Terms{}); !errors.As(err, &refusal) {
 			t.Fatalf("%s: %v", ref, err)
 		}
 	}
-	if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest)); !errors.As(err, &refusal) {
+	if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest), enforce.Terms{}); !errors.As(err, &refusal) {
 		t.Fatalf("blob before: %v", err)
 	}
 	for _, ref := range []trust.Reference{tagged("1"), app.WithDigest(d)} {
-		if _, err := g.Manifest(t.Context(), ref); err != nil {
+		if _, err := g.Manifest(t.Context(), ref, enforce.Terms{}); err != nil {
 			t.Fatalf("%s: %v", ref, err)
 		}
 	}
-	if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest)); err != nil {
+	if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest), enforce.Terms{}); err != nil {
 		t.Fatalf("blob after: %v", err)
 	}
-	if _, err := g.Manifest(t.Context(), tagged("2")); !errors.As(err, &refusal) {
+	if _, err := g.Manifest(t.Context(), tagged("2"), enforce.Terms{}); !errors.As(err, &refusal) {
 		t.Fatalf("another tag of the digest: %v", err)
 	}
 }
@@ -582,10 +582,10 @@ func TestUntakenVerdictExpires(t *testing.T) {
 			return v, err
 		}
 		g := newGate(t, judge, fakeRecords{}, src, enforce.Options{})
-		_, _ = g.Manifest(t.Context(), tagged("1"))
+		_, _ = g.Manifest(t.Context(), tagged("1"), enforce.Terms{})
 		time.Sleep(time.Minute)
 		var refusal *enforce.Refusal
-		if _, err := g.Manifest(t.Context(), tagged("1")); !errors.As(err, &refusal) {
+		if _, err := g.Manifest(t.Context(), tagged("1"), enforce.Terms{}); !errors.As(err, &refusal) {
 			t.Errorf("an expired verdict served: %v", err)
 		}
 	})

@@ -33,7 +33,7 @@ func TestDocuments(t *testing.T) {
 			src := newSource()
 			src.add("", ocispec.MediaTypeImageManifest, inspecttest.Image())
 			src.add("1", c.Announced, c.Body)
-			release, err := newGate(t, says(trust.Allow), fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"))
+			release, err := newGate(t, says(trust.Allow), fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"), enforce.Terms{})
 			if c.Honest() {
 				if err != nil || isIndexType(release.Descriptor.MediaType) != c.Index || (release.Verdict == nil) != c.Index {
 					t.Errorf("got %+v, %v", release, err)
@@ -66,7 +66,7 @@ func TestServedAsWhatItIs(t *testing.T) {
 	} {
 		src := newSource()
 		src.add("1", c.declared, []byte(strings.Replace(string(image), ocispec.MediaTypeImageManifest, c.own, 1)))
-		release, err := newGate(t, says(trust.Allow), fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"))
+		release, err := newGate(t, says(trust.Allow), fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"), enforce.Terms{})
 		if err != nil || release.Descriptor.MediaType != want {
 			t.Errorf("%s as %q: %v", want, release.Descriptor.MediaType, err)
 		}
@@ -78,7 +78,7 @@ func TestUnlawfulImageHasAVerdict(t *testing.T) {
 	t.Parallel()
 	src := newSource()
 	src.add("1", dockerType, image)
-	_, err := newGate(t, says(trust.Block), fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"))
+	_, err := newGate(t, says(trust.Block), fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"), enforce.Terms{})
 	var refusal *enforce.Refusal
 	if !errors.As(err, &refusal) {
 		t.Errorf("got %v", err)
@@ -93,7 +93,7 @@ func TestInlineChildrenAreJudgedWithTheIndex(t *testing.T) {
 	src.add("1", ocispec.MediaTypeImageIndex, index(ocispec.MediaTypeImageIndex, child))
 	g := newGate(t, says(trust.Block), fakeRecords{}, src, enforce.Options{})
 	var refusal *enforce.Refusal
-	if _, err := g.Manifest(t.Context(), tagged("1")); !errors.As(err, &refusal) || refusal.Verdict.Manifest != child.Digest {
+	if _, err := g.Manifest(t.Context(), tagged("1"), enforce.Terms{}); !errors.As(err, &refusal) || refusal.Verdict.Manifest != child.Digest {
 		t.Errorf("an index carried a blocked manifest: %v", err)
 	}
 }
@@ -110,7 +110,7 @@ func TestManyInlineChildrenAreRejected(t *testing.T) {
 	src := newSource()
 	src.add("1", ocispec.MediaTypeImageIndex, index(ocispec.MediaTypeImageIndex, children...))
 	var rejected *enforce.Rejected
-	_, err := newGate(t, says(trust.Allow), fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"))
+	_, err := newGate(t, says(trust.Allow), fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"), enforce.Terms{})
 	if !errors.As(err, &rejected) {
 		t.Errorf("got %v", err)
 	}
@@ -124,7 +124,7 @@ func TestInlineChildMustBeAnImage(t *testing.T) {
 	src := newSource()
 	src.add("1", ocispec.MediaTypeImageIndex, index(ocispec.MediaTypeImageIndex, d))
 	var rejected *enforce.Rejected
-	_, err := newGate(t, says(trust.Allow), fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"))
+	_, err := newGate(t, says(trust.Allow), fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"), enforce.Terms{})
 	if !errors.As(err, &rejected) {
 		t.Errorf("got %v", err)
 	}
@@ -136,7 +136,7 @@ func TestDeniedNameHasNoIndex(t *testing.T) {
 	entry := trust.Entry{Pattern: "docker.io/acme/**", Action: "deny", Reason: "miners", List: "trust.yaml", Line: 7}
 	judge.standing = func(trust.Reference) trust.Standing { return trust.Standing{Decided: &entry} }
 	src.add("1", ocispec.MediaTypeImageIndex, index(ocispec.MediaTypeImageIndex))
-	_, err := newGate(t, judge, fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"))
+	_, err := newGate(t, judge, fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"), enforce.Terms{})
 	var denied *enforce.Denied
 	if !errors.As(err, &denied) || !strings.Contains(err.Error(), "trust.yaml:7") || !strings.Contains(err.Error(), "miners") {
 		t.Errorf("got %v", err)
@@ -153,28 +153,28 @@ func TestLargeDocumentsShareRoom(t *testing.T) {
 	src.add("bad", ocispec.MediaTypeImageIndex, append(append([]byte{}, large...), "{}"...))
 	g := newGate(t, says(trust.Allow), fakeRecords{}, src, enforce.Options{Hold: 200 * time.Millisecond})
 	for range 6 { // what is refused leaves no trace
-		if _, err := g.Manifest(t.Context(), tagged("bad")); err == nil {
+		if _, err := g.Manifest(t.Context(), tagged("bad"), enforce.Terms{}); err == nil {
 			t.Fatal("served")
 		}
 	}
 	var held []enforce.Release
 	for range 4 {
-		release, err := g.Manifest(t.Context(), tagged("large"))
+		release, err := g.Manifest(t.Context(), tagged("large"), enforce.Terms{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		held = append(held, release)
 	}
-	if _, err := g.Manifest(t.Context(), tagged("large")); !errors.Is(err, enforce.ErrOverloaded) {
+	if _, err := g.Manifest(t.Context(), tagged("large"), enforce.Terms{}); !errors.Is(err, enforce.ErrOverloaded) {
 		t.Errorf("a fifth large one: %v", err)
 	}
-	small, err := g.Manifest(t.Context(), tagged("small"))
+	small, err := g.Manifest(t.Context(), tagged("small"), enforce.Terms{})
 	if err != nil {
 		t.Errorf("a small one: %v", err)
 	}
 	small.Close()
 	held[0].Close()
-	if _, err := g.Manifest(t.Context(), tagged("large")); err != nil {
+	if _, err := g.Manifest(t.Context(), tagged("large"), enforce.Terms{}); err != nil {
 		t.Errorf("after one was closed: %v", err)
 	}
 }
@@ -219,30 +219,30 @@ func TestEntriesForAnIndexHoldBelowIt(t *testing.T) {
 			g := newGate(t, judge, fakeRecords{blob.Digest: {child.Digest}}, src, enforce.Options{})
 			var denied *enforce.Denied
 			var refusal *enforce.Refusal
-			if _, err := g.Manifest(t.Context(), tagged("2")); !errors.As(err, &denied) {
+			if _, err := g.Manifest(t.Context(), tagged("2"), enforce.Terms{}); !errors.As(err, &denied) {
 				t.Errorf("another index: %v", err)
 			}
-			if _, err := g.Manifest(t.Context(), app.WithDigest(child.Digest)); !errors.As(err, &refusal) {
+			if _, err := g.Manifest(t.Context(), app.WithDigest(child.Digest), enforce.Terms{}); !errors.As(err, &refusal) {
 				t.Errorf("its manifest: %v", err)
 			}
-			if _, err := g.Manifest(t.Context(), tagged("1")); err != nil {
+			if _, err := g.Manifest(t.Context(), tagged("1"), enforce.Terms{}); err != nil {
 				t.Errorf("the allowed index: %v", err)
 			}
-			if _, err := g.Manifest(t.Context(), app.WithDigest(child.Digest)); err != nil {
+			if _, err := g.Manifest(t.Context(), app.WithDigest(child.Digest), enforce.Terms{}); err != nil {
 				t.Errorf("its manifest: %v", err)
 			}
-			if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest)); err != nil {
+			if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest), enforce.Terms{}); err != nil {
 				t.Errorf("its blob: %v", err)
 			}
 
 			g = newGate(t, judge, fakeRecords{blob.Digest: {child.Digest}}, src, enforce.Options{}) // a restart
-			if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest)); !errors.As(err, &refusal) {
+			if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest), enforce.Terms{}); !errors.As(err, &refusal) {
 				t.Errorf("its blob after a restart: %v", err)
 			}
-			if _, err := g.Manifest(t.Context(), tagged("1")); err != nil {
+			if _, err := g.Manifest(t.Context(), tagged("1"), enforce.Terms{}); err != nil {
 				t.Errorf("a client that pulls again: %v", err)
 			}
-			if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest)); err != nil {
+			if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest), enforce.Terms{}); err != nil {
 				t.Errorf("its blob for a client that pulls again: %v", err)
 			}
 		})
@@ -258,7 +258,7 @@ func FuzzDocument(f *testing.F) {
 		judge := says(trust.Block)
 		src := newSource()
 		src.add("1", declared, body)
-		release, err := newGate(t, judge, fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"))
+		release, err := newGate(t, judge, fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"), enforce.Terms{})
 		if err == nil && !strings.Contains(release.Descriptor.MediaType, "index") && !strings.Contains(release.Descriptor.MediaType, "list") {
 			t.Fatalf("a blocked image was served as %q", release.Descriptor.MediaType)
 		}

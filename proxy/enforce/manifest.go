@@ -14,9 +14,6 @@ import (
 	"github.com/safepull/safepull/trust/inspect"
 )
 
-// maxInlineChildren bounds the judgements that one index can cause by carrying its manifests inline.
-const maxInlineChildren = 8
-
 // Release is a manifest or an index that may be served.
 type Release struct {
 	// Descriptor has the type that the content itself shows.
@@ -37,14 +34,18 @@ func (r Release) Close() {
 // Manifest resolves the reference, which has a tag or a digest, and returns what may be served. An image manifest
 // waits for its verdict. The errors are this package's, or wrap those of package trust as the source gave them. The
 // caller closes the release.
-func (g *Gate) Manifest(ctx context.Context, ref trust.Reference) (release Release, err error) {
+func (g *Gate) Manifest(ctx context.Context, ref trust.Reference, terms Terms) (release Release, err error) {
 	src, err := g.sources.Source(ctx, ref)
 	if err != nil {
 		return Release{}, err
 	}
-	timer := time.NewTimer(g.hold)
-	defer timer.Stop()
-	ref, desc, body, leave, err := g.read(ctx, ref, src)
+	patience := g.hold
+	if terms.Whole {
+		patience = min(patience, maxWholeHold)
+	}
+	hold, stop := until(patience)
+	defer stop()
+	ref, desc, body, leave, err := g.read(ctx, ref, src, patience)
 	if err != nil {
 		return Release{}, err
 	}
@@ -59,22 +60,40 @@ func (g *Gate) Manifest(ctx context.Context, ref trust.Reference) (release Relea
 	}
 	desc = ocispec.Descriptor{MediaType: doc.MediaType, Digest: desc.Digest, Size: int64(len(body))}
 	if doc.Kind == inspect.Index {
-		if err := g.passIndex(ctx, ref, src, doc, timer.C); err != nil {
+		if err := g.passIndex(ctx, ref, src, doc, terms, hold); err != nil {
 			return Release{}, err
 		}
 		return Release{Descriptor: desc, Content: body, leave: leave}, nil
 	}
-	if led, ok := g.ledTo(ref); ok {
-		ref = led
-	}
-	v, err := g.decide(ctx, ref, src, timer.C)
-	if err == nil { // the judge blocks what breaks a law, with a verdict that explains it; this is for one that does not
-		err = lawful(ref, doc)
-	}
+	v, err := g.passImage(ctx, ref, src, doc, terms, hold)
 	if err != nil {
 		return Release{}, err
 	}
 	return Release{Descriptor: desc, Content: body, Verdict: &v, leave: leave}, nil
+}
+
+// until is a channel that is closed after d, for any number of waiters.
+func until(d time.Duration) (<-chan struct{}, func()) {
+	done := make(chan struct{})
+	timer := time.AfterFunc(d, func() { close(done) })
+	return done, func() { timer.Stop() }
+}
+
+// passImage returns the verdict by which an image or an artifact passes.
+func (g *Gate) passImage(ctx context.Context, ref trust.Reference, src trust.Source, doc inspect.Manifest, terms Terms, hold <-chan struct{}) (trust.Verdict, error) {
+	if led, ok := g.ledTo(ref); ok {
+		ref = led
+	}
+	if terms.Whole {
+		if err := g.within(ctx, ref); err != nil {
+			return trust.Verdict{}, err
+		}
+	}
+	v, err := g.decide(ctx, ref, src, hold)
+	if err == nil { // the judge blocks what breaks a law, with a verdict that explains it; this is for one that does not
+		err = lawful(ref, doc)
+	}
+	return v, err
 }
 
 // lawful returns a *Rejected when a document breaks a law of the gate.
@@ -85,39 +104,9 @@ func lawful(ref trust.Reference, doc inspect.Manifest) error {
 	return &Rejected{Reference: ref, Reason: doc.Refused[0]}
 }
 
-// passIndex lets an index through: it must break no law, its name must not be denied, and manifests that it carries
-// inline, which a client would use without asking for them, must be allowed now.
-func (g *Gate) passIndex(ctx context.Context, ref trust.Reference, src trust.Source, doc inspect.Manifest, hold <-chan time.Time) error {
-	if err := lawful(ref, doc); err != nil {
-		return err
-	}
-	if err := g.Permit(ref); err != nil {
-		g.observer.Decided(trust.Block)
-		return err
-	}
-	inline := 0
-	for _, child := range doc.Children {
-		if child.Data == nil {
-			continue
-		}
-		if inline++; inline > maxInlineChildren {
-			return &Rejected{Reference: ref, Reason: fmt.Sprintf("the index carries more than %d manifests inline", maxInlineChildren)}
-		}
-		inner, err := inspect.ParseManifest(child.Data, child.MediaType)
-		if err != nil || inner.Kind == inspect.Index || len(inner.Refused) > 0 {
-			return &Rejected{Reference: ref, Reason: fmt.Sprintf("the index carries %s inline, which is no image manifest", child.Digest)}
-		}
-		if _, err := g.decide(ctx, below(ref, child), src, hold); err != nil {
-			return err
-		}
-	}
-	g.leadChildren(ref, doc.Children)
-	return nil
-}
-
 // read resolves ref and reads its document whole, within the time that a client is held. leave gives back its room.
-func (g *Gate) read(ctx context.Context, ref trust.Reference, src trust.Source) (_ trust.Reference, desc ocispec.Descriptor, body []byte, leave func(), err error) {
-	held, cancel := context.WithTimeoutCause(ctx, g.hold, fmt.Errorf("%w: no answer within %s", trust.ErrUnavailable, g.hold))
+func (g *Gate) read(ctx context.Context, ref trust.Reference, src trust.Source, patience time.Duration) (_ trust.Reference, desc ocispec.Descriptor, body []byte, leave func(), err error) {
+	held, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w: no answer within %s", trust.ErrUnavailable, patience))
 	defer cancel()
 	if desc, err = g.resolve(held, ref, src); err == nil {
 		ref = ref.WithDigest(desc.Digest)

@@ -29,7 +29,7 @@ func TestPendingSaysWhenToComeBack(t *testing.T) {
 					return trust.Verdict{}, ctx.Err()
 				}
 				g := newGate(t, judge, fakeRecords{}, src, enforce.Options{Hold: hold, Deadline: 3 * time.Hour})
-				_, err := g.Manifest(t.Context(), tagged("1"))
+				_, err := g.Manifest(t.Context(), tagged("1"), enforce.Terms{})
 				var pending *enforce.Pending
 				if !errors.As(err, &pending) || pending.RetryAfter != want {
 					t.Errorf("got %v (%+v), want %s", err, pending, want)

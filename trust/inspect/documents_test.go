@@ -2,8 +2,12 @@ package inspect_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/safepull/safepull/trust/inspect"
 	"github.com/safepull/safepull/trust/inspect/inspecttest"
@@ -34,5 +38,18 @@ func TestParseManifest_documents(t *testing.T) {
 				t.Errorf("kind = %s", m.Kind)
 			}
 		})
+	}
+}
+
+// TestParseManifest_indexInIndex: what an index lists may be an index, which is read when it is asked for.
+func TestParseManifest_indexInIndex(t *testing.T) {
+	t.Parallel()
+	for _, child := range []string{ocispec.MediaTypeImageIndex, inspect.DockerIndex} {
+		body := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":%q,"size":2}]}`,
+			ocispec.MediaTypeImageIndex, child, digest.FromString("{}"))
+		m, err := inspect.ParseManifest(body, ocispec.MediaTypeImageIndex)
+		if err != nil || m.Kind != inspect.Index || len(m.Children) != 1 || !inspect.IsIndex(m.Children[0].MediaType) {
+			t.Errorf("%s: %+v, %v", child, m, err)
+		}
 	}
 }

@@ -107,7 +107,7 @@ func ParseManifest(body []byte, mediaType string) (Manifest, error) {
 	case m.MediaType == "":
 		m.MediaType = ocispec.MediaTypeImageManifest
 	}
-	if !isIndex(m.MediaType) && !isImageManifest(m.MediaType) {
+	if !IsIndex(m.MediaType) && !isImageManifest(m.MediaType) {
 		return Manifest{}, fmt.Errorf("manifest type %q is not known: %w", trust.Sanitise(m.MediaType, 100), trust.ErrUnsupported)
 	}
 	return m.fill(doc, has)
@@ -119,7 +119,7 @@ func (m Manifest) fill(doc manifestDocument, has members) (Manifest, error) {
 	switch {
 	case image && index:
 		return Manifest{}, fmt.Errorf("manifest is an image and an index at once, so that clients could read it differently: %w", trust.ErrMalformed)
-	case isIndex(m.MediaType) && doc.Manifests == nil, isImageManifest(m.MediaType) && doc.Config == nil:
+	case IsIndex(m.MediaType) && doc.Manifests == nil, isImageManifest(m.MediaType) && doc.Config == nil:
 		return Manifest{}, fmt.Errorf("manifest is not what its type %q says: %w", m.MediaType, trust.ErrMalformed)
 	case index:
 		if len(doc.Manifests) > MaxChildren {
@@ -142,11 +142,11 @@ func (m Manifest) fill(doc manifestDocument, has members) (Manifest, error) {
 }
 
 // checkDescriptors applies the laws that hold for every descriptor: a digest that we can verify, a size, no URLs, and
-// inline data that is what the digest says. What an index lists are image manifests.
+// inline data that is what the digest says. What an index lists are manifests or indexes.
 func (m *Manifest) checkDescriptors(doc manifestDocument) error {
 	for _, d := range m.Children {
-		if !isImageManifest(d.MediaType) {
-			return fmt.Errorf("index lists %q of type %q, which is no image manifest: %w",
+		if !isImageManifest(d.MediaType) && !IsIndex(d.MediaType) {
+			return fmt.Errorf("index lists %q of type %q, which is no manifest: %w",
 				trust.Sanitise(string(d.Digest), 80), trust.Sanitise(d.MediaType, 100), trust.ErrUnsupported)
 		}
 	}
@@ -179,7 +179,8 @@ func IsImageConfig(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageConfig || mediaType == DockerConfig
 }
 
-func isIndex(mediaType string) bool {
+// IsIndex reports whether clients take a document of this media type for an index.
+func IsIndex(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageIndex || mediaType == DockerIndex
 }
 

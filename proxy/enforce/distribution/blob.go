@@ -18,10 +18,11 @@ import (
 // copyBuffer is how much of a blob is in memory for each client.
 const copyBuffer = 64 << 10
 
-func (h *Handler) blob(w http.ResponseWriter, r *http.Request, ref trust.Reference) {
-	b, err := h.gate.Blob(r.Context(), ref)
+func (h *Handler) blob(w http.ResponseWriter, r *http.Request, p pull) {
+	ref := p.ref
+	b, err := h.gate.Blob(r.Context(), ref, p.terms())
 	if err != nil {
-		h.fail(w, r, ref, err, errcode.ErrorCodeBlobUnknown)
+		h.refuseBlob(w, r, p, err)
 		return
 	}
 	size := b.Descriptor.Size
@@ -50,7 +51,7 @@ func (h *Handler) blob(w http.ResponseWriter, r *http.Request, ref trust.Referen
 	}
 	content, err := openAt(r.Context(), b, part.start)
 	if err != nil {
-		h.fail(w, r, ref, err, errcode.ErrorCodeBlobUnknown)
+		h.refuseBlob(w, r, p, err)
 		return
 	}
 	defer content.Close()
@@ -66,6 +67,15 @@ func (h *Handler) blob(w http.ResponseWriter, r *http.Request, ref trust.Referen
 	if err := copyPart(w, content, part.length, part.start+part.length == size); err != nil && r.Context().Err() == nil {
 		h.log(w).WithError(err).WithField("reference", ref.String()).Warn("blob broke off")
 	}
+}
+
+// refuseBlob answers with what err means, or with the refusal that a config of ours stands for.
+func (h *Handler) refuseBlob(w http.ResponseWriter, r *http.Request, p pull, err error) {
+	bad := problemOf(r, err, p.ref, errcode.ErrorCodeBlobUnknown)
+	if marks := h.tombstones.of(p.ref); marks != nil {
+		bad = marks
+	}
+	h.refuse(w, r, p, bad, err)
 }
 
 // openAt opens the blob and goes to the offset.

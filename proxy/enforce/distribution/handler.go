@@ -22,8 +22,8 @@ import (
 
 // Gate decides. *enforce.Gate implements it.
 type Gate interface {
-	Manifest(context.Context, trust.Reference) (enforce.Release, error)
-	Blob(context.Context, trust.Reference) (enforce.Blob, error)
+	Manifest(context.Context, trust.Reference, enforce.Terms) (enforce.Release, error)
+	Blob(context.Context, trust.Reference, enforce.Terms) (enforce.Blob, error)
 	// Permit fails when the trust lists deny the name.
 	Permit(trust.Reference) error
 }
@@ -38,13 +38,19 @@ type Lister interface {
 
 // Handler serves /v2/. It may be used by any number of goroutines.
 type Handler struct {
-	gate   Gate
-	routes *router
-	logger logrus.FieldLogger
+	gate       Gate
+	routes     *router
+	logger     logrus.FieldLogger
+	observer   Observer
+	enrolments []Enrolment
+	tombstones *tombstones
 }
 
+// Option changes a handler that is being made.
+type Option func(*Handler)
+
 // New makes a handler for the upstreams; a nil logger is silent.
-func New(gate Gate, upstreams []Upstream, logger logrus.FieldLogger) (*Handler, error) {
+func New(gate Gate, upstreams []Upstream, logger logrus.FieldLogger, options ...Option) (*Handler, error) {
 	routes, err := newRouter(upstreams)
 	if err != nil {
 		return nil, err
@@ -54,7 +60,14 @@ func New(gate Gate, upstreams []Upstream, logger logrus.FieldLogger) (*Handler, 
 		silent.SetLevel(logrus.PanicLevel)
 		logger = silent
 	}
-	return &Handler{gate: gate, routes: routes, logger: logger}, nil
+	h := &Handler{gate: gate, routes: routes, logger: logger, observer: unobserved{}}
+	if h.tombstones, err = newTombstones(); err != nil {
+		return nil, err
+	}
+	for _, option := range options {
+		option(h)
+	}
+	return h, nil
 }
 
 // ServeHTTP answers one request.
@@ -68,44 +81,46 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t, bad := parsePath(r.URL.EscapedPath())
-	if bad != nil {
-		bad.write(w, r)
-		return
-	}
 	if t.kind == kindBase {
 		writeJSON(w, r, "application/json", struct{}{})
 		return
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		badName("the query %q cannot be read", r.URL.RawQuery).write(w, r)
-		return
+	if err != nil && bad == nil {
+		bad = badName("the query %q cannot be read", r.URL.RawQuery)
 	}
-	ref, upstream, bad := h.routes.find(&t, r.Host, query)
+	var ref trust.Reference
+	var upstream *Upstream
+	if bad == nil {
+		ref, upstream, bad = h.routes.find(&t, r.Host, query)
+	}
+	p := h.pull(r, t, query)
+	p.ref, p.upstream = ref, upstream
+	defer h.broke(w, r, p)
 	if bad != nil {
-		bad.write(w, r)
+		h.refuse(w, r, p, bad, nil)
 		return
 	}
 	switch t.kind {
 	case kindManifest:
-		h.manifest(w, r, ref)
+		h.manifest(w, r, p)
 	case kindBlob:
-		h.blob(w, r, ref)
+		h.blob(w, r, p)
 	case kindTags:
-		h.tags(w, r, ref, upstream, t, query)
+		h.tags(w, r, p.ref, p.upstream, t, query)
 	case kindReferrers:
-		h.referrers(w, r, ref, upstream, query)
+		h.referrers(w, r, p.ref, p.upstream, query)
 	}
 }
 
-func (h *Handler) manifest(w http.ResponseWriter, r *http.Request, ref trust.Reference) {
-	release, err := h.gate.Manifest(r.Context(), ref)
+func (h *Handler) manifest(w http.ResponseWriter, r *http.Request, p pull) {
+	release, err := h.gate.Manifest(r.Context(), p.ref, p.terms())
 	if err != nil {
-		h.fail(w, r, ref, err, errcode.ErrorCodeManifestUnknown)
+		h.refuse(w, r, p, problemOf(r, err, p.ref, errcode.ErrorCodeManifestUnknown), err)
 		return
 	}
 	defer release.Close()
-	ref = ref.WithDigest(release.Descriptor.Digest)
+	ref := p.ref.WithDigest(release.Descriptor.Digest)
 	contentHeaders(w, release.Descriptor.MediaType, ref, int64(len(release.Content)))
 	if v := release.Verdict; v != nil && v.Action == trust.Warn {
 		w.Header().Set("Warning", fmt.Sprintf("299 - %q", warningText(r, *v)))
@@ -133,7 +148,16 @@ func warningText(r *http.Request, v trust.Verdict) string {
 // fail answers with what err means and tells the log what the client need not know.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, ref trust.Reference, err error, unknown errcode.ErrorCode) {
 	p := problemOf(r, err, ref, unknown)
+	note(h.about(w, ref, p, err), p)
+	p.write(w, r)
+}
+
+// about is a log entry about an answer that is not the content.
+func (h *Handler) about(w http.ResponseWriter, ref trust.Reference, p *problem, err error) logrus.FieldLogger {
 	entry := h.log(w).WithFields(logrus.Fields{"reference": ref.String(), "status": p.status})
+	if err == nil {
+		return entry.WithField("error", p.err.Message)
+	}
 	var refusal *enforce.Refusal
 	if errors.As(err, &refusal) {
 		entry = entry.WithFields(logrus.Fields{"verdict": refusal.Verdict.ID, "action": refusal.Verdict.Action})
@@ -142,7 +166,10 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, ref trust.Referen
 	if errors.As(err, &stack) {
 		entry = entry.WithField("stack", string(stack.Stack()))
 	}
-	entry = entry.WithField("error", trust.Sanitise(err.Error(), maxMessage))
+	return entry.WithField("error", trust.Sanitise(err.Error(), maxMessage))
+}
+
+func note(entry logrus.FieldLogger, p *problem) {
 	switch {
 	case p.status == statusClientGone:
 		entry.Debug("client left")
@@ -153,7 +180,6 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, ref trust.Referen
 	default:
 		entry.Debug("not served")
 	}
-	p.write(w, r)
 }
 
 // RequestID is the response header that the server sets before it calls a handler of this package: the log shows it

@@ -38,15 +38,16 @@ type fakeGate struct {
 	err     error
 	denied  error
 	asked   []trust.Reference
+	terms   []enforce.Terms
 }
 
-func (g *fakeGate) Manifest(_ context.Context, ref trust.Reference) (enforce.Release, error) {
-	g.asked = append(g.asked, ref)
+func (g *fakeGate) Manifest(_ context.Context, ref trust.Reference, terms enforce.Terms) (enforce.Release, error) {
+	g.asked, g.terms = append(g.asked, ref), append(g.terms, terms)
 	return g.release, g.err
 }
 
-func (g *fakeGate) Blob(_ context.Context, ref trust.Reference) (enforce.Blob, error) {
-	g.asked = append(g.asked, ref)
+func (g *fakeGate) Blob(_ context.Context, ref trust.Reference, terms enforce.Terms) (enforce.Blob, error) {
+	g.asked, g.terms = append(g.asked, ref), append(g.terms, terms)
 	return enforce.Blob{}, g.err
 }
 

@@ -173,10 +173,7 @@ func seconds(d time.Duration) int { return max(1, int((d+time.Second-1)/time.Sec
 
 // write answers with the problem.
 func (p *problem) write(w http.ResponseWriter, r *http.Request) {
-	body, err := json.Marshal(errcode.Errors{p.err})
-	if err != nil {
-		body = []byte(`{"errors":[{"code":"UNKNOWN"}]}`)
-	}
+	body := p.body()
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -189,22 +186,38 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		body = nil
 	}
-	if p.inStatusLine && p.writeRaw(w, r, body) {
+	if p.inStatusLine && writeRaw(w, r, p.status, p.phrase(), body) {
 		return
 	}
 	w.WriteHeader(p.status)
 	_, _ = w.Write(body) // a client that is gone needs no answer
 }
 
+func (p *problem) body() []byte {
+	body, err := json.Marshal(errcode.Errors{p.err})
+	if err != nil {
+		return []byte(`{"errors":[{"code":"UNKNOWN"}]}`)
+	}
+	return body
+}
+
+func (p *problem) phrase() string { return reasonPhrase(p.err.Message, p.next) }
+
 // noter is told of an answer that went past the ResponseWriter.
 type noter interface {
 	Note(status int, written int64)
 }
 
-// writeRaw writes the response itself, since net/http offers no reason phrase, and ends the connection. It reports
-// false when that is not possible: HTTP/2, a body still to be read, a writer that cannot be taken over.
-func (p *problem) writeRaw(w http.ResponseWriter, r *http.Request, body []byte) bool {
-	if r.ProtoMajor != 1 || r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
+// mayBeRaw reports whether an answer can be written with a reason phrase of its own: not in HTTP/2, nor before a body
+// that is still to be read.
+func mayBeRaw(r *http.Request) bool {
+	return r.ProtoMajor == 1 && r.ProtoMinor == 1 && r.ContentLength == 0 && len(r.TransferEncoding) == 0
+}
+
+// writeRaw writes the response with w's headers itself, since net/http offers no reason phrase, and ends the
+// connection. It reports false, and wrote nothing, when that is not possible.
+func writeRaw(w http.ResponseWriter, r *http.Request, status int, phrase string, body []byte) bool {
+	if !mayBeRaw(r) {
 		return false
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
@@ -217,14 +230,14 @@ func (p *problem) writeRaw(w http.ResponseWriter, r *http.Request, body []byte) 
 	h := w.Header().Clone()
 	h.Set("Connection", "close")
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	_, _ = fmt.Fprintf(out, "HTTP/1.1 %d %s\r\n", p.status, reasonPhrase(p.err.Message, p.next))
+	_, _ = fmt.Fprintf(out, "HTTP/1.1 %d %s\r\n", status, phrase)
 	_ = h.Write(out)
 	_, _ = out.WriteString("\r\n")
 	_, _ = out.Write(body)
 	_ = out.Flush()
 	_ = buffered.Flush()
 	if n, ok := w.(noter); ok {
-		n.Note(p.status, int64(len(body)))
+		n.Note(status, int64(len(body)))
 	}
 	return true
 }

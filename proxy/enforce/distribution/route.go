@@ -8,6 +8,7 @@ import (
 
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 
+	"github.com/safepull/safepull/proxy/enforce/distribution/road"
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/reference"
 )
@@ -15,18 +16,18 @@ import (
 // Naming is how a request names its upstream. It decides whether a client that is refused may have another road: one
 // that named it by alias or by host asked for this door; the others may be mirror clients, which go to the registry
 // itself when the mirror does not serve them.
-type Naming string
+type Naming = road.Named
 
 // The ways to name an upstream, in order of precedence.
 const (
 	// ByHost is the Host header: an engine that takes the proxy for the registry (transparent mode).
-	ByHost Naming = "host"
+	ByHost = road.ByHost
 	// ByNamespace is ?ns=, which containerd and current engines send to a mirror.
-	ByNamespace Naming = "ns"
+	ByNamespace = road.ByNamespace
 	// ByAlias is the first component of the path.
-	ByAlias Naming = "alias"
+	ByAlias = road.ByAlias
 	// ByDefault is no name at all, as from an engine's registry-mirrors.
-	ByDefault Naming = "default"
+	ByDefault = road.ByDefault
 )
 
 // Upstream is one registry that requests may be for.
@@ -40,6 +41,8 @@ type Upstream struct {
 	TransparentHosts []string
 	// Default takes the requests that name no upstream. At most one has it.
 	Default bool
+	// HardDeny says which clients that could fall back get refusals that keep them from it.
+	HardDeny road.Mode
 	// Lister answers what is neither manifest nor blob.
 	Lister Lister
 }

@@ -182,8 +182,6 @@ func indexLies() []Case {
 		unreadable("index-of-null", ociIndex, `{"schemaVersion":2,"manifests":null}`, malformed),
 		unreadable("index-with-size-twice", ociIndex, replaced(good, `"size"`, `"size":1,"size"`), malformed),
 		unreadable("index-with-odd-platform", ociIndex, index(ociIndex, "", `,"platform":{"Architecture":"amd64","os":"linux"}`), malformed),
-		unreadable("index-nested", ociIndex, replaced(good, child, describe(ociIndex, Image(), "")), unsupported),
-		unreadable("index-nested-list", ociIndex, replaced(good, child, describe(inspect.DockerIndex, Image(), "")), unsupported),
 		unreadable("index-of-unknown-children", ociIndex, replaced(good, child, describe("application/x-miner", Image(), "")), unsupported),
 		unreadable("index-of-untyped-children", ociIndex, replaced(good, child, describe("", Image(), "")), unsupported),
 		unreadable("index-with-many-children", ociIndex, replaced(good, child, child+strings.Repeat(","+child, inspect.MaxChildren)), limit),

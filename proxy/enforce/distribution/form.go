@@ -1,0 +1,128 @@
+package distribution
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/distribution/distribution/v3/registry/api/errcode"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/safepull/safepull/proxy/enforce/distribution/road"
+	"github.com/safepull/safepull/trust"
+)
+
+// giveUp is what an engine with its own image store takes for the end of a pull, at whichever host, when an error
+// holds it.
+const giveUp = " (no such process)"
+
+// maxTombstones bounds the refusals that are remembered for the config that names them.
+const maxTombstones = 1024
+
+func broken() *problem {
+	return fail(http.StatusInternalServerError, errcode.ErrorCodeUnknown, "safepull broke; its log tells more")
+}
+
+// write answers with a problem in a form.
+func (h *Handler) write(w http.ResponseWriter, r *http.Request, p pull, bad *problem, form road.Form) {
+	switch {
+	case form == road.Plain:
+	case p.kind == kindBlob:
+		bad = bad.ofBlob(p.road.Client.Kind)
+	case form == road.Tombstone && r.Method == http.MethodGet:
+		h.tombstones.write(w, r, p.ref, bad)
+		return
+	case form == road.Choices && r.Method == http.MethodHead:
+		bad = bad.as(http.StatusMultipleChoices)
+	case form == road.Unnamed:
+		if bad.writeUnnamed(w, r) {
+			return
+		}
+	}
+	bad.write(w, r)
+}
+
+// as is the problem with another status, in the status line for all to see.
+func (p *problem) as(status int) *problem {
+	other := *p
+	other.status, other.inStatusLine, other.retryAfter = status, true, 0
+	return &other
+}
+
+// ofBlob is how a blob is refused to a client that could fall back. Only engines with their own store can be stopped
+// there, by what the message holds.
+func (p *problem) ofBlob(client road.Kind) *problem {
+	if client != road.Graphdriver {
+		return p
+	}
+	other := p.as(http.StatusForbidden)
+	other.err = errcode.ErrorCodeDenied.WithMessage(p.err.Message + giveUp)
+	other.next = p.next + giveUp
+	return other
+}
+
+// writeUnnamed answers HEAD with success that names nothing, and GET with the refusal: what a client does then, it
+// does at no other host. It reports false, and wrote nothing, when that is not possible.
+func (p *problem) writeUnnamed(w http.ResponseWriter, r *http.Request) bool {
+	header := w.Header()
+	header.Set("Content-Type", ocispec.MediaTypeImageManifest)
+	if r.Method == http.MethodHead {
+		header.Set("Transfer-Encoding", "chunked")
+		if writeRaw(w, r, http.StatusOK, "OK", nil) {
+			return true
+		}
+		header.Del("Transfer-Encoding")
+		return false
+	}
+	body := p.body()
+	if p.err.Code != errcode.ErrorCodeDenied { // clients retry and translate other codes
+		body = denied("%s", p.err.Message).body()
+	}
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	return writeRaw(w, r, http.StatusServiceUnavailable, p.phrase()+giveUp, body)
+}
+
+// tombstones are manifests of nothing, each with a config that stands for a refusal: clients that take a manifest from
+// a host take the rest from there too, or nowhere.
+type tombstones struct {
+	refusals *lru.Cache[string, *problem]
+}
+
+func newTombstones() (*tombstones, error) {
+	refusals, err := lru.New[string, *problem](maxTombstones)
+	if err != nil {
+		return nil, fmt.Errorf("tombstones: %w", err)
+	}
+	return &tombstones{refusals}, nil
+}
+
+func (t *tombstones) write(w http.ResponseWriter, r *http.Request, ref trust.Reference, bad *problem) {
+	refusal := denied("%s", bad.err.Message)
+	refusal.next = bad.next
+	// The digest is of no content that exists, and the same for the same refusal.
+	config := digest.FromString("safepull refused " + ref.String() + "\n" + bad.err.Message)
+	t.refusals.Add(key(ref.Name(), config), refusal)
+	body, err := json.Marshal(ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+		Config: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: config, Size: int64(len(bad.err.Message)) + 1},
+		Layers: []ocispec.Descriptor{},
+	})
+	if err != nil {
+		bad.write(w, r)
+		return
+	}
+	writeBody(w, r, ocispec.MediaTypeImageManifest, body)
+}
+
+// of is the refusal that a blob stands for, or nil.
+func (t *tombstones) of(ref trust.Reference) *problem {
+	refusal, _ := t.refusals.Get(key(ref.Name(), ref.Digest))
+	return refusal
+}
+
+func key(name string, d digest.Digest) string { return strings.Join([]string{name, d.String()}, "@") }
