@@ -38,7 +38,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(serve(), configuration(), authority(), versionCommand())
+	cmd.AddCommand(serve(), configuration(), authority(), enrol(), versionCommand())
 	return cmd
 }
 
@@ -59,6 +59,32 @@ func serve() *cobra.Command {
 			return err
 		}
 		return wire.Proxy(cmd.Context(), cfg, log)
+	}
+	return cmd
+}
+
+func enrol() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "enrol [--config FILE] [--ca FILE] ADDRESS",
+		Short: "Print a hosts.toml for engines, with the enrolment secret, that knows the proxy at ADDRESS and nothing else",
+		Long: `Print a hosts.toml for Docker Engine 28 or newer and for containerd. Engines that use it read every registry through
+the proxy at ADDRESS (as in https://proxy.example.com:5000) and cannot fall back to another host. The file holds the first
+secret of enrolment.secretFile: keep it as readable as the engine needs.`,
+		Args: cobra.ExactArgs(1),
+	}
+	file := cmd.Flags().String("config", os.Getenv("SAFEPULL_CONFIG"), "configuration `file` (or SAFEPULL_CONFIG)")
+	ca := cmd.Flags().String("ca", "", "`file` on the engine's machine with the certificate that signed the proxy's")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, err := config.Load(*file, os.Environ())
+		if err != nil {
+			return err
+		}
+		text, err := wire.HostsTOML(cfg, args[0], *ca)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprint(cmd.OutOrStdout(), text)
+		return err
 	}
 	return cmd
 }

@@ -111,3 +111,18 @@ func TestMakesAnAuthorityForTheConfiguredHosts(t *testing.T) {
 		t.Errorf("without hosts: %v", err)
 	}
 }
+
+func TestEnrol(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("a-secret-for-the-engines\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"SAFEPULL_ENROLMENT_SECRET_FILE": secret}
+	out, err := run(t, env, "enrol", "--ca", "/etc/ca.pem", "https://proxy.example.com")
+	if err != nil || !strings.Contains(out, `server = "https://proxy.example.com"`) || !strings.Contains(out, "a-secret-for-the-engines") {
+		t.Errorf("%q, %v", out, err)
+	}
+	if out, err := run(t, nil, "enrol", "https://proxy.example.com"); err == nil || !strings.Contains(err.Error(), "enrolment.secretFile") {
+		t.Errorf("without a secret: %q, %v", out, err)
+	}
+}

@@ -26,6 +26,8 @@ type Config struct {
 	Cache          Cache         `yaml:"cache"`
 	Log            Log           `yaml:"log"`
 	Upstreams      []Upstream    `yaml:"upstreams"`
+	Platforms      []string      `yaml:"platforms"`
+	Enrolment      Enrolment     `yaml:"enrolment"`
 	Judge          Judge         `yaml:"judge"`
 	TrustLists     []string      `yaml:"trustLists"`
 	Policy         string        `yaml:"policy"`
@@ -59,6 +61,18 @@ type Log struct {
 	Format string `yaml:"format"`
 }
 
+// Enrolment names a file of secrets, one a line, by which enrolled engines are known; empty means that there are none.
+type Enrolment struct {
+	SecretFile string `yaml:"secretFile"`
+}
+
+// The modes of Upstream.HardDeny.
+const (
+	HardDenyAuto = "auto"
+	HardDenyOn   = "on"
+	HardDenyOff  = "off"
+)
+
 // Upstream is one registry that the proxy reads.
 type Upstream struct {
 	Host        string        `yaml:"host"`
@@ -68,6 +82,7 @@ type Upstream struct {
 	CA          string        `yaml:"ca"`
 	Default     bool          `yaml:"default"`
 	Timeout     time.Duration `yaml:"timeout"`
+	HardDeny    string        `yaml:"hardDeny"`
 	Credentials Credentials   `yaml:"credentials"`
 	// TransparentHosts are names under which engines take the proxy for this registry.
 	TransparentHosts []string `yaml:"transparentHosts"`
@@ -156,6 +171,7 @@ func Default() Config {
 		Cache:          Cache{MaxBytes: 20 << 30},
 		Log:            Log{Level: "info", Format: "auto"},
 		Upstreams:      []Upstream{{Host: "docker.io", Default: true}},
+		Platforms:      []string{"linux/amd64", "linux/arm64"},
 		Judge: Judge{
 			HoldFor: 20 * time.Second, Deadline: 30 * time.Minute, LayersInWork: 4, Concurrent: 8, Waiting: 256,
 			Inflate: "klauspost",
@@ -264,6 +280,9 @@ func (c *Config) complete(environ map[string]string, root bool) {
 		if u.RetryAfter == 0 {
 			u.RetryAfter = 3 * time.Second
 		}
+		if u.HardDeny == "" {
+			u.HardDeny = HardDenyAuto
+		}
 		if u.Credentials.Kind == "" {
 			u.Credentials.Kind = CredentialsNone
 		}
@@ -295,7 +314,7 @@ func (c *Config) absolute(file string) error {
 	if err != nil {
 		return fmt.Errorf("find the folder of relative paths: %w", err)
 	}
-	paths := []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Policy, &c.Rules}
+	paths := []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Policy, &c.Rules, &c.Enrolment.SecretFile}
 	paths = append(paths, &c.TLS.CA.CertFile, &c.TLS.CA.KeyFile)
 	for i := range c.TLS.Hosts {
 		paths = append(paths, &c.TLS.Hosts[i].CertFile, &c.TLS.Hosts[i].KeyFile)

@@ -33,6 +33,7 @@ var (
 func (c *Config) validate(at origins) error {
 	checks := []func(origins) error{
 		c.checkListeners, c.checkServer, c.checkJudge, c.checkClamd, c.checkFiles, c.checkUpstreams, c.checkTransparent,
+		c.checkClients,
 	}
 	for _, check := range checks {
 		if err := check(at); err != nil {
@@ -244,6 +245,8 @@ func (u Upstream) check(key string, at origins) error {
 		return at.errorf(key+".host", "%q is no registry: write a host with an optional port, for example ghcr.io", u.Host)
 	case u.Alias != "" && !aliasPattern.MatchString(u.Alias), u.Alias == "v2":
 		return at.errorf(key+".alias", "%q cannot stand in a path: use a-z, 0-9, dots and dashes", u.Alias)
+	case !slices.Contains([]string{HardDenyAuto, HardDenyOn, HardDenyOff}, u.HardDeny):
+		return at.errorf(key+".hardDeny", "%q is not known: use auto, on or off", u.HardDeny)
 	case u.Timeout < time.Second || u.Timeout > 10*time.Minute:
 		return at.errorf(key+".timeout", "%s is not between 1s and 10m", u.Timeout)
 	}

@@ -24,6 +24,8 @@ type Metrics struct {
 	inFlight      prometheus.Gauge
 	upstreamBytes *prometheus.CounterVec
 	cache         *prometheus.CounterVec
+	refusals      *prometheus.CounterVec
+	escapes       *prometheus.CounterVec
 }
 
 // New makes metrics that all begin at zero.
@@ -53,8 +55,14 @@ func New() *Metrics {
 		cache: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "safepull_cache_requests_total", Help: "Blobs asked of the cache, by hit or miss.",
 		}, []string{"result"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "safepull_refusals_total", Help: "Manifests and blobs not served, by client, road and form of the refusal.",
+		}, []string{"client", "road", "form"}),
+		escapes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "safepull_refusals_not_binding_total", Help: "Manifests not served to clients that may get them elsewhere: deny those the way to the registry.",
+		}, []string{"client"}),
 	}
-	m.registry.MustRegister(m.requests, m.requestTime, m.decisions, m.judgements, m.inFlight, m.upstreamBytes, m.cache,
+	m.registry.MustRegister(m.requests, m.requestTime, m.decisions, m.judgements, m.inFlight, m.upstreamBytes, m.cache, m.refusals, m.escapes,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, action := range []trust.Action{trust.Allow, trust.Warn, trust.Quarantine, trust.Block} {
 		m.decisions.WithLabelValues(string(action))
@@ -102,6 +110,15 @@ func (m *Metrics) InFlight(delta int) { m.inFlight.Add(float64(delta)) }
 // UpstreamBytes counts bytes read from an upstream, which must be a configured one.
 func (m *Metrics) UpstreamBytes(upstream string, n int64) {
 	m.upstreamBytes.WithLabelValues(upstream).Add(float64(max(n, 0)))
+}
+
+// Refused counts a manifest or blob that was not served. All three must come from fixed sets; holds is false when the
+// client may get it elsewhere.
+func (m *Metrics) Refused(client, road, form string, holds bool) {
+	m.refusals.WithLabelValues(client, road, form).Inc()
+	if !holds {
+		m.escapes.WithLabelValues(client).Inc()
+	}
 }
 
 // Cached counts a blob asked of the cache.

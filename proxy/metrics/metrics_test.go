@@ -24,6 +24,8 @@ func TestNamesAndLabelsAreAPI(t *testing.T) {
 	m.InFlight(-1)
 	m.UpstreamBytes("docker.io", 100)
 	m.UpstreamBytes("docker.io", -5)
+	m.Refused("unknown", "mirror", "plain", false)
+	m.Refused("containerd", "mirror", "choices", true)
 	m.Cached(true)
 	m.Cached(false)
 
@@ -43,6 +45,9 @@ func TestNamesAndLabelsAreAPI(t *testing.T) {
 		`safepull_upstream_bytes_total{upstream="docker.io"} 100`,
 		`safepull_cache_requests_total{result="hit"} 1`,
 		`safepull_cache_requests_total{result="miss"} 1`,
+		`safepull_refusals_total{client="unknown",form="plain",road="mirror"} 1`,
+		`safepull_refusals_total{client="containerd",form="choices",road="mirror"} 1`,
+		`safepull_refusals_not_binding_total{client="unknown"} 1`,
 		`go_goroutines`,
 	} {
 		if !strings.Contains(body, "\n"+line) {

@@ -101,7 +101,7 @@ func newGate(cfg config.Config, loaded inForce, store *sqlite.Store, cache *blob
 	}
 	return enforce.New(judges, store, enforce.ByHost(registries.sources), enforce.Options{
 		Hold: cfg.Judge.HoldFor, Deadline: cfg.Judge.Deadline, Concurrent: cfg.Judge.Concurrent, Waiting: cfg.Judge.Waiting,
-		Cache: cached{cache, counters}, Observer: counters,
+		Platforms: platforms(cfg.Platforms), Cache: cached{cache, counters}, Observer: counters,
 	})
 }
 
@@ -141,6 +141,9 @@ func Verify(cfg config.Config) error {
 		}
 		transport.CloseIdleConnections()
 	}
+	if _, err := enrolments(cfg); err != nil {
+		return err
+	}
 	_, err = certificate(cfg)
 	return err
 }
@@ -149,7 +152,11 @@ func Verify(cfg config.Config) error {
 type noMemory struct{ judge.Memory }
 
 func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sqlite.Store, gate *enforce.Gate, counters *metrics.Metrics, registries *registries) error {
-	registry, err := distribution.New(gate, registries.routes, log)
+	enrolments, err := enrolments(cfg)
+	if err != nil {
+		return err
+	}
+	registry, err := distribution.New(gate, registries.routes, log, distribution.WithEnrolments(enrolments...), distribution.WithObserver(refusals{counters}))
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/safepull/safepull/proxy/blobcache"
 	"github.com/safepull/safepull/proxy/config"
 	"github.com/safepull/safepull/proxy/enforce/distribution"
+	"github.com/safepull/safepull/proxy/enforce/distribution/road"
 	"github.com/safepull/safepull/proxy/metrics"
 	"github.com/safepull/safepull/proxy/upstream"
 	"github.com/safepull/safepull/proxy/upstream/credential"
@@ -43,7 +44,8 @@ func upstreams(cfg config.Config, cache *blobcache.Cache, counters *metrics.Metr
 		fromUpstream := counted{registry, func(n int64) { counters.UpstreamBytes(u.Host, n) }}
 		all.sources[u.Host] = cache.Source(fromUpstream)
 		all.routes = append(all.routes, distribution.Upstream{
-			Host: u.Host, Alias: u.Alias, TransparentHosts: u.TransparentHosts, Default: u.Default, Lister: registry,
+			Host: u.Host, Alias: u.Alias, TransparentHosts: u.TransparentHosts, Default: u.Default,
+			HardDeny: road.Mode(u.HardDeny), Lister: registry,
 		})
 	}
 	return all, nil

@@ -51,6 +51,7 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, p pull, bad *pro
 func (p *problem) as(status int) *problem {
 	other := *p
 	other.status, other.inStatusLine, other.retryAfter = status, true, 0
+	other.phraseLimit = maxReasonOfForm
 	return &other
 }
 
@@ -61,10 +62,12 @@ func (p *problem) ofBlob(client road.Kind) *problem {
 		return p
 	}
 	other := p.as(http.StatusForbidden)
-	other.err = errcode.ErrorCodeDenied.WithMessage(p.err.Message + giveUp)
-	other.next = p.next + giveUp
+	other.err, other.next = errcode.ErrorCodeDenied.WithMessage(p.giveUp()), giveUp+p.next
 	return other
 }
+
+// giveUp is the message with what makes engines give up, before what the reader is told to do: that is a command.
+func (p *problem) giveUp() string { return strings.TrimSuffix(p.err.Message, p.next) + giveUp + p.next }
 
 // writeUnnamed answers HEAD with success that names nothing, and GET with the refusal: what a client does then, it
 // does at no other host. It reports false, and wrote nothing, when that is not possible.
@@ -84,7 +87,7 @@ func (p *problem) writeUnnamed(w http.ResponseWriter, r *http.Request) bool {
 		body = denied("%s", p.err.Message).body()
 	}
 	header.Set("Content-Length", strconv.Itoa(len(body)))
-	return writeRaw(w, r, http.StatusServiceUnavailable, p.phrase()+giveUp, body)
+	return writeRaw(w, r, http.StatusServiceUnavailable, reasonPhrase(p.giveUp(), giveUp+p.next, maxReasonOfForm), body)
 }
 
 // tombstones are manifests of nothing, each with a config that stands for a refusal: clients that take a manifest from

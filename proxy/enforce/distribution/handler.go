@@ -96,11 +96,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p := h.pull(r, t, query)
 	p.ref, p.upstream = ref, upstream
-	defer h.broke(w, r, p)
+	whole := false
+	defer func() {
+		if !whole {
+			h.broke(w, r, p)
+		}
+	}()
 	if bad != nil {
 		h.refuse(w, r, p, bad, nil)
-		return
+	} else {
+		h.serve(w, r, p, t, query)
 	}
+	whole = true
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, p pull, t target, query url.Values) {
 	switch t.kind {
 	case kindManifest:
 		h.manifest(w, r, p)
@@ -142,7 +152,7 @@ func warningText(r *http.Request, v trust.Verdict) string {
 		why = ": " + v.Reasons[0]
 	}
 	next := seeEvidence(r, v.ID)
-	return reasonPhrase("safepull warns"+strings.NewReplacer(`"`, "'", `\`, "/").Replace(why)+next, next)
+	return reasonPhrase("safepull warns"+strings.NewReplacer(`"`, "'", `\`, "/").Replace(why)+next, next, maxReason)
 }
 
 // fail answers with what err means and tells the log what the client need not know.

@@ -22,6 +22,8 @@ const (
 	maxMessage = 1000
 	// maxReason bounds the copy in the status line; some clients limit the line.
 	maxReason = 300
+	// maxReasonOfForm does so where the status line is all that a client shows, and the client is known to read it.
+	maxReasonOfForm = 900
 	// statusClientGone is what the log shows for a client that left; nobody receives it.
 	statusClientGone = 499
 	// comeBack is when to ask again where nobody said so.
@@ -35,6 +37,8 @@ type problem struct {
 	retryAfter time.Duration
 	// inStatusLine repeats the message in the HTTP/1.1 reason phrase: many clients show nothing else.
 	inStatusLine bool
+	// phraseLimit bounds the reason phrase where it is more than maxReason.
+	phraseLimit int
 	// next is how the message ends when it ends with what to do; the reason phrase keeps it.
 	next string
 }
@@ -201,7 +205,7 @@ func (p *problem) body() []byte {
 	return body
 }
 
-func (p *problem) phrase() string { return reasonPhrase(p.err.Message, p.next) }
+func (p *problem) phrase() string { return reasonPhrase(p.err.Message, p.next, max(p.phraseLimit, maxReason)) }
 
 // noter is told of an answer that went past the ResponseWriter.
 type noter interface {
@@ -242,21 +246,21 @@ func writeRaw(w http.ResponseWriter, r *http.Request, status int, phrase string,
 	return true
 }
 
-// reasonPhrase is message as the status line may hold it: printable ASCII, bounded. A message that ends with next is
-// cut before it: a command that lost its end does something else.
-func reasonPhrase(message, next string) string {
+// reasonPhrase is message as the status line may hold it: printable ASCII, at most limit bytes. A message that ends with
+// next is cut before it: a command that lost its end does something else.
+func reasonPhrase(message, next string, limit int) string {
 	ascii := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {
 			return '?'
 		}
 		return r
 	}, message)
-	if len(ascii) <= maxReason {
+	if len(ascii) <= limit {
 		return ascii
 	}
 	const cut = "..."
-	if text, ok := strings.CutSuffix(ascii, next); ok && next != "" && len(cut)+len(next) < maxReason {
-		return text[:maxReason-len(cut)-len(next)] + cut + next
+	if text, ok := strings.CutSuffix(ascii, next); ok && next != "" && len(cut)+len(next) < limit {
+		return text[:limit-len(cut)-len(next)] + cut + next
 	}
-	return ascii[:maxReason]
+	return ascii[:limit]
 }

@@ -111,14 +111,9 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p pull, bad *pr
 	h.write(w, r, p, bad, form)
 }
 
-// broke refuses when a handler panics before it answers, in the form that the road asks for; the panic goes on.
+// broke refuses for a handler that panics before it answered, in the form that the road asks for. The panic goes on.
 func (h *Handler) broke(w http.ResponseWriter, r *http.Request, p pull) {
-	v := recover()
-	if v == nil {
-		return
+	if form := p.form(r); form != road.Plain && w.Header().Get("Content-Length") == "" {
+		h.write(w, r, p, broken(), form)
 	}
-	if v != http.ErrAbortHandler && w.Header().Get("Content-Length") == "" && p.form(r) != road.Plain { //nolint:errorlint // net/http compares it so
-		h.write(w, r, p, broken(), p.form(r))
-	}
-	panic(v)
 }

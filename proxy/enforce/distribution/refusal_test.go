@@ -177,7 +177,7 @@ func checkForm(t *testing.T, s *httptest.Server, form road.Form, method string, 
 			}
 			return
 		}
-		if got.StatusCode != 503 || !strings.HasSuffix(got.Status, " (no such process)") || !strings.HasPrefix(got.message(), "DENIED: ") ||
+		if got.StatusCode != 503 || !strings.Contains(got.Status, " (no such process)") || strings.Contains(got.Status, "see: ") && !strings.HasSuffix(got.Status, " SP-0123456789") || !strings.HasPrefix(got.message(), "DENIED: ") ||
 			got.Header.Get("Content-Type") != ocispec.MediaTypeImageManifest || got.Header.Get("Retry-After") != "" {
 			t.Errorf("GET: %s, %v, %s", got.Status, got.Header, got.body)
 		}
@@ -243,7 +243,7 @@ func TestBlobRefusals(t *testing.T) {
 	path := "/v2/acme/app/blobs/" + someHash.String()
 	s := roads(t, &fakeGate{err: trust.ErrUnavailable}, road.Auto, &observer{}, nil)
 	got := do(t, s, "GET", path, "User-Agent", agentGraphdriver)
-	if got.StatusCode != 403 || !strings.HasPrefix(got.message(), "DENIED: ") || !strings.HasSuffix(got.message(), "(no such process)") {
+	if got.StatusCode != 403 || !strings.HasPrefix(got.message(), "DENIED: ") || !strings.Contains(got.message(), "(no such process)") {
 		t.Errorf("graphdriver: %s %s", got.Status, got.body)
 	}
 	for _, agent := range []string{agentStore, agentPodman, agentCrane, agentUnknown} {
@@ -263,7 +263,7 @@ func TestNamesThatNobodyReads(t *testing.T) {
 		"/v2/acme/app/manifests/1?ns=quay.io", "/v2/acme/app/manifests/1?ns=a&ns=b", "/v2/acme%2fapp/manifests/1", "/v2/acme/app/manifests/1?%zz",
 	} {
 		got := do(t, s, "GET", path, "User-Agent", agentGraphdriver)
-		if got.StatusCode != 503 || !strings.HasSuffix(got.Status, "(no such process)") || o.last().form != road.Unnamed {
+		if got.StatusCode != 503 || !strings.Contains(got.Status, "(no such process)") || o.last().form != road.Unnamed {
 			t.Errorf("%s: %s, %+v", path, got.Status, o.last())
 		}
 	}
@@ -368,5 +368,19 @@ func TestPanicIsRefused(t *testing.T) {
 	}
 	if w := known(nil, agentPodman); w.Code != 200 || !strings.Contains(w.Body.String(), digest.SHA256.String()) {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// TestLongReasonsKeepWhatStops: a reason phrase is cut, but neither the command at its end nor what engines look for.
+func TestLongReasonsKeepWhatStops(t *testing.T) {
+	t.Parallel()
+	long := &enforce.Refusal{Verdict: trust.Verdict{ID: "SP-0123456789", Action: trust.Block, Manifest: someHash,
+		Reference: trust.Reference{Registry: "docker.io", Repository: "acme/app", Tag: "1"}, Reasons: []string{strings.Repeat("because ", 200)}}}
+	long.Verdict.Reference.Repository = "acme/" + strings.Repeat("a", 250)
+	long.Verdict.ID = "SP-" + strings.Repeat("0", 300)
+	s := roads(t, &fakeGate{err: long}, road.Auto, &observer{}, nil)
+	got := do(t, s, "GET", byDefault+"1", "User-Agent", agentGraphdriver)
+	if !strings.Contains(got.Status, "... (no such process); see: docker safepull explain ") || !strings.HasSuffix(got.Status, " "+long.Verdict.ID) || len(got.Status) > 910 {
+		t.Errorf("%q", got.Status)
 	}
 }
