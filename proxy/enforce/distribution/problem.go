@@ -205,7 +205,9 @@ func (p *problem) body() []byte {
 	return body
 }
 
-func (p *problem) phrase() string { return reasonPhrase(p.err.Message, p.next, max(p.phraseLimit, maxReason)) }
+func (p *problem) phrase() string {
+	return reasonPhrase(p.err.Message, p.next, max(p.phraseLimit, maxReason))
+}
 
 // noter is told of an answer that went past the ResponseWriter.
 type noter interface {
