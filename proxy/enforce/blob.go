@@ -24,7 +24,9 @@ const (
 type Blob struct {
 	// Descriptor is as the allowed manifest names it.
 	Descriptor ocispec.Descriptor
-	open       func(context.Context) (io.ReadCloser, error)
+	// Sealed is true while the image that it is asked for with is being judged: reading waits near its end.
+	Sealed bool
+	open   func(context.Context) (io.ReadCloser, error)
 }
 
 // Open returns the content, which is an io.Seeker too when it is at hand. The reader fails in place of io.EOF when the
@@ -32,8 +34,9 @@ type Blob struct {
 func (b Blob) Open(ctx context.Context) (io.ReadCloser, error) { return b.open(ctx) }
 
 // Blob releases the blob that ref's digest names if an allowed manifest of ref's repository references it. It returns
-// *Refusal when only refused ones do and *NotReferenced when none does.
-func (g *Gate) Blob(ctx context.Context, ref trust.Reference, _ Terms) (Blob, error) {
+// *Refusal when only refused ones do and *NotReferenced when none does. On Terms.Sealed an image that is being judged does
+// too, and the blob is sealed.
+func (g *Gate) Blob(ctx context.Context, ref trust.Reference, terms Terms) (Blob, error) {
 	src, err := g.sources.Source(ctx, ref)
 	if err != nil {
 		return Blob{}, err
@@ -47,6 +50,10 @@ func (g *Gate) Blob(ctx context.Context, ref trust.Reference, _ Terms) (Blob, er
 			return b, nil
 		}
 	}
+	var sealed *seal // found before the records are read, which know of its image when it is gone
+	if terms.Sealed && !terms.Whole {
+		sealed = g.seals.of(ref)
+	}
 	candidates, err := g.records.Manifests(ctx, ref.Name(), ref.Digest)
 	if err != nil {
 		return Blob{}, g.unjudged(ctx, ref, err)
@@ -57,6 +64,11 @@ func (g *Gate) Blob(ctx context.Context, ref trust.Reference, _ Terms) (Blob, er
 	b, undecided, refused := g.byMemory(ctx, ref, src, candidates)
 	if b.open != nil {
 		return b, nil
+	}
+	if sealed != nil {
+		if b, err := g.behind(ctx, sealed, ref, src); b.open != nil || err != nil {
+			return b, err
+		}
 	}
 	if b, err := g.byJudging(ctx, ref, src, undecided); b.open != nil || err != nil {
 		return b, err

@@ -104,6 +104,23 @@ func (fs *flights) leave(f *flight) {
 	fs.mu.Unlock()
 }
 
+// follow calls then with the outcome of the judgement. The gate's close waits for it.
+func (fs *flights) follow(f *flight, then func(trust.Verdict, error)) {
+	follow := func() {
+		<-f.done
+		then(f.verdict, f.err)
+	}
+	fs.mu.Lock()
+	stopped := fs.base.Err() != nil
+	if !stopped {
+		fs.work.Go(follow)
+	}
+	fs.mu.Unlock()
+	if stopped { // the judgement ends at once
+		follow()
+	}
+}
+
 func (fs *flights) run(ctx context.Context, key string, f *flight, ref trust.Reference, src trust.Source) {
 	defer fs.work.Done()
 	ctx, cancel := context.WithTimeout(ctx, fs.deadline)

@@ -78,6 +78,11 @@ type Options struct {
 	Concurrent, Waiting int
 	// Platforms are those whose manifests decide about an index on Terms.Whole. Empty means linux/amd64 and linux/arm64.
 	Platforms []ocispec.Platform
+	// SealAfter is how long a verdict is waited for before sealed delivery begins: a refusal that comes at once reads
+	// better than an answer that is cut. Zero means 1 s.
+	SealAfter time.Duration
+	// Drip is how often a byte of a sealed blob's end goes out. Zero means 20 s.
+	Drip time.Duration
 	// Cache serves blobs without a fetch; nil means that every blob is fetched from its source.
 	Cache Cache
 	// Observer may be nil.
@@ -89,18 +94,24 @@ type Terms struct {
 	// Whole is for clients that could get elsewhere what is refused here: an index passes only when its manifests for
 	// the gate's platforms do, since a refusal of one of them comes too late, and the others are refused.
 	Whole bool
+	// Sealed is for clients that have no other place to ask: an image that is not decided yet is delivered sealed while it
+	// is judged.
+	Sealed bool
 }
 
 // Gate decides what may pass. It may be used by any number of goroutines.
 type Gate struct {
-	judge    Judge
-	records  Records
-	sources  Sources
-	hold     time.Duration
-	wanted   []ocispec.Platform
-	cache    Cache
-	observer Observer
-	flights  *flights
+	judge   Judge
+	records Records
+	sources Sources
+	hold    time.Duration
+	// sealAfter and drip are as in Options.
+	sealAfter, drip time.Duration
+	seals           *seals
+	wanted          []ocispec.Platform
+	cache           Cache
+	observer        Observer
+	flights         *flights
 	// resolved remembers what a digest was described as, so that the request by digest that follows a request by tag
 	// needs no second resolve.
 	resolved *lru.Cache[string, described]
@@ -165,11 +176,16 @@ func New(judge Judge, records Records, sources Sources, o Options) (*Gate, error
 	if o.Observer == nil {
 		o.Observer = silent{}
 	}
+	sealed, err := newSeals()
+	if err != nil {
+		return nil, fmt.Errorf("gate: %w", err)
+	}
 	concurrent := positive(o.Concurrent, 8)
 	base, stop := context.WithCancel(context.Background())
 	return &Gate{
 		judge: judge, records: records, sources: sources, cache: o.Cache, observer: o.Observer,
 		hold: positive(o.Hold, 20*time.Second), resolved: resolved, led: led, passed: passed, outside: outside, wanted: o.Platforms,
+		sealAfter: positive(o.SealAfter, time.Second), drip: positive(o.Drip, 20*time.Second), seals: sealed,
 		large: semaphore.NewWeighted(largeDocuments),
 		flights: &flights{
 			judge: judge, observer: o.Observer, deadline: positive(o.Deadline, 30*time.Minute),
@@ -205,11 +221,7 @@ func (g *Gate) decide(ctx context.Context, ref trust.Reference, src trust.Source
 		}
 		return g.enforce(ref, v)
 	}
-	key := ref.Name() + "@" + ref.Digest.String()
-	if g.depends(ref) {
-		key = ref.String() + " in " + ref.Index.String()
-	}
-	v, err := g.flights.await(ctx, key, ref, src, hold)
+	v, err := g.flights.await(ctx, g.flightKey(ref), ref, src, hold)
 	switch {
 	case errors.Is(err, errHeld):
 		return trust.Verdict{}, &Pending{Reference: ref, RetryAfter: min(max(g.hold/2, minRetryAfter), maxRetryAfter)}
@@ -220,6 +232,14 @@ func (g *Gate) decide(ctx context.Context, ref trust.Reference, src trust.Source
 	}
 	v.Reference = ref
 	return g.enforce(ref, v)
+}
+
+// flightKey names the judgement of a reference: one for each digest in a repository, unless what led there matters.
+func (g *Gate) flightKey(ref trust.Reference) string {
+	if g.depends(ref) {
+		return ref.String() + " in " + ref.Index.String()
+	}
+	return ref.Name() + "@" + ref.Digest.String()
 }
 
 // unjudged wraps err, unless the client itself went away.

@@ -19,7 +19,8 @@ type Release struct {
 	// Descriptor has the type that the content itself shows.
 	Descriptor ocispec.Descriptor
 	Content    []byte
-	// Verdict is nil for an index: its manifests are judged when they are asked for.
+	// Verdict is nil for an index, whose manifests are judged when they are asked for, and for an image that is delivered
+	// sealed.
 	Verdict *trust.Verdict
 	leave   func()
 }
@@ -69,7 +70,7 @@ func (g *Gate) Manifest(ctx context.Context, ref trust.Reference, terms Terms) (
 	if err != nil {
 		return Release{}, err
 	}
-	return Release{Descriptor: desc, Content: body, Verdict: &v, leave: leave}, nil
+	return Release{Descriptor: desc, Content: body, Verdict: v, leave: leave}, nil
 }
 
 // until is a channel that is closed after d, for any number of waiters.
@@ -79,21 +80,32 @@ func until(d time.Duration) (<-chan struct{}, func()) {
 	return done, func() { timer.Stop() }
 }
 
-// passImage returns the verdict by which an image or an artifact passes.
-func (g *Gate) passImage(ctx context.Context, ref trust.Reference, src trust.Source, doc inspect.Manifest, terms Terms, hold <-chan struct{}) (trust.Verdict, error) {
+// passImage returns the verdict by which an image or an artifact passes, or nil when it is delivered sealed.
+func (g *Gate) passImage(ctx context.Context, ref trust.Reference, src trust.Source, doc inspect.Manifest, terms Terms, hold <-chan struct{}) (*trust.Verdict, error) {
 	if led, ok := g.ledTo(ref); ok {
 		ref = led
 	}
 	if terms.Whole {
 		if err := g.within(ctx, ref); err != nil {
-			return trust.Verdict{}, err
+			return nil, err
 		}
 	}
-	v, err := g.decide(ctx, ref, src, hold)
-	if err == nil { // the judge blocks what breaks a law, with a verdict that explains it; this is for one that does not
-		err = lawful(ref, doc)
+	seal := terms.Sealed && !terms.Whole && mayBeSealed(doc)
+	if seal {
+		soon, stop := until(min(g.sealAfter, g.hold))
+		defer stop()
+		hold = soon
 	}
-	return v, err
+	v, err := g.decide(ctx, ref, src, hold)
+	var pending *Pending
+	switch {
+	case seal && errors.As(err, &pending):
+		return nil, g.deliverSealed(ctx, ref, src, doc)
+	case err != nil:
+		return nil, err
+	}
+	// The judge blocks what breaks a law, with a verdict that explains it; this is for one that does not.
+	return &v, lawful(ref, doc)
 }
 
 // lawful returns a *Rejected when a document breaks a law of the gate.

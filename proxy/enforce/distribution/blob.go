@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/distribution/distribution/v3/registry/api/errcode"
+	"github.com/sirupsen/logrus"
 
 	"github.com/safepull/safepull/proxy/enforce"
 	"github.com/safepull/safepull/trust"
@@ -64,9 +65,26 @@ func (h *Handler) blob(w http.ResponseWriter, r *http.Request, p pull) {
 	w.WriteHeader(status)
 	// An answer that ends short of its Content-Length makes net/http break the connection: the client cannot take it
 	// for whole.
-	if err := copyPart(w, content, part.length, part.start+part.length == size); err != nil && r.Context().Err() == nil {
-		h.log(w).WithError(err).WithField("reference", ref.String()).Warn("blob broke off")
+	transfer := copyPart
+	if b.Sealed {
+		transfer = copySealed
 	}
+	if err := transfer(w, content, part.length, part.start+part.length == size); err != nil && r.Context().Err() == nil {
+		h.brokeOff(w, p, err)
+	}
+}
+
+// brokeOff tells the log why a blob that was on its way did not arrive.
+func (h *Handler) brokeOff(w http.ResponseWriter, p pull, err error) {
+	entry := h.log(w).WithFields(logrus.Fields{
+		"reference": p.ref.String(), "road": p.road.String(), "client": string(p.road.Client.Kind), "error": trust.Sanitise(err.Error(), maxMessage),
+	})
+	var refusal *enforce.Refusal
+	if errors.As(err, &refusal) {
+		entry.WithFields(logrus.Fields{"verdict": refusal.Verdict.ID, "action": refusal.Verdict.Action}).Info("blob cut: its image is refused")
+		return
+	}
+	entry.Warn("blob broke off")
 }
 
 // refuseBlob answers with what err means, or with the refusal that a config of ours stands for.
@@ -111,6 +129,38 @@ func copyPart(w io.Writer, r io.Reader, n int64, toEnd bool) error {
 			}
 		}
 		if _, err := w.Write(chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copySealed is copyPart for content that waits: what is there goes out at once.
+func copySealed(w io.Writer, r io.Reader, n int64, toEnd bool) error {
+	buf := make([]byte, copyBuffer)
+	flush := func() error { return nil }
+	if rw, ok := w.(http.ResponseWriter); ok {
+		flush = http.NewResponseController(rw).Flush
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	for n > 0 {
+		got, err := r.Read(buf[:min(n, copyBuffer)])
+		n -= int64(got)
+		if n == 0 && toEnd && (err == nil || errors.Is(err, io.EOF)) {
+			err = atEnd(r)
+		}
+		switch {
+		case err != nil && (n > 0 || toEnd || !errors.Is(err, io.EOF)):
+			return fmt.Errorf("%d bytes are missing: %w", n+int64(got), err)
+		case got == 0:
+			continue
+		}
+		if _, err := w.Write(buf[:got]); err != nil {
+			return err
+		}
+		if err := flush(); err != nil {
 			return err
 		}
 	}

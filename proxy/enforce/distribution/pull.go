@@ -74,7 +74,8 @@ func (rt *router) mode() road.Mode {
 }
 
 func (p pull) terms() enforce.Terms {
-	return enforce.Terms{Whole: p.road.FallsBack()}
+	back := p.road.FallsBack()
+	return enforce.Terms{Whole: back, Sealed: !back && p.upstream != nil && p.upstream.Sealed}
 }
 
 // form is how the request is refused.

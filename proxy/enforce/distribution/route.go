@@ -43,6 +43,8 @@ type Upstream struct {
 	Default bool
 	// HardDeny says which clients that could fall back get refusals that keep them from it.
 	HardDeny road.Mode
+	// Sealed delivers images to clients without another road while they are judged; else those wait for the verdict.
+	Sealed bool
 	// Lister answers what is neither manifest nor blob.
 	Lister Lister
 }
