@@ -46,7 +46,8 @@ func TestEnrolmentSecrets(t *testing.T) {
 func TestMistakesAboutClients(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
-		"upstreams: [{host: ghcr.io, hardDeny: yes}]": `upstreams[0].hardDeny: "yes" is not known: use auto, on or off`,
+		"upstreams: [{host: ghcr.io, hardDeny: yes}]":  `upstreams[0].hardDeny: "yes" is not known: use auto, on or off`,
+		"upstreams: [{host: ghcr.io, delivery: fast}]": `upstreams[0].delivery: "fast" is not known: use sealed or hold`,
 		"platforms: []": "platforms: the list needs 1 to 16 platforms",
 		"platforms: [" + strings.Repeat("linux/amd64,", 17) + "]": "platforms: the list needs 1 to 16 platforms",
 		"platforms: [linux/amd64, amd64]":                         `platforms[1]: "amd64" is no platform`,

@@ -73,6 +73,12 @@ const (
 	HardDenyOff  = "off"
 )
 
+// The ways of Upstream.Delivery.
+const (
+	DeliverySealed = "sealed"
+	DeliveryHold   = "hold"
+)
+
 // Upstream is one registry that the proxy reads.
 type Upstream struct {
 	Host        string        `yaml:"host"`
@@ -83,6 +89,7 @@ type Upstream struct {
 	Default     bool          `yaml:"default"`
 	Timeout     time.Duration `yaml:"timeout"`
 	HardDeny    string        `yaml:"hardDeny"`
+	Delivery    string        `yaml:"delivery"`
 	Credentials Credentials   `yaml:"credentials"`
 	// TransparentHosts are names under which engines take the proxy for this registry.
 	TransparentHosts []string `yaml:"transparentHosts"`
@@ -282,6 +289,9 @@ func (c *Config) complete(environ map[string]string, root bool) {
 		}
 		if u.HardDeny == "" {
 			u.HardDeny = HardDenyAuto
+		}
+		if u.Delivery == "" {
+			u.Delivery = DeliverySealed
 		}
 		if u.Credentials.Kind == "" {
 			u.Credentials.Kind = CredentialsNone

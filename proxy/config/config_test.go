@@ -112,7 +112,7 @@ func TestZeroConfiguration(t *testing.T) {
 			}
 			want := []Upstream{{
 				Host: "docker.io", Alias: "docker.io", URL: "https://registry-1.docker.io", Default: true,
-				Timeout: 30 * time.Second, Retries: 3, RetryAfter: 3 * time.Second, HardDeny: HardDenyAuto, Credentials: Credentials{Kind: "none"},
+				Timeout: 30 * time.Second, Retries: 3, RetryAfter: 3 * time.Second, HardDeny: HardDenyAuto, Delivery: DeliverySealed, Credentials: Credentials{Kind: "none"},
 			}}
 			if got.StateDir != c.want || got.Listen != "127.0.0.1:5000" || !cmp.Equal(got.Upstreams, want) {
 				t.Errorf("got %+v", got)
@@ -166,11 +166,11 @@ clamd: {address: "unix:///run/clamav/clamd.ctl", maxStream: 100MiB}
 	want.YARA = []string{filepath.Join(dir, "list.yaml"), dir}
 	none := Credentials{Kind: "none"}
 	want.Upstreams = []Upstream{
-		{Host: "ghcr.io", Alias: "gh", URL: "https://ghcr.io", Default: true, Timeout: 30 * time.Second, Retries: 3, RetryAfter: 3 * time.Second, HardDeny: HardDenyAuto, Credentials: none},
-		{Host: "127.0.0.1:5443", Alias: "local", URL: "http://127.0.0.1:5443", PlainHTTP: true, Timeout: 5 * time.Second, Retries: 3, RetryAfter: 3 * time.Second, HardDeny: HardDenyAuto, Credentials: Credentials{
+		{Host: "ghcr.io", Alias: "gh", URL: "https://ghcr.io", Default: true, Timeout: 30 * time.Second, Retries: 3, RetryAfter: 3 * time.Second, HardDeny: HardDenyAuto, Delivery: DeliverySealed, Credentials: none},
+		{Host: "127.0.0.1:5443", Alias: "local", URL: "http://127.0.0.1:5443", PlainHTTP: true, Timeout: 5 * time.Second, Retries: 3, RetryAfter: 3 * time.Second, HardDeny: HardDenyAuto, Delivery: DeliverySealed, Credentials: Credentials{
 			Kind: "static", Username: "me", PasswordFile: filepath.Join(dir, "pass"), ShareWithEveryone: []string{"acme/**"},
 		}},
-		{Host: "quay.io", Alias: "quay.io", URL: "https://quay.io", Timeout: 30 * time.Second, Retries: 3, RetryAfter: 3 * time.Second, HardDeny: HardDenyAuto, Credentials: none},
+		{Host: "quay.io", Alias: "quay.io", URL: "https://quay.io", Timeout: 30 * time.Second, Retries: 3, RetryAfter: 3 * time.Second, HardDeny: HardDenyAuto, Delivery: DeliverySealed, Credentials: none},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -247,6 +247,8 @@ func (u Upstream) check(key string, at origins) error {
 		return at.errorf(key+".alias", "%q cannot stand in a path: use a-z, 0-9, dots and dashes", u.Alias)
 	case !slices.Contains([]string{HardDenyAuto, HardDenyOn, HardDenyOff}, u.HardDeny):
 		return at.errorf(key+".hardDeny", "%q is not known: use auto, on or off", u.HardDeny)
+	case !slices.Contains([]string{DeliverySealed, DeliveryHold}, u.Delivery):
+		return at.errorf(key+".delivery", "%q is not known: use sealed or hold", u.Delivery)
 	case u.Timeout < time.Second || u.Timeout > 10*time.Minute:
 		return at.errorf(key+".timeout", "%s is not between 1s and 10m", u.Timeout)
 	}

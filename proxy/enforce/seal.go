@@ -84,7 +84,7 @@ func (s *seals) forget(old *seal) {
 }
 
 // add makes a seal known, or finds the one that there is and that may still open.
-func (s *seals) add(key string, make func() *seal) (it *seal, isNew bool) {
+func (s *seals) add(key string, fresh func() *seal) (it *seal, isNew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known, ok := s.byKey.Get(key); ok {
@@ -94,7 +94,7 @@ func (s *seals) add(key string, make func() *seal) (it *seal, isNew bool) {
 			return known, false
 		}
 	}
-	it = make()
+	it = fresh()
 	s.byKey.Remove(key)
 	s.byKey.Add(key, it)
 	for d := range it.blobs {

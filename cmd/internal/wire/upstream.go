@@ -45,7 +45,7 @@ func upstreams(cfg config.Config, cache *blobcache.Cache, counters *metrics.Metr
 		all.sources[u.Host] = cache.Source(fromUpstream)
 		all.routes = append(all.routes, distribution.Upstream{
 			Host: u.Host, Alias: u.Alias, TransparentHosts: u.TransparentHosts, Default: u.Default,
-			HardDeny: road.Mode(u.HardDeny), Lister: registry,
+			HardDeny: road.Mode(u.HardDeny), Sealed: u.Delivery == config.DeliverySealed, Lister: registry,
 		})
 	}
 	return all, nil
