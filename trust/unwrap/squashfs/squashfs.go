@@ -217,7 +217,9 @@ func (s *system) file(ref uint64, name string) error {
 		return first(s.at.Err(), s.broken.Err())
 	}
 	switch {
-	case err != nil || f.kind != fileInode:
+	case err != nil: // remembered
+		return s.at.Err()
+	case f.kind != fileInode:
 		return nil
 	case f.holes > maxSparse:
 		s.broken.Add(stream.Unsupported("squashfs: a file with holes of %d bytes", f.holes))

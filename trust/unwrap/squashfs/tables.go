@@ -84,36 +84,40 @@ func (s *system) open(at int64, offset int) (*table, error) {
 }
 
 func (t *table) fill() error {
-	s := t.s
-	b, known := s.meta[t.at]
+	b, known := t.s.meta[t.at]
 	if !known {
-		var head [2]byte
-		if t.at < superBytes || t.at > s.size-2 {
-			return stream.Malformed("squashfs: a table outside the file")
-		}
-		if err := s.in.Spend(metaBytes); err != nil {
+		var err error
+		if b, err = t.s.metaBlock(t.at); err != nil {
 			return err
 		}
-		if err := s.at.Full(head[:], t.at); err != nil {
-			return err
+		if len(t.s.meta) >= maxMeta {
+			clear(t.s.meta)
 		}
-		size := binary.LittleEndian.Uint16(head[:])
-		packed := int64(size & 0x7fff)
-		body, err := s.unpack(t.at+2, packed, size&0x8000 != 0, metaBytes)
-		if err != nil {
-			return err
-		}
-		if len(body) == 0 {
-			return stream.Malformed("squashfs: an empty block of a table")
-		}
-		if len(s.meta) >= maxMeta {
-			clear(s.meta)
-		}
-		b = block{body, t.at + 2 + packed}
-		s.meta[t.at] = b
+		t.s.meta[t.at] = b
 	}
 	t.ready, t.at = b.body, b.next
 	return nil
+}
+
+// metaBlock reads a block of a table.
+func (s *system) metaBlock(at int64) (block, error) {
+	var head [2]byte
+	if at < superBytes || at > s.size-2 {
+		return block{}, stream.Malformed("squashfs: a table outside the file")
+	}
+	if err := s.in.Spend(metaBytes); err != nil {
+		return block{}, err
+	}
+	if err := s.at.Full(head[:], at); err != nil {
+		return block{}, err
+	}
+	size := binary.LittleEndian.Uint16(head[:])
+	packed := int64(size & 0x7fff)
+	body, err := s.unpack(at+2, packed, size&0x8000 != 0, metaBytes)
+	if err == nil && len(body) == 0 {
+		err = stream.Malformed("squashfs: an empty block of a table")
+	}
+	return block{body, at + 2 + packed}, err
 }
 
 // take reads n bytes, which are valid until the next call.
