@@ -30,6 +30,8 @@ type world struct {
 	*registrytest.Registry
 	*reader.Upstream
 	manifest, blob ocispec.Descriptor
+	// storage is where the registry may say that blobs are.
+	storage *registrytest.Registry
 }
 
 func newWorld(t *testing.T, change func(*reader.Options)) world {
@@ -37,7 +39,7 @@ func newWorld(t *testing.T, change func(*reader.Options)) world {
 	r := registrytest.Start(t, registrytest.Options{Auth: "basic", Public: []string{"acme/public"}, Accounts: map[string]registrytest.Account{
 		"ada": {Password: "a", Repositories: []string{"acme/private"}}, "bob": {Password: "b"}, "robot": {Password: "r", Repositories: []string{"acme/private"}},
 	}})
-	w := world{Registry: r}
+	w := world{Registry: r, storage: registrytest.Start(t, registrytest.Options{})}
 	for _, repository := range []string{"acme/private", "acme/public"} {
 		w.blob = r.PutBlob(repository, []byte("layer"))
 		w.manifest = r.PutManifest(repository, "1", ocispec.MediaTypeImageManifest, []byte(`{"schemaVersion":2,"config":{}}`))
@@ -45,7 +47,8 @@ func newWorld(t *testing.T, change func(*reader.Options)) world {
 	transport := upstream.NewTransport(upstream.Timeouts{})
 	t.Cleanup(transport.CloseIdleConnections)
 	o := reader.Options{Host: "docker.io", PassThrough: true, Open: func(login auth.CredentialFunc) (*upstream.Registry, error) {
-		return upstream.New(upstream.Options{Host: "docker.io", URL: r.URL(), Credential: login, Transport: transport, Retries: -1})
+		return upstream.New(upstream.Options{Host: "docker.io", URL: r.URL(), Credential: login, Transport: transport, Retries: -1,
+			Reach: upstream.Reach{RedirectHosts: []string{w.storage.Host()}}})
 	}}
 	if change != nil {
 		change(&o)
@@ -181,7 +184,7 @@ func TestBlobsMustBeThere(t *testing.T) {
 func TestBlobsElsewhere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	storage := registrytest.Start(t, registrytest.Options{})
+	storage := w.storage
 	storage.PutBlob("acme/private", []byte("layer"))
 	w.Misbehave("/v2/acme/private/blobs/*", registrytest.Fault{Redirect: storage.URL()})
 	storage.Misbehave("", registrytest.Fault{Status: http.StatusForbidden, Times: 1})
