@@ -43,7 +43,19 @@ func (g *Gate) Blob(ctx context.Context, ref trust.Reference) (Blob, error) {
 		return Blob{}, fmt.Errorf("%w: blob %q: %w", trust.ErrNotFound, ref.Digest, err)
 	}
 	ref.Tag = ""
-	if last, ok := g.passed.Get(ref.Name() + "@" + ref.Digest.String()); ok {
+	b, err := g.find(ctx, ref, src)
+	if err == nil {
+		err = g.rights.Blob(ctx, ref, b.Descriptor)
+	}
+	if err != nil {
+		return Blob{}, err
+	}
+	return b, nil
+}
+
+// find looks for an allowed manifest that references the blob, and that the caller may read.
+func (g *Gate) find(ctx context.Context, ref trust.Reference, src trust.Source) (Blob, error) {
+	if last, ok := g.passed.Get(ref.Name() + "@" + ref.Digest.String()); ok && g.mayRead(ctx, ref, []digest.Digest{last}) == nil {
 		if b, _, _ := g.byMemory(ctx, ref, src, []digest.Digest{last}); b.open != nil {
 			return b, nil
 		}
@@ -54,6 +66,9 @@ func (g *Gate) Blob(ctx context.Context, ref trust.Reference) (Blob, error) {
 	}
 	if len(candidates) > maxCandidates {
 		candidates = candidates[:maxCandidates]
+	}
+	if err := g.mayRead(ctx, ref, candidates); err != nil {
+		return Blob{}, err
 	}
 	b, undecided, refused := g.byMemory(ctx, ref, src, candidates)
 	if b.open != nil {
