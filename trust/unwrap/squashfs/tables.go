@@ -33,6 +33,11 @@ func (s *system) unpack(at, packed int64, plain bool, most int64) ([]byte, error
 	if at < 0 || packed < 0 || packed > 2*most+1024 || at > s.size-packed {
 		return nil, stream.Malformed("squashfs: a block outside the file")
 	}
+	held := decompress.Tab{Memory: s.in}
+	defer held.Release()
+	if err := held.Hold(packed + most); err != nil {
+		return nil, err
+	}
 	b := make([]byte, packed)
 	if err := s.at.Full(b, at); err != nil {
 		return nil, err
@@ -44,7 +49,7 @@ func (s *system) unpack(at, packed int64, plain bool, most int64) ([]byte, error
 		frame := append([]byte("\x04\x22\x4d\x18\x60\x70\x00"), binary.LittleEndian.AppendUint32(nil, uint32(packed))...) //nolint:gosec // at most a few MiB
 		b = append(append(frame, b...), 0, 0, 0, 0)
 	}
-	z, err := s.format.Open(bytes.NewReader(b))
+	z, err := s.format.Open(bytes.NewReader(b), &held)
 	if err != nil {
 		return nil, s.format.Classify(err)
 	}
