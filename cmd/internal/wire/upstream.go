@@ -41,7 +41,7 @@ func upstreams(cfg config.Config, cache *blobcache.Cache, counters *metrics.Metr
 		}
 		all.transports = append(all.transports, transport)
 		fromUpstream := counted{registry, func(n int64) { counters.UpstreamBytes(u.Host, n) }}
-		all.sources[u.Host] = cache.Source(fromUpstream)
+		all.sources[u.Host] = upstream.Typed(cache.Source(fromUpstream))
 		all.routes = append(all.routes, distribution.Upstream{
 			Host: u.Host, Alias: u.Alias, TransparentHosts: u.TransparentHosts, Default: u.Default, Lister: registry,
 		})
