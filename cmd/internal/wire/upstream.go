@@ -91,7 +91,7 @@ func upstreams(cfg config.Config, cache *blobcache.Cache, counters *metrics.Metr
 		all.transports = append(all.transports, transport)
 		o.Shared = shared
 		o.Wrap = func(src trust.Source) trust.Source {
-			return cache.Source(counted{src, func(n int64) { counters.UpstreamBytes(u.Host, n) }})
+			return upstream.Typed(cache.Source(counted{src, func(n int64) { counters.UpstreamBytes(u.Host, n) }}))
 		}
 		read, err := reader.New(o)
 		if err != nil {
