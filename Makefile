@@ -77,10 +77,10 @@ e2e-engines: build tools ## the same against engines built from source; many min
 	cd test/e2e && E2E_BIN='$(BIN)' E2E_TOOLS='$(TOOLS)' E2E_ENGINES=1 go test -p 1 -timeout 60m -count=1 -v ./...
 
 .PHONY: e2e-clients
-e2e-clients: build tools ## what every client does when an image is refused, road by road; many minutes, root only
+e2e-clients: build tools ## what every client does when an image is refused, road by road (CLIENTSFLAGS='-markdown README.md' keeps it); many minutes, root only
 	@packages='$(CLIENT_PACKAGES)' test/demo/install.sh
 	cd test/e2e && go build -buildvcs=false -o '$(TOOLS)/clients' ./clients
-	@'$(TOOLS)/clients' -bin '$(BIN)' -tools '$(TOOLS)' -markdown '$(TOOLS)/clients.md' $(CLIENTSFLAGS)
+	@'$(TOOLS)/clients' -bin '$(BIN)' -tools '$(TOOLS)' $(CLIENTSFLAGS)
 
 .PHONY: tools
 tools: ## build the registry and the client that tests use, as test/e2e/go.mod pins them
