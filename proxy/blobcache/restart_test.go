@@ -63,7 +63,7 @@ func TestMillionEntries(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
 	}
-	const million = 1_000_000
+	const million = 1_000_000 / slower
 	dir := t.TempDir()
 	list(t, dir, million)
 	free := make(chan struct{})
