@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
-	"golang.org/x/net/netutil"
 
 	"github.com/safepull/safepull/proxy/caller"
 	"github.com/safepull/safepull/trust"
@@ -135,7 +134,7 @@ func listen(address string, connections int) (net.Listener, error) {
 	case err != nil:
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
-	return netutil.LimitListener(l, connections), nil
+	return limited(l, connections), nil
 }
 
 // withProtocols offers HTTP/1.1 alone: refusals reach people in its reason phrase.

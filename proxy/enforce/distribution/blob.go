@@ -63,7 +63,7 @@ func (h *Handler) blob(w http.ResponseWriter, r *http.Request, ref trust.Referen
 	w.WriteHeader(status)
 	// An answer that ends short of its Content-Length makes net/http break the connection: the client cannot take it
 	// for whole.
-	if err := copyPart(w, content, part.length, part.start+part.length == size); err != nil && r.Context().Err() == nil {
+	if err := send(w, content, part.length, part.start+part.length == size); err != nil && r.Context().Err() == nil {
 		h.log(w).WithError(err).WithField("reference", ref.String()).Warn("blob broke off")
 	}
 }
