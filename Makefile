@@ -60,6 +60,11 @@ unit: ## unit tests and test/arch
 differential: ## our reading of layers against containerd's, moby's and foreign builders'; half a minute, root only
 	cd test/differential && CGO_ENABLED=0 go test -timeout 5m -count=1 .
 
+.PHONY: conformance
+conformance: build tools ## the pull part of the distribution specification's official suite, against safepull-proxy; seconds
+	cd test/conformance && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o '$(TOOLS)/' github.com/opencontainers/distribution-spec/conformance
+	@cd test/conformance && go test -count=1 . >/dev/null && go run . -bin '$(BIN)' -tools '$(TOOLS)' $(CONFORMANCEFLAGS)
+
 .PHONY: e2e
 e2e: build tools ## end-to-end stories against a real engine (Debian's), root only
 	@packages='$(E2E_PACKAGES)' test/demo/install.sh
@@ -72,10 +77,10 @@ e2e-engines: build tools ## the same against engines built from source; many min
 	cd test/e2e && E2E_BIN='$(BIN)' E2E_TOOLS='$(TOOLS)' E2E_ENGINES=1 go test -p 1 -timeout 60m -count=1 -v ./...
 
 .PHONY: e2e-clients
-e2e-clients: build tools ## what every client does when an image is refused, road by road; many minutes, root only
+e2e-clients: build tools ## what every client does when an image is refused, road by road (CLIENTSFLAGS='-markdown README.md' keeps it); many minutes, root only
 	@packages='$(CLIENT_PACKAGES)' test/demo/install.sh
 	cd test/e2e && go build -buildvcs=false -o '$(TOOLS)/clients' ./clients
-	@'$(TOOLS)/clients' -bin '$(BIN)' -tools '$(TOOLS)' -markdown '$(TOOLS)/clients.md' $(CLIENTSFLAGS)
+	@'$(TOOLS)/clients' -bin '$(BIN)' -tools '$(TOOLS)' $(CLIENTSFLAGS)
 
 .PHONY: tools
 tools: ## build the registry and the client that tests use, as test/e2e/go.mod pins them
@@ -89,13 +94,16 @@ lint: $(GOLANGCI) ## gofmt, go vet, go mod tidy, shell syntax, golangci-lint
 	go mod tidy -diff
 	cd test/e2e && go mod tidy -diff
 	cd test/differential && go mod tidy -diff
+	cd test/conformance && go mod tidy -diff
 	go vet ./...
 	cd test/e2e && go vet ./...
 	cd test/differential && go vet ./...
+	cd test/conformance && go vet ./...
 	bash -n .ci/run test/demo/*.sh
 	'$(GOLANGCI)' run ./...
 	cd test/e2e && '$(GOLANGCI)' run --config ../../.golangci.yaml ./...
 	cd test/differential && '$(GOLANGCI)' run --config ../../.golangci.yaml ./...
+	cd test/conformance && '$(GOLANGCI)' run --config ../../.golangci.yaml ./...
 
 $(GOLANGCI):
 	@mkdir -p '$(TOOLS)/install'

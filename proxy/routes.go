@@ -13,11 +13,15 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/safepull/safepull/proxy/caller"
 	"github.com/safepull/safepull/trust"
 )
 
 // requestID is the header of answers by which the log names them.
 const requestID = "X-Request-Id"
+
+// handedOver is the header of logins for registries.
+const handedOver = "X-Meta-Safepull-Authorization"
 
 // readyTime bounds the check behind /readyz.
 const readyTime = 2 * time.Second
@@ -25,12 +29,12 @@ const readyTime = 2 * time.Second
 // routes are the clients' end points. Paths are taken as they are: a router that cleans them would give two paths one
 // meaning.
 func (s *Server) routes() http.Handler {
-	return s.around(func(w http.ResponseWriter, r *http.Request) {
+	return s.around(func(w *recorder, r *http.Request) {
 		switch route := routeOf(r.URL.Path); {
 		case route == "verdicts":
-			s.options.Verdicts.ServeHTTP(w, r)
+			s.behindDoor(w, r, s.options.Verdicts)
 		case r.URL.Path == "/v2" || strings.HasPrefix(r.URL.Path, "/v2/"):
-			s.options.Registry.ServeHTTP(w, r)
+			s.behindDoor(w, r, s.options.Registry)
 		case s.admin == nil:
 			s.health(w, r)
 		default:
@@ -39,7 +43,28 @@ func (s *Server) routes() http.Handler {
 	})
 }
 
-func (s *Server) adminRoutes() http.Handler { return s.around(s.health) }
+func (s *Server) adminRoutes() http.Handler {
+	return s.around(func(w *recorder, r *http.Request) { s.health(w, r) })
+}
+
+// behindDoor serves who is let in. What they showed to be let in is not passed on, but for what is in the caller.
+func (s *Server) behindDoor(w *recorder, r *http.Request, h http.Handler) {
+	if s.options.Door == nil {
+		h.ServeHTTP(w, r)
+		return
+	}
+	who, err := s.options.Door.Enter(r)
+	r = r.Clone(caller.With(r.Context(), who))
+	for _, secret := range []string{"Authorization", "Proxy-Authorization", "Cookie", handedOver} {
+		r.Header.Del(secret)
+	}
+	if err != nil {
+		s.options.Refuse(w, r, err)
+		return
+	}
+	w.identity, w.method = who.Identity, who.Method
+	h.ServeHTTP(w, r)
+}
 
 // health serves what an operator's tools ask.
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
@@ -90,7 +115,7 @@ func plain(w http.ResponseWriter, status int, text string) {
 
 // around gives each request an id, survives a panic, and logs and counts the answer. Neither headers nor queries are
 // logged, but for ns: they may hold secrets.
-func (s *Server) around(h http.HandlerFunc) http.Handler {
+func (s *Server) around(h func(*recorder, *http.Request)) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		s.handlers.Add(1)
 		defer s.handlers.Done()
@@ -147,6 +172,9 @@ func (s *Server) account(w *recorder, r *http.Request, took time.Duration) {
 	if ns := r.URL.Query().Get("ns"); ns != "" {
 		fields["ns"] = trust.Sanitise(ns, 255)
 	}
+	if w.identity != "" {
+		fields["identity"], fields["by"] = trust.Sanitise(w.identity, 255), w.method
+	}
 	s.options.Log.WithFields(fields).Log(level, "request")
 }
 
@@ -190,6 +218,8 @@ type recorder struct {
 	control *http.ResponseController
 	status  int
 	written int64
+	// identity is who asked, as the door proved it by method.
+	identity, method string
 }
 
 // WriteHeader remembers the first final status.

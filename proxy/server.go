@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
-	"golang.org/x/net/netutil"
 
+	"github.com/safepull/safepull/proxy/caller"
 	"github.com/safepull/safepull/trust"
 )
 
@@ -45,6 +45,11 @@ type Observer interface {
 	Request(route, method string, status int, took time.Duration)
 }
 
+// Door finds out who asks for what is behind it. Its errors are *caller.Refused, or the end of the request's context.
+type Door interface {
+	Enter(*http.Request) (caller.Caller, error)
+}
+
 // Options of a server. Listen, Registry, Verdicts and Metrics are required.
 type Options struct {
 	// Listen is the address for clients; Admin, unless empty, that of health and metrics.
@@ -57,6 +62,9 @@ type Options struct {
 	ConnectHosts []string
 	// Registry serves /v2/, Verdicts /safepull/v1/verdicts, Metrics /metrics.
 	Registry, Verdicts, Metrics http.Handler
+	// Door is before Registry and Verdicts; nil lets everyone in. Refuse answers those that it does not let in.
+	Door   Door
+	Refuse func(http.ResponseWriter, *http.Request, error)
 	// Ready fails while requests could not be served; nil means always ready.
 	Ready func(context.Context) error
 	// Observer and Log may be nil.
@@ -83,6 +91,9 @@ type Server struct {
 func Listen(o Options) (*Server, error) {
 	if o.Registry == nil || o.Verdicts == nil || o.Metrics == nil {
 		return nil, errors.New("proxy: the handlers of registry, verdicts and metrics are required")
+	}
+	if o.Door != nil && o.Refuse == nil {
+		return nil, errors.New("proxy: a door needs an answer for those that it refuses")
 	}
 	if o.Log == nil {
 		o.Log = logrus.New()
@@ -123,7 +134,7 @@ func listen(address string, connections int) (net.Listener, error) {
 	case err != nil:
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
-	return netutil.LimitListener(l, connections), nil
+	return limited(l, connections), nil
 }
 
 // withProtocols offers HTTP/1.1 alone: refusals reach people in its reason phrase.
@@ -174,7 +185,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	if s.connect != nil {
 		front := newConnect(withProtocols(s.options.TLS), s.options.ConnectHosts, s.connect.Addr())
-		servers[s.server(s.around(front.ServeHTTP))] = s.connect
+		servers[s.server(s.around(func(w *recorder, r *http.Request) { front.ServeHTTP(w, r) }))] = s.connect
 		servers[s.server(s.routes())] = front.inner
 	}
 	failed := make(chan error, len(servers))

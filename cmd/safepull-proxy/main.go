@@ -16,6 +16,7 @@ import (
 	"github.com/safepull/safepull/configs"
 	"github.com/safepull/safepull/proxy"
 	"github.com/safepull/safepull/proxy/config"
+	"github.com/safepull/safepull/proxy/identity"
 )
 
 // version is set by the linker ("-X main.version=v1.2.3"); when empty, the toolchain's record counts.
@@ -38,7 +39,7 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(serve(), configuration(), authority(), enrol(), versionCommand())
+	cmd.AddCommand(serve(), configuration(), authority(), enrol(), tokenCommand(), versionCommand())
 	return cmd
 }
 
@@ -121,6 +122,29 @@ func configuration() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := cmd.OutOrStdout().Write(configs.DefaultProxy())
+			return err
+		},
+	})
+	return cmd
+}
+
+func tokenCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Make tokens with which callers log in at the proxy",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "new NAME",
+		Short: "Print a token for NAME, and the line for the file that door.tokens names; the token is kept nowhere",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			token, line, err := identity.NewToken(args[0])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "token: %s\nline:  %s\n", token, line)
 			return err
 		},
 	})

@@ -5,35 +5,58 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/safepull/safepull/trust"
 )
 
-// Blob is an open entry. It is for one goroutine, ends with the context it was opened with, and must be closed: until
-// then it is not evicted. When it is read from first to last byte its digest is verified again, and a damaged entry
-// fails with trust.ErrUnavailable before its last bytes and is dropped.
+// verifiedFor is how long, in seconds, an entry whose digest was verified is given without doing that again.
+const verifiedFor = 24 * 3600
+
+// Blob is open content of the cache. It is for one goroutine, ends with the context it was opened with, and must be
+// closed: until then it is not evicted. When an entry is read from first to last byte its digest is verified again,
+// and a damaged one fails with trust.ErrUnavailable before its last bytes and is dropped.
 type Blob interface {
 	io.ReadSeekCloser
 	// Size is the whole content's, in bytes.
 	Size() int64
 }
 
+// blob is an entry.
 type blob struct {
-	ctx    context.Context
-	cache  *Cache
-	digest digest.Digest
-	entry  *entry
+	ctx     context.Context
+	cache   *Cache
+	digest  digest.Digest
+	size    int64
+	place   int32
+	trusted bool // it was verified not long ago
 
-	reader   io.ReadCloser // at pos, or nil
+	file     *os.File      // of a filesystem; at pos
+	reader   io.ReadCloser // of another driver, at pos, or nil
 	pos      int64
 	verifier digest.Verifier // nil when not all bytes before pos were read
 	closed   bool
 }
 
+// trusted reports whether the entry's bytes were verified not long ago. The caller holds mu.
+func (c *Cache) trusted(e *slot) bool {
+	return e.verified != 0 && int64(seconds(time.Now()))-int64(e.verified) < verifiedFor
+}
+
 // Size implements Blob.
-func (b *blob) Size() int64 { return b.entry.size }
+func (b *blob) Size() int64 { return b.size }
+
+// File is the content in a file, which stands where reading would go on, or nil: when the storage has no files, or
+// when it is long ago that the digest was verified. Who uses the file does not read the blob, and closes only that.
+func (b *blob) File() *os.File {
+	if b.closed || !b.trusted {
+		return nil
+	}
+	return b.file
+}
 
 // Read implements io.Reader.
 func (b *blob) Read(p []byte) (int, error) {
@@ -42,31 +65,50 @@ func (b *blob) Read(p []byte) (int, error) {
 		return 0, errors.New("read of closed blob")
 	case b.ctx.Err() != nil:
 		return 0, b.ctx.Err()
-	case b.pos >= b.entry.size:
+	case b.pos >= b.size:
 		return 0, io.EOF
 	case len(p) == 0:
 		return 0, nil
 	}
-	if b.reader == nil {
-		r, err := b.cache.driver.Reader(b.ctx, path(b.digest, b.entry.size), b.pos)
-		if err != nil {
-			return 0, b.failed(err)
-		}
-		b.reader = r
-	}
-	n, err := b.reader.Read(p[:min(int64(len(p)), b.entry.size-b.pos)])
+	n, err := b.read(p[:min(int64(len(p)), b.size-b.pos)])
 	if n == 0 && err != nil {
 		return 0, b.failed(err)
 	}
-	if b.verifier != nil {
-		_, _ = b.verifier.Write(p[:n]) // a hash never fails
-	}
 	b.pos += int64(n)
-	if b.pos == b.entry.size && b.verifier != nil && !b.verifier.Verified() {
+	if b.verifier == nil {
+		return n, nil
+	}
+	_, _ = b.verifier.Write(p[:n]) // a hash never fails
+	if b.pos < b.size {
+		return n, nil
+	}
+	if !b.verifier.Verified() {
 		b.pos -= int64(n)
 		return 0, b.damaged()
 	}
+	b.cache.verified(b.place)
 	return n, nil
+}
+
+func (b *blob) read(p []byte) (int, error) {
+	if b.file != nil {
+		return b.file.Read(p)
+	}
+	if b.reader == nil {
+		r, err := b.cache.driver.Reader(b.ctx, path(b.digest, b.size), b.pos)
+		if err != nil {
+			return 0, err
+		}
+		b.reader = r
+	}
+	return b.reader.Read(p)
+}
+
+// verified notes that an entry's bytes were found to be right.
+func (c *Cache) verified(place int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shelf.at(place).verified = seconds(time.Now())
 }
 
 // failed classifies an error of the storage. An end too early means that the file is not what was written.
@@ -82,13 +124,13 @@ func (b *blob) failed(err error) error {
 }
 
 func (b *blob) damaged() error {
-	b.cache.drop(b.digest, b.entry)
+	b.cache.drop(b)
 	return fmt.Errorf("%w: %s was damaged in the cache: try again", trust.ErrUnavailable, b.digest)
 }
 
 // Seek implements io.Seeker.
 func (b *blob) Seek(offset int64, whence int) (int64, error) {
-	offset, err := seekTo(b.pos, b.entry.size, offset, whence)
+	offset, err := seekTo(b.pos, b.size, offset, whence)
 	if err != nil {
 		return b.pos, err
 	}
@@ -96,6 +138,11 @@ func (b *blob) Seek(offset int64, whence int) (int64, error) {
 		return offset, nil
 	}
 	b.closeReader()
+	if b.file != nil {
+		if _, err := b.file.Seek(offset, io.SeekStart); err != nil {
+			return b.pos, b.failed(err)
+		}
+	}
 	if offset == 0 {
 		b.rewind()
 	} else {
@@ -113,7 +160,10 @@ func (b *blob) Close() error {
 	}
 	b.closed = true
 	b.closeReader()
-	b.cache.release(b.entry)
+	if b.file != nil {
+		_ = b.file.Close() // nothing was written
+	}
+	b.cache.release(b.place)
 	return nil
 }
 

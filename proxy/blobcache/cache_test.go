@@ -101,12 +101,12 @@ func has(t *testing.T, c *blobcache.Cache, body []byte) bool {
 	return true
 }
 
-// files are the paths below dir of all files of the cache.
+// files are the paths below dir of all files of the cache, but for its inventory.
 func files(t *testing.T, dir string) []string {
 	t.Helper()
 	var all []string
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
+		if err == nil && !d.IsDir() && filepath.Base(filepath.Dir(path)) != "inventory" {
 			all = append(all, path)
 		}
 		return err
@@ -156,6 +156,7 @@ func TestGet(t *testing.T) {
 			}
 			shut(t, c)
 			again := open(t, d, tt.options(dir))
+			again.Settle()
 			if s := again.Stats(); s.Entries != 6 || s.Bytes != c.Stats().Bytes {
 				t.Errorf("after opening again: %+v, before: %+v", s, c.Stats())
 			}
@@ -212,7 +213,7 @@ func TestSeek(t *testing.T) {
 func TestEviction(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	c, up := disk(t, dir, blobcache.Options{MaxBytes: 300}), newUpstream()
+	c, up := disk(t, dir, blobcache.Options{MaxBytes: 300, Recent: -1}), newUpstream()
 	fill(t, c, up, blob('a', 100))
 	fill(t, c, up, blob('b', 100))
 	fill(t, c, up, blob('c', 100))
@@ -247,7 +248,9 @@ func TestEviction(t *testing.T) {
 	if n := len(files(t, dir)); n != 1 {
 		t.Errorf("%d files for one entry", n)
 	}
-	smaller := disk(t, dir, blobcache.Options{MaxBytes: 249})
+	shut(t, c)
+	smaller := disk(t, dir, blobcache.Options{MaxBytes: 249, Recent: -1})
+	smaller.Settle()
 	if s := smaller.Stats(); s.Bytes != 0 || s.Entries != 0 || len(files(t, dir)) != 0 {
 		t.Errorf("opened with a smaller bound: %+v, files %v", s, files(t, dir))
 	}
@@ -310,6 +313,7 @@ func TestOpenCleansUp(t *testing.T) {
 	dir := t.TempDir()
 	c := disk(t, dir, blobcache.Options{})
 	fill(t, c, newUpstream(), blob('a', 100))
+	shut(t, c)
 	entry := files(t, dir)[0]
 	write := func(path string, n int) string {
 		path = filepath.Join(dir, "blobcache", "v1", path)
@@ -331,7 +335,9 @@ func TestOpenCleansUp(t *testing.T) {
 		write("blobs/sha256/00/"+hex+".010", 10),
 		write("blobs/md5/00/"+hex+".10", 10),
 	}
-	if s := disk(t, dir, blobcache.Options{}).Stats(); s.Entries != 1 || s.Bytes != 100 || s.Damaged != 1 {
+	again := disk(t, dir, blobcache.Options{})
+	again.Settle()
+	if s := again.Stats(); s.Entries != 1 || s.Bytes != 100 || s.Damaged != 1 {
 		t.Errorf("stats %+v", s)
 	}
 	for path, want := range map[string]bool{entry: true, upload: false, damaged: false, foreign[0]: true, foreign[1]: true, foreign[2]: true, foreign[3]: true, foreign[4]: true} {

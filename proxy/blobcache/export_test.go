@@ -6,8 +6,16 @@ import (
 	"github.com/safepull/safepull/proxy/blobcache/spool"
 )
 
-// Settle waits for the end of all fetches, also of those nobody reads any more.
-func (c *Cache) Settle() { c.work.Wait() }
+// Settle waits for the end of all fetches, also of those nobody reads any more, and of the first sweep.
+func (c *Cache) Settle() {
+	c.work.Wait()
+	for c.Stats().Sweeping {
+		time.Sleep(time.Millisecond)
+	}
+	if !c.shared {
+		c.sweeper.Wait()
+	}
+}
 
 // Pause sets for how long nothing is kept after the storage failed.
 func (c *Cache) Pause(d time.Duration) { c.pause = d }

@@ -69,7 +69,7 @@ func (s *source) join(ctx context.Context, ref trust.Reference, desc ocispec.Des
 	if t != nil || err != nil {
 		return t, false, err
 	}
-	unreserve := c.reserve(ctx, desc.Size)
+	unreserve := c.reserve(ctx, desc)
 	if unreserve == nil {
 		return nil, true, nil
 	}
@@ -93,7 +93,8 @@ func (c *Cache) under(ctx context.Context, s *source, key flightKey, ref trust.R
 	case f != nil:
 		c.stats.Joins++
 		return f.board(ctx, s, ref), nil
-	case c.order.Contains(key.digest):
+	}
+	if of, ok := sumOf(key.digest); ok && c.shelf.find(of) != none {
 		return nil, errAgain
 	}
 	return nil, nil

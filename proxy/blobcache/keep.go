@@ -18,27 +18,21 @@ import (
 
 // reserve makes room for content on its way, until it is an entry or unreserve is called. Nil means that it cannot be
 // kept.
-func (c *Cache) reserve(ctx context.Context, size int64) (unreserve func()) {
+func (c *Cache) reserve(ctx context.Context, desc ocispec.Descriptor) (unreserve func()) {
+	_, known := sumOf(desc.Digest)
 	c.mu.Lock()
-	fits := size >= 0 && size <= c.maxBytes && !time.Now().Before(c.paused)
-	var victims []victim
-	if fits {
-		victims, fits = c.makeRoom(size)
-	}
-	if fits {
-		c.stats.Bytes += size
-	} else {
-		c.stats.Skipped++
-	}
+	fits := known && desc.Size >= 0 && desc.Size <= c.maxBytes && !time.Now().Before(c.paused)
 	c.mu.Unlock()
-	c.remove(ctx, victims)
-	if !fits {
+	if !fits || !c.makeRoom(ctx, desc.Size) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.stats.Skipped++
 		return nil
 	}
 	return sync.OnceFunc(func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.stats.Bytes -= size
+		c.stats.Bytes -= desc.Size
 	})
 }
 
@@ -56,10 +50,7 @@ func (c *Cache) commit(ctx context.Context, f *flight, unreserve func()) {
 	defer cancel()
 	done := c.change(f.desc.Digest)
 	defer done()
-	c.mu.Lock()
-	known := c.order.Contains(f.desc.Digest) // by way of another registry
-	c.mu.Unlock()
-	if known {
+	if c.has(f.desc.Digest) { // by way of another registry
 		unreserve()
 		return
 	}
@@ -70,8 +61,10 @@ func (c *Cache) commit(ctx context.Context, f *flight, unreserve func()) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := seconds(time.Now())
+	of, _ := sumOf(f.desc.Digest)
 	c.stats.Commits++
-	c.order.Add(f.desc.Digest, &entry{size: f.desc.Size})
+	c.enter(of, f.desc.Size, now, true).verified = now
 }
 
 // commitTime bounds the storing of content at 1 MiB a second.

@@ -24,7 +24,7 @@ func numbered(i int) []byte {
 
 func fillUntilKilled() {
 	dir := os.Getenv(victimEnv)
-	c, err := blobcache.Open(context.Background(), onDisk(dir), blobcache.Options{Root: dir, MaxBytes: 4 << 20})
+	c, err := blobcache.Open(context.Background(), onDisk(dir), blobcache.Options{Root: dir, MaxBytes: 4 << 20, Recent: -1})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -48,7 +48,7 @@ func fillUntilKilled() {
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	uploads, entries := 0, 0
+	uploads, entries, rebuilt := 0, 0, 0
 	for round := range 12 {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), victimEnv+"="+dir)
@@ -73,21 +73,28 @@ func TestKilled(t *testing.T) {
 				uploads++
 			}
 		}
-		c := disk(t, dir, blobcache.Options{MaxBytes: 4 << 20})
+		c := disk(t, dir, blobcache.Options{MaxBytes: 4 << 20, Recent: -1})
 		for _, path := range files(t, dir) {
 			if strings.Contains(path, "/uploads/") {
 				t.Errorf("unfinished write left after Open: %s", path)
 			}
 		}
+		c.Settle()
 		s := c.Stats()
 		for i := range 100 {
 			if body := numbered(i); has(t, c, body) {
 				entries++
 			}
 		}
+		if s.Rebuilt {
+			rebuilt++
+		}
 		if s.Damaged != 0 || s.Entries != len(files(t, dir)) {
 			t.Errorf("%+v, %d files", s, len(files(t, dir)))
 		}
+	}
+	if rebuilt > 1 { // the first time there is none
+		t.Errorf("the inventory was not usable in %d rounds", rebuilt)
 	}
 	if uploads == 0 || entries == 0 {
 		t.Errorf("%d unfinished writes and %d entries in all rounds: the test killed at no interesting moment", uploads, entries)

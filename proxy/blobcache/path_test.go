@@ -21,10 +21,16 @@ func FuzzParsePath(f *testing.F) {
 
 func TestParsePath(t *testing.T) {
 	t.Parallel()
-	for _, a := range []digest.Algorithm{digest.SHA256, digest.SHA384, digest.SHA512} {
-		d := a.FromString("x")
-		if got, size, ok := parsePath(path(d, 42)); got != d || size != 42 || !ok {
-			t.Errorf("%s: %s, %d, %v", d, got, size, ok)
+	d := digest.FromString("x")
+	if got, size, ok := parsePath(path(d, 42)); got != d || size != 42 || !ok {
+		t.Errorf("%s: %s, %d, %v", d, got, size, ok)
+	}
+	if of, ok := sumOf(d); !ok || digestOf(of) != d {
+		t.Errorf("%s became %s", d, digestOf(of))
+	}
+	for _, other := range []digest.Digest{"", "sha256:x", digest.SHA512.FromString("x"), digest.Digest("md5:" + d.Encoded())} {
+		if _, ok := sumOf(other); ok {
+			t.Errorf("%q is taken for a SHA-256", other)
 		}
 	}
 }

@@ -78,6 +78,9 @@ func (s *source) direct(ctx context.Context, ref trust.Reference, desc ocispec.D
 // stored opens the entry; neither reader nor error means that there is none.
 func (s *source) stored(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
 	b, err := s.cache.open(ctx, desc.Digest)
+	if errors.Is(err, ErrMiss) && s.find(ctx, desc.Digest, desc.Size) {
+		b, err = s.cache.open(ctx, desc.Digest)
+	}
 	switch {
 	case errors.Is(err, ErrMiss):
 		return nil, nil

@@ -329,7 +329,7 @@ func TestStorageFails(t *testing.T) {
 func TestManyAtOnceUnderPressure(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	c, up := disk(t, dir, blobcache.Options{MaxBytes: 20_000}), newUpstream()
+	c, up := disk(t, dir, blobcache.Options{MaxBytes: 20_000, Recent: -1}), newUpstream()
 	var all sync.WaitGroup
 	for worker := range 8 {
 		all.Go(func() {

@@ -17,7 +17,22 @@ type Caller struct {
 	// Logins are the caller's own logins at registries, by the registry's name in references ("docker.io"). One that
 	// was given for a registry is never sent to another.
 	Logins map[string]Login
+	// Challenge is the WWW-Authenticate header that may ask for a login; it is empty where a login would not help, and
+	// where a 401 makes clients go around the proxy.
+	Challenge string
 }
+
+// Refused is why the front door lets somebody not in. Its text is for the client, and holds nothing that was shown.
+type Refused struct {
+	Reason string
+	// Challenge is as in Caller.
+	Challenge string
+	// Busy says that the door could not find out: asking again makes sense.
+	Busy bool
+}
+
+// Error gives the reason.
+func (r *Refused) Error() string { return r.Reason }
 
 // Login is a caller's own login at one registry: a name and a password, or a bearer token that the registry gave out.
 type Login struct {

@@ -19,6 +19,7 @@ type Config struct {
 	Listen         string        `yaml:"listen"`
 	TLS            TLS           `yaml:"tls"`
 	Connect        Connect       `yaml:"connect"`
+	Door           Door          `yaml:"door"`
 	Admin          Admin         `yaml:"admin"`
 	StateDir       string        `yaml:"stateDir"`
 	MaxConnections int           `yaml:"maxConnections"`
@@ -117,10 +118,12 @@ const (
 	CredentialsFile         = "file"
 	CredentialsDockerConfig = "dockerConfig" //nolint:gosec // the name of a kind
 	CredentialsHelper       = "helper"
+	CredentialsPassThrough  = "passThrough"
 )
 
-// Credentials are the proxy's own login at an upstream. Whoever reaches the proxy reads with it what
-// ShareWithEveryone names, and nothing else may be read with it.
+// Credentials are the proxy's own login at an upstream, or say that callers bring theirs. Whoever reaches the proxy
+// reads with its own what ShareWithEveryone names, who logs in at it everything where ShareWithAuthenticated says so,
+// and nothing else may be read with it.
 type Credentials struct {
 	Kind         string `yaml:"kind"`
 	Username     string `yaml:"username"`
@@ -130,6 +133,8 @@ type Credentials struct {
 	Path              string   `yaml:"path"`
 	Helper            string   `yaml:"helper"`
 	ShareWithEveryone []string `yaml:"shareWithEveryone"`
+
+	ShareWithAuthenticated bool `yaml:"shareWithAuthenticated"`
 }
 
 // Judge bounds judgements.
@@ -184,6 +189,7 @@ func Default() Config {
 			Inflate: "klauspost",
 		},
 		Clamd: Clamd{Timeout: time.Minute},
+		Door:  Door{OIDC: OIDC{Claim: "sub"}, MTLS: MTLS{Identity: "commonName"}},
 	}
 }
 
@@ -258,15 +264,12 @@ func (c *Config) complete(environ map[string]string, root bool) {
 	if c.StateDir == "" {
 		c.StateDir = stateDir(environ, root)
 	}
+	c.Door.BasicIsFor = canonicalHost(c.Door.BasicIsFor)
 	for i := range c.Upstreams {
 		u := &c.Upstreams[i]
-		u.Host = strings.ToLower(u.Host)
+		u.Host = canonicalHost(u.Host)
 		for j, host := range u.TransparentHosts {
 			u.TransparentHosts[j] = strings.ToLower(strings.TrimSuffix(host, "."))
-		}
-		switch u.Host {
-		case "index.docker.io", "registry-1.docker.io":
-			u.Host = dockerHub
 		}
 		if u.Alias == "" && !strings.Contains(u.Host, ":") {
 			u.Alias = u.Host
@@ -301,6 +304,15 @@ func (c *Config) complete(environ map[string]string, root bool) {
 
 const dockerHub = "docker.io"
 
+// canonicalHost is the one name of a registry.
+func canonicalHost(host string) string {
+	switch host = strings.ToLower(host); host {
+	case "index.docker.io", "registry-1.docker.io":
+		return dockerHub
+	}
+	return host
+}
+
 // stateDir is empty when no place can be found, which validation reports.
 func stateDir(environ map[string]string, root bool) string {
 	if root {
@@ -324,7 +336,7 @@ func (c *Config) absolute(file string) error {
 	if err != nil {
 		return fmt.Errorf("find the folder of relative paths: %w", err)
 	}
-	paths := []*string{&c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Policy, &c.Rules, &c.Enrolment.SecretFile}
+	paths := append(c.Door.paths(), &c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Policy, &c.Rules, &c.Enrolment.SecretFile)
 	paths = append(paths, &c.TLS.CA.CertFile, &c.TLS.CA.KeyFile)
 	for i := range c.TLS.Hosts {
 		paths = append(paths, &c.TLS.Hosts[i].CertFile, &c.TLS.Hosts[i].KeyFile)

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -33,7 +32,7 @@ var (
 func (c *Config) validate(at origins) error {
 	checks := []func(origins) error{
 		c.checkListeners, c.checkServer, c.checkJudge, c.checkClamd, c.checkFiles, c.checkUpstreams, c.checkTransparent,
-		c.checkClients,
+		c.checkClients, c.checkDoor,
 	}
 	for _, check := range checks {
 		if err := check(at); err != nil {
@@ -215,6 +214,9 @@ func (c *Config) checkUpstreams(at origins) error {
 		if err := u.check(key, at); err != nil {
 			return err
 		}
+		if u.Credentials.ShareWithAuthenticated && !c.Door.Authenticates() {
+			return at.errorf(key+".credentials.shareWithAuthenticated", "nobody logs in at this proxy: name a method in door, or remove it")
+		}
 		if hosts[u.Host] {
 			return at.errorf(key+".host", "%q stands in the list twice: keep one", u.Host)
 		}
@@ -258,14 +260,8 @@ func (u Upstream) check(key string, at origins) error {
 	if err := u.checkReading(key, at); err != nil {
 		return err
 	}
-	if u.CA != "" {
-		pem, err := readFile(u.CA, maxInput)
-		if err != nil {
-			return at.errorf(key+".ca", "%w", err)
-		}
-		if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-			return at.errorf(key+".ca", "%q holds no certificate in PEM form", u.CA)
-		}
+	if err := checkCertificates(key+".ca", u.CA, at); err != nil {
+		return err
 	}
 	return u.Credentials.check(key+".credentials", at)
 }
@@ -296,7 +292,10 @@ func (c Credentials) check(key string, at origins) error {
 		return err
 	}
 	switch c.Kind {
-	case CredentialsNone:
+	case CredentialsNone, CredentialsPassThrough:
+		if c.ShareWithAuthenticated || len(c.ShareWithEveryone) > 0 && c.Kind == CredentialsPassThrough {
+			return at.errorf(key, "kind %s has no login to share: remove shareWithEveryone and shareWithAuthenticated", c.Kind)
+		}
 		return nil
 	case CredentialsStatic:
 		if c.Username == "" || strings.Contains(c.Username, ":") {
@@ -321,7 +320,7 @@ func (c Credentials) check(key string, at origins) error {
 			return at.errorf(key+".helper", "%q is no helper: write NAME of the program docker-credential-NAME", c.Helper)
 		}
 	default:
-		return at.errorf(key+".kind", "%q is no kind: use none, static, file, dockerConfig or helper", c.Kind)
+		return at.errorf(key+".kind", "%q is no kind: use none, static, file, dockerConfig, helper or passThrough", c.Kind)
 	}
 	return c.checkSharing(key, at)
 }
@@ -346,9 +345,9 @@ func (c Credentials) checkUnused(key string, at origins) error {
 }
 
 func (c Credentials) checkSharing(key string, at origins) error {
-	if len(c.ShareWithEveryone) == 0 {
+	if len(c.ShareWithEveryone) == 0 && !c.ShareWithAuthenticated {
 		return at.errorf(key+".shareWithEveryone", "everyone who reaches the proxy reads with this login: "+
-			"list the repositories that all of them may read, for example [\"acme/**\"]")
+			"list the repositories that all of them may read, for example [\"acme/**\"], or let callers log in (door) and write shareWithAuthenticated: true")
 	}
 	for i, pattern := range c.ShareWithEveryone {
 		if pattern == "" || !doublestar.ValidatePattern(pattern) {

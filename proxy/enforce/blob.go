@@ -45,7 +45,19 @@ func (g *Gate) Blob(ctx context.Context, ref trust.Reference, terms Terms) (Blob
 		return Blob{}, fmt.Errorf("%w: blob %q: %w", trust.ErrNotFound, ref.Digest, err)
 	}
 	ref.Tag = ""
-	if last, ok := g.passed.Get(ref.Name() + "@" + ref.Digest.String()); ok {
+	b, err := g.find(ctx, ref, src, terms)
+	if err == nil {
+		err = g.rights.Blob(ctx, ref, b.Descriptor)
+	}
+	if err != nil {
+		return Blob{}, err
+	}
+	return b, nil
+}
+
+// find looks for an allowed manifest that references the blob, and that the caller may read.
+func (g *Gate) find(ctx context.Context, ref trust.Reference, src trust.Source, terms Terms) (Blob, error) {
+	if last, ok := g.passed.Get(ref.Name() + "@" + ref.Digest.String()); ok && g.mayRead(ctx, ref, []digest.Digest{last}) == nil {
 		if b, _, _ := g.byMemory(ctx, ref, src, []digest.Digest{last}); b.open != nil {
 			return b, nil
 		}
@@ -61,14 +73,21 @@ func (g *Gate) Blob(ctx context.Context, ref trust.Reference, terms Terms) (Blob
 	if len(candidates) > maxCandidates {
 		candidates = candidates[:maxCandidates]
 	}
+	denied := g.mayRead(ctx, ref, candidates)
+	if denied != nil {
+		candidates = nil
+	}
 	b, undecided, refused := g.byMemory(ctx, ref, src, candidates)
 	if b.open != nil {
 		return b, nil
 	}
-	if sealed != nil {
+	if sealed != nil && g.mayRead(ctx, ref, []digest.Digest{sealed.ref.Digest}) == nil {
 		if b, err := g.behind(ctx, sealed, ref, src); b.open != nil || err != nil {
 			return b, err
 		}
+	}
+	if denied != nil {
+		return Blob{}, denied
 	}
 	if b, err := g.byJudging(ctx, ref, src, undecided); b.open != nil || err != nil {
 		return b, err

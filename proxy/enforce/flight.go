@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/safepull/safepull/proxy/caller"
 	"github.com/safepull/safepull/trust"
 )
 
@@ -22,6 +23,8 @@ type flight struct {
 	done    chan struct{}
 	verdict trust.Verdict
 	err     error
+	// as is whose rights it reads with.
+	as reader
 	// waiting counts the requests that wait now; guarded by flights.mu.
 	waiting int
 	forget  *time.Timer
@@ -44,26 +47,52 @@ type flights struct {
 	byKey   map[string]*flight
 }
 
+// maxJoined bounds the judgements of others that one request joins in vain.
+const maxJoined = 3
+
 // await joins or starts the judgement of key. It returns errHeld when hold fires first and ctx's error when that ends
-// first; the judgement goes on in both cases.
-func (fs *flights) await(ctx context.Context, key string, ref trust.Reference, src trust.Source, hold <-chan struct{}) (trust.Verdict, error) {
-	f, err := fs.join(ctx, key, ref, src)
-	if err != nil {
-		return trust.Verdict{}, err
+// first; the judgement goes on in both cases. What another's login could not read is no answer for this one's.
+func (fs *flights) await(ctx context.Context, key string, ref trust.Reference, src trust.Source, hold <-chan struct{}) (v trust.Verdict, err error) {
+	as := readerOf(ctx, ref)
+	for range maxJoined {
+		f, err := fs.join(ctx, key, ref, src)
+		if err != nil {
+			return trust.Verdict{}, err
+		}
+		ended := false
+		if v, ended, err = fs.wait(ctx, f, hold); err == nil && !v.Passing || f.as == as || !ended {
+			return v, err
+		}
 	}
+	return trust.Verdict{}, fmt.Errorf("%w: others who asked for the same could not read it", trust.ErrUnavailable)
+}
+
+// reader is whose rights an upstream is read with.
+type reader struct {
+	login caller.Login
+	known bool
+}
+
+func readerOf(ctx context.Context, ref trust.Reference) reader {
+	c := caller.Of(ctx)
+	return reader{c.Logins[ref.Registry], c.Identity != ""}
+}
+
+// wait waits for a judgement that was joined, and reports whether it ended.
+func (fs *flights) wait(ctx context.Context, f *flight, hold <-chan struct{}) (v trust.Verdict, ended bool, err error) {
 	defer fs.leave(f)
 	select {
 	case <-f.done:
-		return f.verdict, f.err
+		return f.verdict, true, f.err
 	default:
 	}
 	select {
 	case <-f.done:
-		return f.verdict, f.err
+		return f.verdict, true, f.err
 	case <-hold:
-		return trust.Verdict{}, errHeld
+		return trust.Verdict{}, false, errHeld
 	case <-ctx.Done():
-		return trust.Verdict{}, context.Cause(ctx)
+		return trust.Verdict{}, false, context.Cause(ctx)
 	}
 }
 
@@ -90,7 +119,7 @@ func (fs *flights) join(ctx context.Context, key string, ref trust.Reference, sr
 	if fs.running >= fs.limit {
 		return nil, ErrOverloaded
 	}
-	f = &flight{done: make(chan struct{}), waiting: 1}
+	f = &flight{done: make(chan struct{}), waiting: 1, as: readerOf(ctx, ref)}
 	fs.byKey[key] = f
 	fs.running++
 	fs.work.Add(1)

@@ -85,6 +85,8 @@ type Options struct {
 	Drip time.Duration
 	// Cache serves blobs without a fetch; nil means that every blob is fetched from its source.
 	Cache Cache
+	// Rights are asked before anything is served; nil means that everything is for everyone.
+	Rights Rights
 	// Observer may be nil.
 	Observer Observer
 }
@@ -110,6 +112,7 @@ type Gate struct {
 	seals           *seals
 	wanted          []ocispec.Platform
 	cache           Cache
+	rights          Rights
 	observer        Observer
 	flights         *flights
 	// resolved remembers what a digest was described as, so that the request by digest that follows a request by tag
@@ -180,10 +183,13 @@ func New(judge Judge, records Records, sources Sources, o Options) (*Gate, error
 	if err != nil {
 		return nil, fmt.Errorf("gate: %w", err)
 	}
+	if o.Rights == nil {
+		o.Rights = unrestricted{}
+	}
 	concurrent := positive(o.Concurrent, 8)
 	base, stop := context.WithCancel(context.Background())
 	return &Gate{
-		judge: judge, records: records, sources: sources, cache: o.Cache, observer: o.Observer,
+		judge: judge, records: records, sources: sources, cache: o.Cache, rights: o.Rights, observer: o.Observer,
 		hold: positive(o.Hold, 20*time.Second), resolved: resolved, led: led, passed: passed, outside: outside, wanted: o.Platforms,
 		sealAfter: positive(o.SealAfter, time.Second), drip: positive(o.Drip, 20*time.Second), seals: sealed,
 		large: semaphore.NewWeighted(largeDocuments),

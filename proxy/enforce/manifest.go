@@ -122,7 +122,9 @@ func (g *Gate) read(ctx context.Context, ref trust.Reference, src trust.Source, 
 	defer cancel()
 	if desc, err = g.resolve(held, ref, src); err == nil {
 		ref = ref.WithDigest(desc.Digest)
-		body, leave, err = g.fetch(held, ref, desc, src)
+		if err = g.rights.Manifest(held, ref); err == nil {
+			body, leave, err = g.fetch(held, ref, desc, src)
+		}
 		if err == nil {
 			g.resolved.Add(ref.Name()+"@"+desc.Digest.String(), described{desc, time.Now().Add(resolvedFor)})
 			return ref, desc, body, leave, nil

@@ -530,3 +530,23 @@ func TestTwoImagesShareABlob(t *testing.T) {
 		}
 	})
 }
+
+// TestSealedOnlyForWhoMayRead: what is on its way to one caller is no one else's.
+func TestSealedOnlyForWhoMayRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newSealedWorld(100_000, nil)
+		g := w.gate(t, enforce.Options{Rights: &list{readers: []string{"ada"}}})
+		if _, err := g.Manifest(as(t, "ada"), tagged("1"), sealedTerms); err != nil {
+			t.Fatal(err)
+		}
+		ref := app.WithDigest(digest.FromBytes(w.layer))
+		if b, err := g.Blob(as(t, "bob"), ref, sealedTerms); err == nil {
+			t.Errorf("bob got %+v", b)
+		}
+		if b, err := g.Blob(as(t, "ada"), ref, sealedTerms); err != nil || !b.Sealed {
+			t.Errorf("ada: %+v, %v", b, err)
+		}
+		w.verdict <- trust.Allow
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +13,16 @@ import (
 func (r *Registry) authorised(w http.ResponseWriter, req *http.Request) bool {
 	switch r.options.Auth {
 	case "basic":
-		if user, password, ok := req.BasicAuth(); ok && user == r.options.User && password == r.options.Password {
+		user, password, ok := req.BasicAuth()
+		if r.options.Accounts != nil {
+			if ok = r.account(user, password); ok && !r.mayRead(user, repositoryOf(req)) {
+				refuse(w, http.StatusForbidden, "DENIED", "requested access to the resource is denied")
+				return false
+			}
+			if ok || user == "" && r.isPublic(repositoryOf(req)) {
+				return true
+			}
+		} else if ok && user == r.options.User && password == r.options.Password {
 			return true
 		}
 		w.Header().Set("WWW-Authenticate", `Basic realm="registrytest"`)
@@ -52,8 +62,15 @@ func (r *Registry) serveToken(w http.ResponseWriter, req *http.Request) {
 		scope = req.PostFormValue("scope")
 		allowed = r.options.IdentityToken != "" && req.PostFormValue("refresh_token") == r.options.IdentityToken
 	} else {
-		user, password, _ := req.BasicAuth()
+		user, password, shown := req.BasicAuth()
 		allowed = user == r.options.User && password == r.options.Password
+		if r.options.Accounts != nil {
+			allowed = !shown || r.account(user, password)
+			name := strings.TrimSuffix(strings.TrimPrefix(scope, "repository:"), ":pull")
+			if !r.mayRead(user, name) && !r.isPublic(name) {
+				scope = "" // as Docker Hub does: a token that is good for nothing
+			}
+		}
 	}
 	if !allowed {
 		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "incorrect username or password")
@@ -65,4 +82,24 @@ func (r *Registry) serveToken(w http.ResponseWriter, req *http.Request) {
 	r.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"token": token, "access_token": token, "expires_in": 300})
+}
+
+// account reports whether the login is that of an account.
+func (r *Registry) account(user, password string) bool {
+	a, ok := r.options.Accounts[user]
+	return ok && a.Password == password
+}
+
+// mayRead reports whether an account has the right to read a repository; all may ping.
+func (r *Registry) mayRead(user, name string) bool {
+	return name == "" || slices.Contains(r.options.Accounts[user].Repositories, name) || r.isPublic(name)
+}
+
+func (r *Registry) isPublic(name string) bool { return slices.Contains(r.options.Public, name) }
+
+func repositoryOf(req *http.Request) string {
+	if m := route.FindStringSubmatch(req.URL.Path); m != nil {
+		return m[1]
+	}
+	return ""
 }

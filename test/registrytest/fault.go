@@ -2,6 +2,7 @@ package registrytest
 
 import (
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -17,6 +18,11 @@ type Fault struct {
 	// Header is added to the answer, also to a good one; an empty list removes a header.
 	Header http.Header
 	Body   string
+
+	// Raw is written to the connection in place of an answer, which then ends; Flood writes it again and again until the
+	// client is gone.
+	Raw   string
+	Flood bool
 
 	// Redirect answers 307 to this base URL plus the path of the request.
 	Redirect string
@@ -63,6 +69,13 @@ func (r *Registry) Misbehave(pattern string, f Fault) {
 		left = -1
 	}
 	r.faults = append(r.faults, &armedFault{Fault: f, pattern: pattern, left: left})
+}
+
+// Pardon disarms the faults that were armed for that pattern.
+func (r *Registry) Pardon(pattern string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.faults = slices.DeleteFunc(r.faults, func(f *armedFault) bool { return f.pattern == pattern })
 }
 
 // Behave disarms all faults.

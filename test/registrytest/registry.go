@@ -26,12 +26,23 @@ type Options struct {
 	Auth string
 	// User and Password are the one account. With bearer and no User, everyone gets a token.
 	User, Password string
+	// Accounts replace User and Password by several accounts, each with rights of its own. What Public names, and with
+	// bearer the right to ask for tokens, is everyone's.
+	Accounts map[string]Account
+	// Public are repositories that everyone may read, when there are Accounts.
+	Public []string
 	// IdentityToken, with bearer, buys an access token by POST (OAuth2 refresh_token).
 	IdentityToken string
 	// Realm replaces the URL of the registry's own token endpoint in challenges.
 	Realm string
 	// PageSize limits pages of tags/list and referrers; zero means all at once.
 	PageSize int
+}
+
+// Account is somebody who may read some repositories.
+type Account struct {
+	Password     string
+	Repositories []string
 }
 
 // Registry is a running registry. All its methods may be called at any time from any goroutine.

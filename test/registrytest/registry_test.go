@@ -218,3 +218,23 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 	<-done
 	<-done
 }
+
+func TestRaw(t *testing.T) {
+	t.Parallel()
+	r := registrytest.Start(t, registrytest.Options{})
+	r.PutBlob("a/b", []byte("x"))
+	for raw, want := range map[string]string{"HTTP/1.": "malformed HTTP", "HTTP/1.1 200 OK\r\nContent-Type: a": "unexpected EOF"} {
+		r.Misbehave("/v2/", registrytest.Fault{Raw: raw})
+		if got := ask(t, r, "GET", "/v2/"); got.Err == nil || !strings.Contains(got.Err.Error(), want) {
+			t.Errorf("%q: %v, want %s", raw, got.Err, want)
+		}
+		r.Pardon("/v2/")
+		if got := ask(t, r, "GET", "/v2/"); got.Status != http.StatusOK {
+			t.Errorf("pardoned: %d %v", got.Status, got.Err)
+		}
+	}
+	r.Misbehave("/v2/", registrytest.Fault{Raw: "HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("y", 1<<20), Flood: true})
+	if got := ask(t, r, "GET", "/v2/"); got.Err != nil || len(got.Body) != 1<<20 {
+		t.Errorf("flood: %d bytes, %v", len(got.Body), got.Err)
+	}
+}

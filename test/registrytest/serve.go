@@ -32,6 +32,10 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if !r.pause(f.HeaderDelay) {
 		return
 	}
+	if f.Raw != "" {
+		r.writeRaw(w, f)
+		return
+	}
 	if f.Redirect != "" {
 		http.Redirect(w, req, f.Redirect+req.URL.RequestURI(), http.StatusTemporaryRedirect)
 		return
@@ -231,6 +235,27 @@ func (r *Registry) stream(w http.ResponseWriter, req *http.Request, f Fault, bod
 		if conn, _, err := control.Hijack(); err == nil {
 			_ = conn.Close()
 		}
+	}
+}
+
+// writeRaw breaks the protocol as the fault says.
+func (r *Registry) writeRaw(w http.ResponseWriter, f Fault) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close() //nolint:errcheck // it ends in the middle of an answer anyway
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-r.stop:
+			_ = conn.Close() // ends a write that nobody reads
+		case <-done:
+		}
+	}()
+	for _, err = conn.Write([]byte(f.Raw)); err == nil && f.Flood; {
+		_, err = conn.Write([]byte(f.Raw))
 	}
 }
 

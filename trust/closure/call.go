@@ -195,6 +195,7 @@ func (st *script) processes(n *syntax.CallExpr) {
 func (st *script) fed(language string, stmt *syntax.Stmt) {
 	for _, v := range st.output(stmt) {
 		if !strings.ContainsRune(v, unknownMark) && v != "" {
+			st.program(language, shownText(v))
 			if st.texts++; st.texts <= maxTexts {
 				st.x.readAs(language, shownText(v), st)
 			}

@@ -42,9 +42,12 @@ type Closure struct {
 
 // Command is the command lines of one script, one a line.
 type Command struct {
-	// File is nil for the configuration itself.
+	// File is nil for the configuration itself; then Part is what of it: "config:command".
 	File *rootfs.File
-	Text string
+	Part string
+	// Suffix is that of a file of the language that Text is a program in, ".py"; empty for command lines.
+	Suffix string
+	Text   string
 }
 
 // Join is a file that a script makes of others, or of parts of them.

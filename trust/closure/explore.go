@@ -107,6 +107,8 @@ func (x *explorer) start(c inspect.Config) {
 	if len(c.Entrypoint) > 0 && len(c.Cmd) > 0 {
 		x.runCommand(st, c.Cmd) // what exec "$@" makes of it, whatever the entrypoint is
 	}
+	st.finish()
+	st.out.Reset()
 	x.current = starter{part: "config:healthcheck"}
 	if h := c.Healthcheck; len(h) > 1 {
 		if h[0] == "CMD-SHELL" {
@@ -115,6 +117,7 @@ func (x *explorer) start(c inspect.Config) {
 			x.runCommand(st, h[1:])
 		}
 	}
+	st.finish()
 	x.current = starter{part: "config:onbuild"}
 	for _, line := range c.OnBuild {
 		if _, rest, ok := strings.Cut(line, " "); ok {

@@ -285,6 +285,7 @@ func (st *script) said(c *syntax.CallExpr, language string) {
 		say = st.printf
 	}
 	for _, v := range say(c.Args[1:]) {
+		st.program(language, shownText(v))
 		if st.texts++; st.texts <= maxTexts {
 			st.x.readAs(language, shownText(v), st)
 		}

@@ -139,7 +139,11 @@ func (x *explorer) readAs(language, body string, st *script) {
 			}
 		}
 	default:
-		body = plainer(body)
+		plain := composed(language, plainer(body))
+		outer := st.composed
+		st.composed = plain != body
+		body = plain
+		defer func() { st.composed = outer }()
 		x.literals(language, body, st)
 		x.readProgram(language, body, st)
 	}

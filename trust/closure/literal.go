@@ -19,6 +19,69 @@ var (
 	pipePattern  = regexp.MustCompile(`\bopen\b[^\n]+["'](?:-\||\|-)["'][ \t]*,([^\n]+)|\bopen\b[^\n]+["'](?:\|[ \t]*([^"'\n]+)|([^"'\n|]+)\|)["']`)
 )
 
+// Strings that stand in a list, and what makes one of them: ”.join(LIST) in Python, LIST.join(”) in JavaScript and Ruby,
+// join(”, LIST) in Perl, implode(”, LIST) in PHP. The list may have a name.
+const (
+	someString  = `(?:'[^'\n]*'|"[^"\n]*")`
+	someStrings = `((?:\s*` + someString + `\s*,?)+\s*)`
+	between     = `('[^'\n]{0,3}'|"[^"\n]{0,3}")`
+)
+
+var (
+	listPattern = regexp.MustCompile(`(?m)(?:^|[;\s])(?:(?:const|let|var|my)[ \t]+)?[$@]?(\w{1,64})[ \t]*=[ \t]*(?:array)?[\[(]` + someStrings + `[\])]`)
+	joinedLists = []*regexp.Regexp{
+		regexp.MustCompile(between + `\.join\(\s*(?:[\[(]` + someStrings + `[\])]|(\w{1,64}))\s*\)`),
+		regexp.MustCompile(`\b(?:join|implode)\(?\s*` + between + `\s*,\s*(?:\[?` + someStrings + `\]?|[$@](\w{1,64}))\s*\)`),
+		regexp.MustCompile(`(?:\[` + someStrings + `\]|\b(\w{1,64}))\.join\(\s*` + between + `?\s*\)`),
+	}
+	// dotPattern joins strings in PHP and Perl, besidePattern in Python, where strings that stand beside each other are one.
+	dotPattern    = regexp.MustCompile(`'[ \t]*\.[ \t]*'|"[ \t]*\.[ \t]*"`)
+	besidePattern = regexp.MustCompile(`([^\s,(\[{=+:'])'[ \t]+'([^\s,)\]}+:'])|([^\s,(\[{=+:"])"[ \t]+"([^\s,)\]}+:"])`)
+)
+
+// composed is a program in which strings that are put together of others stand in full.
+func composed(language, body string) string {
+	if len(body) > maxComposed {
+		return body
+	}
+	switch language {
+	case php, perl:
+		body = dotPattern.ReplaceAllString(body, "")
+	case python:
+		for range 2 { // the end of one match may begin the next
+			body = besidePattern.ReplaceAllString(body, "$1$2$3$4")
+		}
+	}
+	lists := map[string]string{}
+	for _, m := range listPattern.FindAllStringSubmatch(body, maxVisits) {
+		lists[m[1]] = m[2]
+	}
+	for i, pattern := range joinedLists {
+		body = pattern.ReplaceAllStringFunc(body, func(s string) string {
+			m := pattern.FindStringSubmatch(s)
+			list, name, by := m[2], m[3], m[1]
+			if i == 2 {
+				list, name, by = m[1], m[2], m[3]
+			}
+			if list == "" {
+				list = lists[name]
+			}
+			if by == "" {
+				by = `","`
+			}
+			parts, _ := stringsOf("(" + list + ")")
+			if len(parts) == 0 {
+				return s
+			}
+			return strconv.Quote(strings.Join(parts, by[1:len(by)-1]))
+		})
+	}
+	return body
+}
+
+// maxComposed bounds the programs whose strings are put together, in bytes.
+const maxComposed = 256 << 10
+
 // plainer is a program in which strings stand as they will be, as far as that is easily seen.
 func plainer(body string) string {
 	body = escapePattern.ReplaceAllStringFunc(body, func(s string) string {

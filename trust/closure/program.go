@@ -27,6 +27,7 @@ func (x *explorer) interpret(language string, args []string, st *script) {
 			}
 			return
 		case takesCode(plain) && i+1 < len(args):
+			st.program(language, shownText(args[i+1]))
 			x.readAs(language, shownText(args[i+1]), st)
 		case strings.HasPrefix(plain, "-"):
 			x.readArgument(a, "", st)
@@ -118,6 +119,13 @@ func (x *explorer) called(call string, st *script) {
 	literals, list := stringsOf(call)
 	if len(literals) == 0 {
 		return
+	}
+	if st.composed {
+		argv := literals
+		if !list {
+			argv = strings.Fields(literals[0])
+		}
+		st.line(argv)
 	}
 	if !list || strings.ContainsAny(literals[0], " \t") {
 		st.text(literals[0])

@@ -44,6 +44,8 @@ type script struct {
 	texts int // scripts in strings of scripts that this one is in
 	lines map[string]bool
 	out   strings.Builder
+	// composed is set while a program is read whose strings were put together.
+	composed bool
 	// sourced are the files that were read into this script.
 	sourced map[*rootfs.File]bool
 	// functions are the bodies of those that were defined so far.
@@ -65,9 +67,23 @@ func (x *explorer) script(f *rootfs.File, place string, args []string, level int
 // finish files the command lines.
 func (st *script) finish() {
 	if st.out.Len() > 0 {
-		st.x.out.Commands = append(st.x.out.Commands, Command{File: st.file, Text: st.out.String()})
+		st.x.out.Commands = append(st.x.out.Commands, Command{File: st.file, Part: st.x.current.part, Text: st.out.String()})
 	}
 }
+
+// maxPrograms bounds the programs in the configuration that are inspected by themselves.
+const maxPrograms = 64
+
+// program notes a program that the configuration itself holds, or puts together: a file's is inspected with the file.
+func (st *script) program(language, text string) {
+	if st.file != nil || len(st.x.out.Commands) >= maxPrograms || len(text) > maxShell || strings.TrimSpace(text) == "" {
+		return
+	}
+	st.x.out.Commands = append(st.x.out.Commands, Command{Part: st.x.current.part, Suffix: suffixOf[language], Text: text})
+}
+
+// suffixOf are suffixes of files with programs in a language.
+var suffixOf = map[string]string{shellScript: ".sh", python: ".py", node: ".js", perl: ".pl", ruby: ".rb", php: ".php"}
 
 // text reads a text as shell.
 func (st *script) text(body string) {
@@ -356,6 +372,7 @@ func (st *script) readDocument(language, body string) {
 		language = cmp.Or(language, shellScript)
 	}
 	if language != "" {
+		st.program(language, body)
 		if st.texts++; st.texts <= maxTexts {
 			st.x.readAs(language, body, st)
 		}

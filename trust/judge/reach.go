@@ -134,11 +134,14 @@ func (c *inquiry) worthReading(runs *closure.Closure) []*rootfs.File {
 
 // askCommands inspects the command lines of one script as they are when they run.
 func (c *inquiry) askCommands(command closure.Command) error {
-	if command.File == nil {
-		return nil
+	name, blob, kind := "closure:"+command.Part, c.manifest.Config.Digest, trust.KindConfig
+	switch {
+	case command.File != nil:
+		name, blob = "closure:"+command.File.Path, command.File.Layer
+	case command.Suffix != "":
+		name, kind = name+command.Suffix, trust.KindScript
 	}
-	name := "closure:" + command.File.Path
-	found, err := c.judge.Scanner.Snippet(command.File.Layer, name, trust.KindConfig, []byte(command.Text))
+	found, err := c.judge.Scanner.Snippet(blob, name, kind, []byte(command.Text))
 	c.found(askClosure, c.unseen(found))
 	if err != nil {
 		return c.unanswered(askClosure, fmt.Errorf("%s: %w", trust.Sanitise(name, 200), err))

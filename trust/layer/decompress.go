@@ -63,13 +63,16 @@ func (h head) isTar() bool {
 // decompressor turns packed bytes into plain ones and returns io.EOF only where the packed bytes end as they should.
 // It need not bound its output, but must read all of its input to the end; it may panic and starts no goroutine.
 // position tells how many bytes of the blob were taken from packed.
-type decompressor func(packed *bufio.Reader, position func() int64, limits Limits) (io.ReadCloser, error)
+// It asks hold for memory that depends on what the packed bytes want.
+type decompressor func(packed *bufio.Reader, position func() int64, limits Limits, hold func(int64) error) (io.ReadCloser, error)
 
 // decompressors is the one place that knows which implementation reads what.
 var decompressors = map[compression]decompressor{
-	plain:   func(r *bufio.Reader, _ func() int64, _ Limits) (io.ReadCloser, error) { return io.NopCloser(r), nil },
+	plain: func(r *bufio.Reader, _ func() int64, _ Limits, _ func(int64) error) (io.ReadCloser, error) {
+		return io.NopCloser(r), nil
+	},
 	gzipped: openGzip,
-	bzipped: func(r *bufio.Reader, _ func() int64, _ Limits) (io.ReadCloser, error) {
+	bzipped: func(r *bufio.Reader, _ func() int64, _ Limits, _ func(int64) error) (io.ReadCloser, error) {
 		return io.NopCloser(bzip2.NewReader(r)), nil
 	},
 	zstandard: openZstd,
@@ -79,7 +82,10 @@ var decompressors = map[compression]decompressor{
 // openXz reads xz streams, one after the other, with padding between and behind them. The decoder would take the end of
 // its input for the end of the last stream if the two came in one read; those of packed, smaller than its buffer, never
 // bring both.
-func openXz(r *bufio.Reader, _ func() int64, limits Limits) (io.ReadCloser, error) {
+func openXz(r *bufio.Reader, _ func() int64, limits Limits, hold func(int64) error) (io.ReadCloser, error) {
+	if err := hold(min(limits.Window, maxXzWindow)); err != nil {
+		return nil, err
+	}
 	d, err := xz.NewReader(r, uint32(min(limits.Window, maxXzWindow)))
 	if err != nil {
 		return nil, err

@@ -51,7 +51,7 @@ func NewInflate(name string) (*Inflate, error) {
 
 func openKlauspost() gunzip { return new(kgzip.Reader) }
 
-func openGzip(r *bufio.Reader, position func() int64, limits Limits) (io.ReadCloser, error) {
+func openGzip(r *bufio.Reader, position func() int64, limits Limits, _ func(int64) error) (io.ReadCloser, error) {
 	from := limits.Inflate
 	m := &members{from: from, packed: r, position: position}
 	if from == nil {

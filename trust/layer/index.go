@@ -22,6 +22,7 @@ import (
 // member or zstd frame, which a table needs to point at.
 type index struct {
 	stream    *stream
+	hold      func(int64) error
 	announced bool
 	record    toc.Record
 	// open is set while an entry is begun and not ended; at is where in the stream its body is read.
@@ -212,7 +213,12 @@ func (x *index) chunked(dec io.Reader) (*trust.TOC, error) {
 		case s.content == nil:
 			return nil, exceeded("table of contents of more than %d bytes, compressed", maxPackedTOC)
 		}
-		return x.packedTable(s, footer)
+		if err := x.hold(maxTOCWindow); err != nil {
+			return nil, err
+		}
+		table, err := x.packedTable(s, footer)
+		_ = x.hold(-maxTOCWindow) // giving back does not fail
+		return table, err
 	}
 	return nil, lyingTOC("it is not where the end of the layer says")
 }

@@ -34,6 +34,14 @@ type Visitor interface {
 	File(ctx context.Context, e Entry, r io.Reader) error
 }
 
+// Keeper is a Visitor that owns the memory of one layer in work.
+type Keeper interface {
+	Visitor
+	// Hold grants n bytes of memory, or says why not with an error that wraps trust.ErrLimit; n is negative where they
+	// are given back. What is small and the same for all layers is not asked for.
+	Hold(n int64) error
+}
+
 // Lister is a Visitor that is shown every entry of a layer, in the order of the archive. An entry that has a body is
 // shown to Entry first and then to File.
 type Lister interface {

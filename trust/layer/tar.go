@@ -67,7 +67,7 @@ func (w *walk) run(src *source, desc ocispec.Descriptor, isArchive func(head) bo
 	w.scratch = make([]byte, 32<<10)
 	if archived {
 		w.archive = &archive{r: bufio.NewReaderSize(w.stream, plainBuffer), limit: w.limits.HeaderBytes}
-		w.index = &index{stream: w.stream, announced: toc.Announced(desc.Annotations)}
+		w.index = &index{stream: w.stream, hold: w.hold, announced: toc.Announced(desc.Annotations)}
 		w.walkTar()
 		w.closeIndex(format, dec, desc)
 		if w.stream.err == io.EOF { //nolint:errorlint // as stream promises
@@ -89,7 +89,15 @@ func (w *walk) open(format compression, packed *bufio.Reader, position func() in
 			dec, err = nil, malformed("decompressor failed: %v", r)
 		}
 	}()
-	return decompressors[format](packed, position, w.limits)
+	return decompressors[format](packed, position, w.limits, w.hold)
+}
+
+// hold asks the owner of the layer's memory, if there is one.
+func (w *walk) hold(n int64) error {
+	if keeper, ok := w.visitor.(Keeper); ok {
+		return keeper.Hold(n)
+	}
+	return nil
 }
 
 func noEOF(err error) error {
@@ -122,6 +130,12 @@ func (w *walk) walkTar() {
 			w.note(exceeded("more than %d entries", w.limits.Entries))
 			return
 		}
+		if w.entries%heldEntries == 0 && w.index.record.Keeps() {
+			if err := w.hold(heldEntries * toc.EntryBytes); err != nil {
+				w.note(err)
+				return
+			}
+		}
 		w.note(w.check(hdr))
 		name := cleanPath(hdr.Name)
 		w.list(hdr, name)
@@ -135,6 +149,9 @@ func (w *walk) walkTar() {
 		}
 	}
 }
+
+// heldEntries are charged at once for what is kept of them.
+const heldEntries = 4096
 
 // next reads the next header, and all that describes it, within the limit.
 func (w *walk) next(tr *tar.Reader) (hdr *tar.Header, err error) {

@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/safepull/safepull/trust/layer/zstdframe"
 )
 
 // Magic numbers of RFC 8878.
@@ -25,8 +27,11 @@ type frames struct {
 	d        *zstd.Decoder
 	packed   *bufio.Reader
 	position func() int64
-	frame    *frame
+	frame    *zstdframe.Reader
 	at       int64
+	// window is held already, of limit at most.
+	window, limit int64
+	hold          func(int64) error
 	// kept are the last skippable frames that hold zstd frames; footer is the content of the last one of all, if that is
 	// the last of the blob and small.
 	kept   [2]skipped
@@ -39,7 +44,7 @@ type skipped struct {
 	content      []byte
 }
 
-func openZstd(r *bufio.Reader, position func() int64, limits Limits) (io.ReadCloser, error) {
+func openZstd(r *bufio.Reader, position func() int64, limits Limits, hold func(int64) error) (io.ReadCloser, error) {
 	d, err := zstd.NewReader(nil,
 		zstd.WithDecoderConcurrency(1),
 		zstd.WithDecoderLowmem(true),
@@ -47,7 +52,7 @@ func openZstd(r *bufio.Reader, position func() int64, limits Limits) (io.ReadClo
 	if err != nil {
 		return nil, err
 	}
-	return &frames{d: d, packed: r, position: position}, nil
+	return &frames{d: d, packed: r, position: position, limit: limits.Window, hold: hold}, nil
 }
 
 func (f *frames) part() int64 { return f.at }
@@ -69,7 +74,7 @@ func (f *frames) Read(p []byte) (int, error) {
 		}
 		n, err := f.d.Read(p)
 		if err == io.EOF { //nolint:errorlint // only the bare value means the end
-			if !f.frame.ended() {
+			if !f.frame.Ended() {
 				return n, malformed("zstd frame is longer than its blocks")
 			}
 			f.frame = nil
@@ -100,7 +105,17 @@ func (f *frames) next() error {
 		return malformed("bytes after the end of a zstd frame")
 	}
 	f.at = f.position()
-	f.frame = &frame{r: f.packed}
+	f.frame = zstdframe.NewReader(f.packed)
+	window, err := f.frame.Window()
+	if err != nil {
+		return err
+	}
+	if n := min(window, f.limit) - f.window; n > 0 { // what asks for more is refused by the decoder
+		if err := f.hold(n); err != nil {
+			return err
+		}
+		f.window += n
+	}
 	return f.d.Reset(f.frame)
 }
 
@@ -115,6 +130,11 @@ func (f *frames) skip() error {
 	tables := len(begin) == 4 && s.size >= 4 && binary.LittleEndian.Uint32(begin) == frameMagic
 	f.footer = nil
 	if tables && s.size <= maxPackedTOC || s.size <= maxFooter {
+		if tables { // the footer is small
+			if err := f.hold(s.size - int64(len(f.kept[0].content))); err != nil {
+				return err
+			}
+		}
 		s.content = make([]byte, s.size)
 		if _, err := io.ReadFull(f.packed, s.content); err != nil {
 			return noEOF(err)
@@ -133,98 +153,3 @@ func (f *frames) skip() error {
 
 // maxFooter is more than any footer of a table of contents has.
 const maxFooter = 128
-
-// frame is one zstd frame: it hands on bytes up to its end, as the headers of its blocks say.
-type frame struct {
-	r *bufio.Reader
-	// head holds bytes of headers that were looked at and are not handed on yet; left are bytes that follow them.
-	head   []byte
-	left   int64
-	began  bool
-	closed bool
-	check  bool
-	buf    [32]byte
-}
-
-func (f *frame) ended() bool { return f.closed && f.left == 0 && len(f.head) == 0 }
-
-func (f *frame) Read(p []byte) (int, error) {
-	if len(f.head) == 0 && f.left == 0 {
-		if f.closed {
-			return 0, io.EOF
-		}
-		if err := f.follow(); err != nil {
-			return 0, err
-		}
-	}
-	if len(f.head) > 0 {
-		n := copy(p, f.head)
-		f.head = f.head[n:]
-		return n, nil
-	}
-	n, err := f.r.Read(p[:min(int64(len(p)), f.left)])
-	f.left -= int64(n)
-	if n > 0 {
-		return n, nil
-	}
-	return 0, noEOF(err)
-}
-
-// take reads n bytes of a header, to be handed on.
-func (f *frame) take(n int) ([]byte, error) {
-	at := len(f.head)
-	f.head = f.buf[:at+n]
-	if _, err := io.ReadFull(f.r, f.head[at:]); err != nil {
-		f.head = nil
-		return nil, noEOF(err)
-	}
-	return f.head[at:], nil
-}
-
-// follow reads the next header: the frame's, or a block's.
-func (f *frame) follow() error {
-	f.head = f.buf[:0]
-	if !f.began {
-		f.began = true
-		return f.header()
-	}
-	b, err := f.take(3)
-	if err != nil {
-		return err
-	}
-	h := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16
-	f.left = int64(h >> 3)
-	if h>>1&3 == 1 { // one byte, repeated
-		f.left = 1
-	}
-	if h&1 == 1 {
-		f.closed = true
-		if f.check {
-			f.left += 4
-		}
-	}
-	return nil
-}
-
-// header reads the magic number and the frame header, RFC 8878 section 3.1.1.1.
-func (f *frame) header() error {
-	b, err := f.take(5)
-	if err != nil {
-		return err
-	}
-	desc := b[4]
-	single := desc>>5&1 == 1
-	n := [...]int{0, 1, 2, 4}[desc&3]
-	switch {
-	case desc>>6 > 0:
-		n += 1 << (desc >> 6)
-	case single:
-		n++
-	}
-	if !single {
-		n++
-	}
-	f.check = desc>>2&1 == 1
-	_, err = f.take(n)
-	return err
-}

@@ -45,7 +45,7 @@ func FuzzZstdFrames(f *testing.F) {
 		defer d.Close()
 		want, wantErr := io.ReadAll(io.LimitReader(d, most))
 		packed := bufio.NewReader(bytes.NewReader(blob))
-		r, err := openZstd(packed, func() int64 { return 0 }, limits)
+		r, err := openZstd(packed, func() int64 { return 0 }, limits, func(int64) error { return nil })
 		if err != nil {
 			t.Fatal(err)
 		}

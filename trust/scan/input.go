@@ -39,6 +39,8 @@ type input struct {
 	pieces int
 	tail   bool
 	takers []unwrap.Wrapper
+	// held is what the current wrapper holds in memory, spooled what the spool does.
+	held, spooled int64
 }
 
 // Content implements unwrap.Input.
@@ -172,7 +174,7 @@ func (in *input) Spool() (io.ReaderAt, int64, error) {
 
 // store appends a part to memory, or to a file where that becomes too much.
 func (in *input) store(mem, part []byte) ([]byte, error) {
-	if in.file == nil && len(mem)+len(part) <= spoolMemory {
+	if in.file == nil && len(mem)+len(part) <= spoolMemory && in.roomFor(len(mem)+len(part)) {
 		if cap(mem) < len(mem)+len(part) {
 			grown := make([]byte, len(mem), max(min(spoolMemory, 2*cap(mem)), len(mem)+len(part)))
 			copy(grown, mem)
@@ -195,8 +197,26 @@ func (in *input) store(mem, part []byte) ([]byte, error) {
 	return mem, err
 }
 
+// roomFor reports whether a spool in memory may become so large. The worker of the layer's own files has room of its own.
+func (in *input) roomFor(n int) bool {
+	more := int64(n) - in.spooled
+	if more <= 0 || in.w.depth == 0 && in.w.peels == 0 {
+		return true
+	}
+	more = max(more, int64(n)/2) // memory doubles
+	if n := &in.w.blob.nested; n.held > n.limits.Nested.Memory/4 || !n.hold(more) {
+		return false // a file does as well
+	}
+	in.spooled += more
+	return true
+}
+
 // close gives up what was spooled.
 func (in *input) close() {
+	in.w.blob.nested.held -= in.spooled
+	if in.spooled = 0; in.w.depth > 0 || in.w.peels > 0 {
+		in.w.spool = nil // the next one asks again
+	}
 	if in.file != nil {
 		_ = in.file.Close()
 		_ = os.Remove(in.file.Name())

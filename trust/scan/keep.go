@@ -17,6 +17,8 @@ const (
 	// heldPerBlob bounds the findings of one blob, in bytes. Which of its files an image runs is not known here, so that
 	// the weightiest of every file is kept; where they are too many, the blob is unanswered.
 	heldPerBlob = 8 << 20
+	// chargedAtOnce is the least that memory for findings grows by, in bytes.
+	chargedAtOnce = 64 << 10
 	// findingSize is about what a finding takes beside its texts, in bytes.
 	findingSize = 256
 	// pathLimit and whyLimit bound texts of a finding, in bytes.
@@ -81,6 +83,9 @@ type keeper struct {
 	checks   map[string][]trust.Finding
 	held     int
 	overflow error
+	// hold charges memory; charged is what was charged.
+	hold    func(int64) bool
+	charged int
 }
 
 func (k *keeper) add(found []trust.Finding) {
@@ -95,7 +100,8 @@ func (k *keeper) add(found []trust.Finding) {
 		k.held += sizeOf(f)
 	}
 	k.checks[id] = append(k.checks[id], found...)
-	if k.held <= heldPerBlob {
+	most, fits := k.fits()
+	if fits {
 		return
 	}
 	k.held = 0
@@ -105,9 +111,25 @@ func (k *keeper) add(found []trust.Finding) {
 			k.held += sizeOf(f)
 		}
 	}
-	if k.held > heldPerBlob/2 { // else the next look would come too soon
-		k.overflow = fmt.Errorf("%w: findings of more than %d bytes, the last of check %s", trust.ErrLimit, heldPerBlob/2, id)
+	if k.held > most/2 { // else the next look would come too soon
+		k.overflow = fmt.Errorf("%w: findings of more than %d bytes, the last of check %s", trust.ErrLimit, most/2, id)
 	}
+}
+
+// fits reports whether what is held may be, and how much may.
+func (k *keeper) fits() (most int, fits bool) {
+	switch {
+	case k.held > heldPerBlob:
+		return heldPerBlob, false
+	case k.hold == nil || k.held <= k.charged:
+		return heldPerBlob, true
+	}
+	more := max(chargedAtOnce, k.held-k.charged)
+	if !k.hold(int64(more)) {
+		return k.charged, false
+	}
+	k.charged += more
+	return heldPerBlob, true
 }
 
 func sizeOf(f trust.Finding) int { return findingSize + len(f.Path) + len(f.Excerpt) + len(f.Why) }

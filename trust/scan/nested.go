@@ -40,6 +40,9 @@ type NestedLimits struct {
 	Pieces int `json:"pieces"`
 	// Steps bounds the decoding of one file, in nanoseconds or so, beyond the bytes that come out.
 	Steps int64 `json:"steps"`
+	// Memory bounds what one layer in work holds that depends on its content, at all depths together, in bytes: histories
+	// of decompressors, the layer's own among them, lists, findings, the tree, and buffers for what is nested.
+	Memory int64 `json:"memory"`
 	// Spool bounds the content that is kept in a temporary file to be read at random, in bytes.
 	Spool int64 `json:"spool"`
 }
@@ -49,7 +52,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Layer: layer.DefaultLimits(),
 		Nested: NestedLimits{
-			Depth: 6, Peels: 64, Bytes: 16 << 30, Pieces: 1 << 20, Steps: 20e9, Spool: 2 << 30,
+			Depth: 6, Peels: 64, Bytes: 16 << 30, Pieces: 1 << 20, Steps: 20e9, Memory: 48 << 20, Spool: 2 << 30,
 		},
 		FileTime: 5 * time.Minute,
 	}
@@ -64,7 +67,8 @@ func (l Limits) WithDefaults() Limits {
 		Nested: NestedLimits{
 			Depth: positive(n.Depth, d.Nested.Depth), Peels: positive(n.Peels, d.Nested.Peels),
 			Bytes: positive(n.Bytes, d.Nested.Bytes), Pieces: positive(n.Pieces, d.Nested.Pieces),
-			Steps: positive(n.Steps, d.Nested.Steps), Spool: positive(n.Spool, d.Nested.Spool),
+			Steps: positive(n.Steps, d.Nested.Steps), Memory: positive(n.Memory, d.Nested.Memory),
+			Spool: positive(n.Spool, d.Nested.Spool),
 		},
 		FileTime: positive(l.FileTime, d.FileTime),
 	}
@@ -85,6 +89,7 @@ type nested struct {
 	bytes     int64
 	pieces    int
 	steps     int64
+	held      int64
 	began     time.Time
 	arrival   time.Duration // spent waiting for the bytes of the current file
 	passwords []string
@@ -159,6 +164,7 @@ func (w *worker) unwrap(in *input) {
 	for _, u := range takers {
 		in.at, in.shown, in.broken = 0, 0, nil
 		err := guarded(func() error { return u.Unwrap(in.ctx, in, in.show) })
+		in.giveBack()
 		w.unwrapped(in, u, errors.Join(err, in.broken)) // neither hides a limit that the other met
 	}
 }
@@ -234,6 +240,12 @@ func (in *input) show(p unwrap.Piece, r io.Reader) error {
 	if p.Encoding {
 		s.within = w.file.Kind
 	}
+	// A depth has a buffer of its own, and decoders have small ones.
+	need := int64(w.scanner.bufferBytes()) + decoderBytes
+	if err := in.Hold(need); err != nil {
+		return err
+	}
+	defer func() { _ = in.Hold(-need) }()
 	child := w.scanner.workers.Get().(*worker)
 	child.blob, child.depth, child.peels = w.blob, depth, peels
 	defer w.scanner.release(child)
@@ -256,6 +268,9 @@ func (in *input) show(p unwrap.Piece, r io.Reader) error {
 	}
 	return nil
 }
+
+// decoderBytes is about what a decoder and the reader of a piece keep that do not ask for it.
+const decoderBytes = 160 << 10
 
 // pieceName is the name of a piece as a path without beginning.
 func pieceName(name string) string {

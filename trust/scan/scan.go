@@ -25,7 +25,7 @@ import (
 )
 
 // version grows whenever the same indicators could find something else, or be asked differently, in the same content.
-const version = 10
+const version = 11
 
 // Check is the name under which the scanner itself reports.
 const Check = "scan@1"
@@ -234,6 +234,7 @@ func (s *Scanner) one(ctx context.Context, blob digest.Digest, what subject, r i
 func (s *Scanner) worker(digest digest.Digest) *worker {
 	w := s.workers.Get().(*worker)
 	w.blob, w.depth, w.peels = &blob{digest: digest, nested: nested{limits: s.limits}}, 0, 0
+	w.blob.kept.hold, w.blob.tree.hold = w.blob.nested.hold, w.blob.nested.hold
 	return w
 }
 

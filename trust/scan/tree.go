@@ -29,6 +29,9 @@ type tree struct {
 	held          trust.TreeEntry
 	holds         bool
 	bodies, other int
+	// hold charges memory; charged is what was charged.
+	hold    func(int64) bool
+	charged int
 }
 
 // Entry implements layer.Lister.
@@ -44,11 +47,25 @@ func (t *tree) flush() {
 		return
 	}
 	t.holds = false
-	if t.cut = t.cut || t.packed.Len() >= treeEntries ||
-		t.packed.Bytes()+len(t.held.Path)+len(t.held.Target)+len(t.held.Body) > treeBytes; !t.cut {
+	bytes := t.packed.Bytes() + len(t.held.Path) + len(t.held.Target) + len(t.held.Body)
+	if t.cut = t.cut || t.packed.Len() >= treeEntries || bytes > treeBytes || !t.fits(bytes); !t.cut {
 		t.packed.Add(t.held)
 	}
 	t.held = trust.TreeEntry{}
+}
+
+// fits charges for a tree of so many bytes, and for what it is copied to when it grows.
+func (t *tree) fits(bytes int) bool {
+	more := 2*bytes - t.charged
+	if t.hold == nil || more <= 0 {
+		return true
+	}
+	more = max(more, chargedAtOnce)
+	if !t.hold(int64(more)) {
+		return false
+	}
+	t.charged += more
+	return true
 }
 
 // result is the tree after the last entry.

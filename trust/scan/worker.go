@@ -81,8 +81,13 @@ type pendingHit struct {
 }
 
 func (s *Scanner) newWorker() *worker {
+	return &worker{scanner: s, watches: make([]watch, len(s.checks)), buf: make([]byte, s.bufferBytes())}
+}
+
+// bufferBytes is what a worker holds of a file.
+func (s *Scanner) bufferBytes() int {
 	carried := indicator.WindowBefore + indicator.WindowAfter + 2*s.set.MaxLen()
-	return &worker{scanner: s, watches: make([]watch, len(s.checks)), buf: make([]byte, max(carried, s.tail)+chunkBytes)}
+	return max(carried, s.tail) + chunkBytes
 }
 
 // File implements layer.Visitor. Failures of indicators are kept in the blob's fault, so that the rest of the blob is

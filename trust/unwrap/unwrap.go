@@ -16,7 +16,7 @@ import (
 )
 
 // Version grows whenever a wrapper could show something else of the same content, so that answers of before are not used.
-const Version = 3
+const Version = 4
 
 // HeadBytes is how much of a file's beginning Wraps is shown, unless the file is shorter.
 const HeadBytes = 4 << 10
@@ -72,6 +72,10 @@ type Input interface {
 	Spool() (io.ReaderAt, int64, error)
 	// Spend charges n steps of decoding, of about a nanosecond each, beyond the bytes that are read and shown.
 	Spend(n int64) error
+	// Hold grants n bytes of memory that depends on what the content asks for, such as a decoder's history, or says why
+	// not with an error that wraps trust.ErrUnsupported. A negative n gives some back; all is given back when Unwrap
+	// returns. What is held at one time is bounded for a layer as a whole, at all depths.
+	Hold(n int64) error
 }
 
 // Piece describes content that was within other content.

@@ -144,7 +144,7 @@ func (p *pluginParts) source(ctx context.Context, ref trust.Reference) (trust.So
 		return nil, err
 	}
 	p.atEnd(registry.Close)
-	return newDescribed(registry)
+	return newDescribed(upstream.Typed(registry))
 }
 
 func (p *pluginParts) atEnd(do func()) {

@@ -99,9 +99,9 @@ func newGate(cfg config.Config, loaded inForce, store *sqlite.Store, cache *blob
 	if err != nil {
 		return nil, err
 	}
-	return enforce.New(judges, store, enforce.ByHost(registries.sources), enforce.Options{
+	return enforce.New(judges, store, registries, enforce.Options{
 		Hold: cfg.Judge.HoldFor, Deadline: cfg.Judge.Deadline, Concurrent: cfg.Judge.Concurrent, Waiting: cfg.Judge.Waiting,
-		Platforms: platforms(cfg.Platforms), Cache: cached{cache, counters}, Observer: counters,
+		Platforms: platforms(cfg.Platforms), Cache: cached{cache, counters}, Rights: registries, Observer: counters,
 	})
 }
 
@@ -144,6 +144,11 @@ func Verify(cfg config.Config) error {
 	if _, err := enrolments(cfg); err != nil {
 		return err
 	}
+	door, err := newDoor(cfg, nil)
+	if err != nil {
+		return err
+	}
+	door.Close()
 	_, err = certificate(cfg)
 	return err
 }
@@ -164,6 +169,11 @@ func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sq
 	if err != nil {
 		return err
 	}
+	door, err := newDoor(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer door.Close()
 	state := writable{dir: cfg.StateDir}
 	server, err := proxy.Listen(proxy.Options{
 		Listen: cfg.Listen, Admin: cfg.Admin.Listen, TLS: certificates, Connect: cfg.Connect.Listen, ConnectHosts: cfg.TransparentHosts(), Registry: registry,
@@ -172,7 +182,7 @@ func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sq
 			_, _, err := store.VerdictByID(ctx, "SP-0000000000")
 			return errors.Join(err, state.check(ctx))
 		},
-		Observer: counters, Log: log, MaxConnections: cfg.MaxConnections, Grace: cfg.StopGrace,
+		Door: door, Refuse: registry.Refuse, Observer: counters, Log: log, MaxConnections: cfg.MaxConnections, Grace: cfg.StopGrace,
 	})
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ func certificate(cfg config.Config) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
-	return &tls.Config{GetCertificate: certificates.Get, MinVersion: tls.VersionTLS12}, nil
+	return withClients(&tls.Config{GetCertificate: certificates.Get, MinVersion: tls.VersionTLS12}, cfg.Door.MTLS)
 }
 
 // MakeAuthority writes an authority for the hosts.

@@ -3,79 +3,151 @@ package wire
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os/exec"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/safepull/safepull/proxy/blobcache"
+	"github.com/safepull/safepull/proxy/caller"
 	"github.com/safepull/safepull/proxy/config"
+	"github.com/safepull/safepull/proxy/enforce"
 	"github.com/safepull/safepull/proxy/enforce/distribution"
 	"github.com/safepull/safepull/proxy/enforce/distribution/road"
 	"github.com/safepull/safepull/proxy/metrics"
 	"github.com/safepull/safepull/proxy/upstream"
+	"github.com/safepull/safepull/proxy/upstream/breaker"
 	"github.com/safepull/safepull/proxy/upstream/credential"
+	"github.com/safepull/safepull/proxy/upstream/reader"
 	"github.com/safepull/safepull/trust"
 )
 
-// registries are the configured upstreams.
+// registries are the configured upstreams, by the registry's name.
 type registries struct {
-	sources    map[string]trust.Source
+	byHost     map[string]*reader.Upstream
 	routes     []distribution.Upstream
 	transports []*http.Transport
 }
 
 func (r *registries) close() {
+	for _, u := range r.byHost {
+		u.Close()
+	}
 	for _, t := range r.transports {
 		t.CloseIdleConnections()
 	}
 }
 
+// of is the upstream of the reference's registry.
+func (r *registries) of(ref trust.Reference) (*reader.Upstream, error) {
+	if u := r.byHost[ref.Registry]; u != nil {
+		return u, nil
+	}
+	return nil, fmt.Errorf("%s: %w", ref.Registry, enforce.ErrNotConfigured)
+}
+
+// Source implements enforce.Sources.
+func (r *registries) Source(ctx context.Context, ref trust.Reference) (trust.Source, error) {
+	u, err := r.of(ref)
+	if err != nil {
+		return nil, err
+	}
+	return u.Source(ctx, ref)
+}
+
+// Manifest implements enforce.Rights.
+func (r *registries) Manifest(ctx context.Context, ref trust.Reference) error {
+	u, err := r.of(ref)
+	if err != nil {
+		return err
+	}
+	return u.Manifest(ctx, ref)
+}
+
+// Blob implements enforce.Rights.
+func (r *registries) Blob(ctx context.Context, ref trust.Reference, desc ocispec.Descriptor) error {
+	u, err := r.of(ref)
+	if err != nil {
+		return err
+	}
+	return u.Blob(ctx, ref, desc)
+}
+
+// AnonymousMayRead reports whether anonymous callers may read the reference's repository, as far as is known.
+func (r *registries) AnonymousMayRead(ref trust.Reference) bool {
+	u := r.byHost[ref.Registry]
+	return u != nil && u.AnonymousMayRead(ref)
+}
+
 func upstreams(cfg config.Config, cache *blobcache.Cache, counters *metrics.Metrics) (*registries, error) {
-	all := &registries{sources: map[string]trust.Source{}}
+	all := &registries{byHost: map[string]*reader.Upstream{}}
+	shared := everythingIsShared(cfg)
 	for _, u := range cfg.Upstreams {
-		registry, transport, err := newUpstream(u)
+		o, transport, err := newUpstream(u)
 		if err != nil {
 			return nil, fmt.Errorf("upstream %s: %w", u.Host, err)
 		}
 		all.transports = append(all.transports, transport)
-		fromUpstream := counted{registry, func(n int64) { counters.UpstreamBytes(u.Host, n) }}
-		all.sources[u.Host] = cache.Source(fromUpstream)
+		o.Shared = shared
+		o.Wrap = func(src trust.Source) trust.Source {
+			return upstream.Typed(cache.Source(counted{src, func(n int64) { counters.UpstreamBytes(u.Host, n) }}))
+		}
+		read, err := reader.New(o)
+		if err != nil {
+			return nil, fmt.Errorf("upstream %s: %w", u.Host, err)
+		}
+		all.byHost[u.Host] = read
 		all.routes = append(all.routes, distribution.Upstream{
 			Host: u.Host, Alias: u.Alias, TransparentHosts: u.TransparentHosts, Default: u.Default,
-			HardDeny: road.Mode(u.HardDeny), Sealed: u.Delivery == config.DeliverySealed, Lister: registry,
+			HardDeny: road.Mode(u.HardDeny), Sealed: u.Delivery == config.DeliverySealed, Lister: read,
 		})
 	}
 	return all, nil
 }
 
-// shared reads with the proxy's login what the configuration shares with everyone, and anonymously all the rest.
-type shared struct {
-	anonymous, loggedIn *upstream.Registry
-	with                func(repository string) bool
+// everythingIsShared reports whether whoever reaches the proxy may have all that it may have: no upstream is read with
+// a login that is not everyone's. One that is makes all of them ask for rights, since they share the cache.
+func everythingIsShared(cfg config.Config) bool {
+	for _, u := range cfg.Upstreams {
+		if u.Credentials.Kind == config.CredentialsPassThrough || u.Credentials.ShareWithAuthenticated {
+			return false
+		}
+	}
+	return true
 }
 
-func newUpstream(u config.Upstream) (shared, *http.Transport, error) {
+// newUpstream says how an upstream is read. All its readers share the transport, which keeps refused logins back.
+func newUpstream(u config.Upstream) (reader.Options, *http.Transport, error) {
 	timeouts := upstream.Timeouts{Header: u.Timeout}
 	transport := upstream.NewTransport(timeouts)
 	pool, err := rootCAs(u.CA)
 	if err != nil {
-		return shared{}, nil, err
+		return reader.Options{}, nil, err
 	}
 	transport.TLSClientConfig.RootCAs = pool
-	o := reading(u)
-	o.Transport, o.Timeouts = transport, timeouts
-	s := shared{with: u.Credentials.SharedWith}
-	if s.anonymous, err = upstream.New(o); err != nil {
-		return shared{}, nil, err
+	guarded, err := breaker.New(transport, time.Now)
+	if err != nil {
+		return reader.Options{}, nil, err
 	}
-	s.loggedIn = s.anonymous
-	if o.Credential, err = login(u.Credentials); err == nil && o.Credential != nil {
-		s.loggedIn, err = upstream.New(o)
+	own, err := login(u.Credentials)
+	if err != nil {
+		return reader.Options{}, nil, err
 	}
-	return s, transport, err
+	shared := reading(u)
+	shared.Transport, shared.Timeouts = guarded, timeouts
+	return reader.Options{
+		Host: u.Host, PassThrough: u.Credentials.Kind == config.CredentialsPassThrough, Own: own, Mirrored: len(u.Mirrors) > 0,
+		Open: func(login auth.CredentialFunc) (*upstream.Registry, error) {
+			o := shared
+			o.Credential = login
+			return upstream.New(o)
+		},
+		OwnFor: func(c caller.Caller, repository string) bool {
+			return u.Credentials.SharedWith(repository) || u.Credentials.ShareWithAuthenticated && c.Identity != ""
+		},
+	}, transport, nil
 }
 
 // reading is how an upstream is read, whoever asks.
@@ -94,7 +166,7 @@ func reading(u config.Upstream) upstream.Options {
 // login is nil when the upstream is read anonymously.
 func login(c config.Credentials) (auth.CredentialFunc, error) {
 	switch c.Kind {
-	case config.CredentialsNone:
+	case config.CredentialsNone, config.CredentialsPassThrough:
 		return nil, nil
 	case config.CredentialsDockerConfig:
 		return credential.DockerConfig(c.Path), nil
@@ -110,31 +182,4 @@ func login(c config.Credentials) (auth.CredentialFunc, error) {
 		}, nil
 	}
 	return nil, fmt.Errorf("credentials of kind %q are not known here", c.Kind)
-}
-
-func (s shared) of(ref trust.Reference) *upstream.Registry {
-	if s.with(ref.Repository) {
-		return s.loggedIn
-	}
-	return s.anonymous
-}
-
-// Resolve implements trust.Source.
-func (s shared) Resolve(ctx context.Context, ref trust.Reference) (ocispec.Descriptor, error) {
-	return s.of(ref).Resolve(ctx, ref)
-}
-
-// Fetch implements trust.Source.
-func (s shared) Fetch(ctx context.Context, ref trust.Reference, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	return s.of(ref).Fetch(ctx, ref, desc)
-}
-
-// Tags implements distribution.Lister.
-func (s shared) Tags(ctx context.Context, ref trust.Reference, n int, last string) ([]string, bool, error) {
-	return s.of(ref).Tags(ctx, ref, n, last)
-}
-
-// Referrers implements distribution.Lister.
-func (s shared) Referrers(ctx context.Context, ref trust.Reference, artifactType string) (ocispec.Index, error) {
-	return s.of(ref).Referrers(ctx, ref, artifactType)
 }

@@ -65,7 +65,7 @@ func (h *Handler) blob(w http.ResponseWriter, r *http.Request, p pull) {
 	w.WriteHeader(status)
 	// An answer that ends short of its Content-Length makes net/http break the connection: the client cannot take it
 	// for whole.
-	transfer := copyPart
+	transfer := send
 	if b.Sealed {
 		transfer = copySealed
 	}

@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/sirupsen/logrus"
 
+	"github.com/safepull/safepull/proxy/caller"
 	"github.com/safepull/safepull/proxy/enforce"
 	"github.com/safepull/safepull/trust"
 )
@@ -82,6 +83,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	t, bad := parsePath(r.URL.EscapedPath())
 	if t.kind == kindBase {
+		if c := caller.Of(r.Context()); c.Challenge != "" {
+			loginWanted(c.Challenge, "log in at the proxy, or go on without: what needs no login is served").write(w, r)
+			return
+		}
 		writeJSON(w, r, "application/json", struct{}{})
 		return
 	}
@@ -190,6 +195,41 @@ func note(entry logrus.FieldLogger, p *problem) {
 	default:
 		entry.Debug("not served")
 	}
+}
+
+// Refuse answers a request that the front door did not let in.
+func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var refused *caller.Refused
+	p := denied("safepull: the login could not be checked")
+	switch {
+	case errors.Is(err, context.Canceled):
+		p = fail(statusClientGone, errcode.ErrorCodeUnknown, "the client went away")
+	case !errors.As(err, &refused):
+	case refused.Busy:
+		p = fail(http.StatusServiceUnavailable, errcode.ErrorCodeUnavailable, "%s", refused.Reason).later(comeBack)
+	case refused.Challenge != "":
+		p = loginWanted(refused.Challenge, refused.Reason)
+	default:
+		p = denied("%s", refused.Reason)
+	}
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	w.Header().Set("Cache-Control", "no-store")
+	h.log(w).WithFields(logrus.Fields{"status": p.status, "error": trust.Sanitise(err.Error(), maxMessage)}).Info("not let in")
+	h.refuse(w, r, h.unread(r), p, err)
+}
+
+// unread is a request of which no more is known than how it came.
+func (h *Handler) unread(r *http.Request) pull {
+	t, bad := parsePath(r.URL.EscapedPath())
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	var ref trust.Reference
+	var upstream *Upstream
+	if bad == nil && err == nil && t.kind != kindBase {
+		ref, upstream, _ = h.routes.find(&t, r.Host, query)
+	}
+	p := h.pull(r, t, query)
+	p.ref, p.upstream = ref, upstream
+	return p
 }
 
 // RequestID is the response header that the server sets before it calls a handler of this package: the log shows it

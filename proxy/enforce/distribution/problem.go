@@ -13,6 +13,7 @@ import (
 
 	"github.com/distribution/distribution/v3/registry/api/errcode"
 
+	"github.com/safepull/safepull/proxy/caller"
 	"github.com/safepull/safepull/proxy/enforce"
 	"github.com/safepull/safepull/trust"
 )
@@ -39,6 +40,8 @@ type problem struct {
 	inStatusLine bool
 	// phraseLimit bounds the reason phrase where it is more than maxReason.
 	phraseLimit int
+	// challenge is the WWW-Authenticate header of a 401.
+	challenge string
 	// next is how the message ends when it ends with what to do; the reason phrase keeps it.
 	next string
 }
@@ -57,6 +60,14 @@ func (p *problem) later(d time.Duration) *problem {
 func denied(format string, args ...any) *problem {
 	p := fail(http.StatusForbidden, errcode.ErrorCodeDenied, format, args...)
 	p.inStatusLine = true
+	return p
+}
+
+// loginWanted is the answer at which clients that named the proxy itself show their login, and "docker login" fails. It
+// is for no one else: see caller.Caller.
+func loginWanted(challenge, reason string) *problem {
+	p := fail(http.StatusUnauthorized, errcode.ErrorCodeUnauthorized, "%s", reason)
+	p.challenge = challenge
 	return p
 }
 
@@ -84,6 +95,9 @@ func problemOf(r *http.Request, err error, ref trust.Reference, unknown errcode.
 	case errors.Is(err, trust.ErrNotFound):
 		return fail(404, unknown, "%s has no %s", ref.Registry, strings.TrimPrefix(ref.String(), ref.Registry+"/"))
 	case errors.Is(err, trust.ErrUnauthorized):
+		if c := caller.Of(r.Context()); c.Challenge != "" {
+			return loginWanted(c.Challenge, fmt.Sprintf("%s gives no access to %s without a login: log in at the proxy", ref.Registry, ref.Repository))
+		}
 		// Not 401: that would make some clients send logins for other registries, and others go around the proxy.
 		return denied("%s gives safepull no access to %s: it does not exist, or is private and needs a login in safepull's configuration", ref.Registry, ref.Repository)
 	case errors.Is(err, trust.ErrRateLimited):
@@ -181,6 +195,9 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if p.challenge != "" {
+		h.Set("WWW-Authenticate", p.challenge)
+	}
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(seconds(p.retryAfter)))
 	}

@@ -19,6 +19,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/sirupsen/logrus"
 
+	"github.com/safepull/safepull/proxy/caller"
 	"github.com/safepull/safepull/proxy/enforce"
 	"github.com/safepull/safepull/proxy/enforce/distribution"
 	"github.com/safepull/safepull/proxy/enforce/distribution/road"
@@ -382,5 +383,34 @@ func TestLongReasonsKeepWhatStops(t *testing.T) {
 	got := do(t, s, "GET", byDefault+"1", "User-Agent", agentGraphdriver)
 	if !strings.Contains(got.Status, "... (no such process); see: docker safepull explain ") || !strings.HasSuffix(got.Status, " "+long.Verdict.ID) || len(got.Status) > 910 {
 		t.Errorf("%q", got.Status)
+	}
+}
+
+// TestNotLetInBindsToo: a front door that refuses mirror traffic does not send it to the registry.
+func TestNotLetInBindsToo(t *testing.T) {
+	t.Parallel()
+	h, err := distribution.New(&fakeGate{}, []distribution.Upstream{{Host: "docker.io", Default: true, Lister: fakeLister{}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := map[string]error{
+		"challenge": &caller.Refused{Reason: "log in", Challenge: "Basic realm=x"}, "busy": &caller.Refused{Reason: "busy", Busy: true},
+		"closed": &caller.Refused{Reason: "closed"}, "other": errors.New("boom"),
+	}
+	for name, err := range refused {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.Refuse(w, r, err) }))
+		if got := do(t, s, "GET", byDefault+"1", "User-Agent", agentGraphdriver); got.StatusCode != 503 || !strings.Contains(got.Status, "no such process") || got.Header.Get("Www-Authenticate") != "" {
+			t.Errorf("%s: %s", name, got.Status)
+		}
+		if got := do(t, s, "HEAD", byDefault+"1?ns=docker.io", "User-Agent", agentContainerd); got.StatusCode != 300 {
+			t.Errorf("%s: %s", name, got.Status)
+		}
+		if got := do(t, s, "GET", byPath+"1", "User-Agent", agentCrane); name == "challenge" && (got.StatusCode != 401 || got.Header.Get("Www-Authenticate") == "") {
+			t.Errorf("%s: %s", name, got.Status)
+		}
+		if got := do(t, s, "GET", "/v2/", "User-Agent", agentGraphdriver); name == "challenge" && got.StatusCode != 401 {
+			t.Errorf("%s, base: %s", name, got.Status)
+		}
+		s.Close()
 	}
 }

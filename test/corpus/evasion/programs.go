@@ -45,9 +45,6 @@ func programs() []recipe {
 				return out
 			})
 		}),
-		with("nine-apart", at, func(k *kit) []byte { return constants(k, func(p []byte) []byte { return spaced(p, 5, 0) }) }),
-		with("nine-apart-and-one", at, func(k *kit) []byte { return constants(k, func(p []byte) []byte { return spaced(p, 5, 1) }) }),
-		with("nine-apart-and-two", at, func(k *kit) []byte { return constants(k, func(p []byte) []byte { return spaced(p, 5, 2) }) }),
 		with("webassembly", "srv/www/app.wasm", func(k *kit) []byte {
 			out := []byte("\x00asm\x01\x00\x00\x00")
 			p := corpus.RandomXConstants()
@@ -109,6 +106,20 @@ func appendSigned(out []byte, v int32) []byte {
 		}
 		out = append(out, c|0x80)
 	}
+}
+
+// distances are constants that all stand a multiple of three bytes apart, from each place that they may begin at.
+func distances() (list []recipe) {
+	for begin, name := range []string{"nine-apart", "nine-apart-and-one", "nine-apart-and-two"} {
+		list = append(list, recipe{group: "programs without a name", name: name, make: func(k *kit) imagetest.Image {
+			body := corpus.Ordinary(k.rng, amd64, "worker")
+			if k.mining {
+				body = corpus.Program(amd64, spaced(corpus.RandomXConstants(), 5, begin))
+			}
+			return k.image([]string{"/usr/bin/worker"}, imagetest.Binary("usr/bin/worker", body))
+		}})
+	}
+	return list
 }
 
 // spaced are words with n bytes before each, behind a few more.

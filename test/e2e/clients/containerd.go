@@ -20,10 +20,13 @@ func hostsFile(dir, registry, text string) error {
 	return os.WriteFile(filepath.Join(dir, "hosts.toml"), []byte(text), 0o600)
 }
 
-// enrol writes a hosts.toml that sends every registry to the proxy and leaves no other road: containerd up to 1.7.31
-// needs the table, later ones the server.
-func (w *world) enrol(dir string) error {
-	return hostsFile(dir, "_default", fmt.Sprintf("server = %q\n\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n", "http://"+w.proxy, "http://"+w.proxy))
+// enrol writes the hosts.toml that safepull-proxy gives to engines: every registry is the proxy, and nobody else.
+func (w *world) enrol(ctx context.Context, dir string) error {
+	text, said, err := w.command(ctx, w.dir, nil, filepath.Join(w.bin, "safepull-proxy"), "enrol", "--config", w.configuration(), "http://"+w.proxy)
+	if err != nil {
+		return fmt.Errorf("safepull-proxy enrol: %w: %s", err, said)
+	}
+	return hostsFile(dir, "_default", text)
 }
 
 // asMirror writes a hosts.toml that names the proxy as a mirror.
@@ -48,7 +51,7 @@ func (w *world) containerd(ctx context.Context, bin string, variants map[string]
 	}
 	w.later(c.Stop)
 	hosts := map[road]string{}
-	for r, write := range map[road]func(string) error{mirror: w.asMirror, enrolled: w.enrol, path: func(dir string) error {
+	for r, write := range map[road]func(string) error{mirror: w.asMirror, enrolled: func(dir string) error { return w.enrol(ctx, dir) }, path: func(dir string) error {
 		return hostsFile(dir, w.proxy, fmt.Sprintf("server = %q\n\n[host.%q]\n", "http://"+w.proxy, "http://"+w.proxy))
 	}} {
 		dir, err := w.folder("hosts-" + filepath.Base(filepath.Dir(c.Root)) + "-" + string(r))

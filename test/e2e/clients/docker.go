@@ -53,7 +53,7 @@ func enrolledDocker(ctx context.Context, w *world) ([]lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.enrol(filepath.Join(etc, "certs.d")); err != nil {
+	if err := w.enrol(ctx, filepath.Join(etc, "certs.d")); err != nil {
 		return nil, err
 	}
 	e, err := w.engine(ctx, engines.StartCurrent, engines.Options{Etc: etc})

@@ -88,10 +88,10 @@ func (l lane) goal(h how, s state) goal {
 	switch {
 	case s == allowed:
 		return arrives
-	case s == late:
-		return either
 	case l.road == mirror && h == byLayer && strings.HasPrefix(l.client, "containerd"):
 		return open
+	case s == late:
+		return either
 	}
 	return refused
 }

@@ -32,7 +32,7 @@ func main() {
 	var only, clients string
 	flag.StringVar(&o.bin, "bin", "bin", "`folder` of safepull-proxy")
 	flag.StringVar(&o.tools, "tools", ".tools", "`folder` of crane")
-	flag.StringVar(&o.markdown, "markdown", "", "`file` for the table as Markdown")
+	flag.StringVar(&o.markdown, "markdown", "", "Markdown `file` in which the table is to be replaced")
 	flag.StringVar(&only, "only", "", "ask only the questions whose rows match the regular `expression`")
 	flag.StringVar(&clients, "clients", "", "start only the clients that match the regular `expression`")
 	flag.IntVar(&o.parallel, "parallel", 3, "how many clients ask at a time")
@@ -91,10 +91,18 @@ func run(ctx context.Context, o options) (err error) {
 	if err := work.Wait(); err != nil {
 		return err
 	}
-	if o.markdown != "" {
-		return os.WriteFile(o.markdown, []byte(markdown(t.results)), 0o644) //nolint:gosec // For everybody to read.
+	if o.markdown == "" {
+		return nil
 	}
-	return nil
+	text, err := os.ReadFile(o.markdown)
+	if err != nil {
+		return err
+	}
+	changed, err := within(string(text), markdown(t.results))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.markdown, []byte(changed), 0o644) //nolint:gosec // For everybody to read.
 }
 
 // tally collects results.

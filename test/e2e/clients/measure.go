@@ -130,6 +130,8 @@ func same(path string, d fs.DirEntry, size int64, sum string) bool {
 var (
 	// blame is where a client's last word begins.
 	blame = regexp.MustCompile(`(?m)^(Error|ERROR|ctr:|error|.*level=(fatal|error)|Error response).*`)
+	// chatter is what a client says besides.
+	chatter = regexp.MustCompile(`(?m)^.*active check failed.*\n`)
 	// varying is what differs from run to run.
 	varying = []struct {
 		what *regexp.Regexp
@@ -146,7 +148,7 @@ var (
 
 // plain is what the client said last, on one line, without what differs from run to run.
 func (w *world) plain(said string, q question) string {
-	said = strings.TrimSpace(said)
+	said = strings.TrimSpace(chatter.ReplaceAllString(said, ""))
 	if at := blame.FindStringIndex(said); at != nil {
 		said = said[at[0]:]
 	} else if at := strings.LastIndexByte(said, '\n'); at >= 0 {

@@ -111,6 +111,22 @@ func markdown(results []result) string {
 	return b.String()
 }
 
+const (
+	// begin and end stand around the table in a file for people.
+	begin = "<!-- printed by make e2e-clients -->\n"
+	end   = "<!-- end -->\n"
+)
+
+// within replaces the table in a text.
+func within(text, table string) (string, error) {
+	head, rest, ok := strings.Cut(text, begin)
+	_, tail, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		return "", fmt.Errorf("the file has no place for the table: %q and %q", begin, end)
+	}
+	return head + begin + "\n" + table + "\n" + end + tail, nil
+}
+
 // cell joins the outcomes of a state: one word where tag, digest and layer fare alike.
 func cell(results []result, s state) string {
 	var order []string

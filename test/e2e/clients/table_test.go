@@ -67,6 +67,20 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
+func TestWithin(t *testing.T) {
+	t.Parallel()
+	text := "before\n" + begin + "old\n" + end + "after\n"
+	got, err := within(text, "| new |\n")
+	if want := "before\n" + begin + "\n| new |\n\n" + end + "after\n"; err != nil || got != want {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+	for _, bad := range []string{"", begin, "before\n" + end} {
+		if _, err := within(bad, "x"); err == nil {
+			t.Errorf("%q has no place, and that is no error", bad)
+		}
+	}
+}
+
 func TestPlain(t *testing.T) {
 	t.Parallel()
 	w := &world{proxy: "127.0.0.1:5000", hub: &hub{address: "127.0.0.1:6000"}}
@@ -75,6 +89,7 @@ func TestPlain(t *testing.T) {
 		"Pulling\nError response from daemon: denied at 127.0.0.1:5000\n (SP-AAAAAAAAAA)": "Error response from daemon: denied at PROXY (SP-…)",
 		"fetching\nlast contoso/q0001@sha256:" + strings.Repeat("0", 64):                  "last contoso/app@sha256:…",
 		`time="2024-01-01T00:00:00Z" level=fatal msg="after 1.5s"`:                        `level=fatal msg="after …s"`,
+		"level=error msg=\"active check failed\"\nctr: refused":                           "ctr: refused",
 		"": "",
 	} {
 		if got := w.plain(said, q); got != want {

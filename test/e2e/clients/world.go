@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -79,6 +80,8 @@ func (w *world) folder(name string) (string, error) {
 	return dir, os.MkdirAll(dir, 0o700)
 }
 
+func (w *world) configuration() string { return filepath.Join(w.dir, "proxy.yaml") }
+
 // startProxy starts safepull-proxy in front of the upstream, which it takes for docker.io.
 func (w *world) startProxy(ctx context.Context) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -89,7 +92,11 @@ func (w *world) startProxy(ctx context.Context) error {
 	if err := l.Close(); err != nil {
 		return err
 	}
-	file := filepath.Join(w.dir, "proxy.yaml")
+	secret := filepath.Join(w.dir, "enrolment")
+	if err := os.WriteFile(secret, []byte(rand.Text()+"\n"), 0o600); err != nil {
+		return err
+	}
+	file := w.configuration()
 	text := fmt.Sprintf(`version: 1
 listen: %s
 stateDir: %s
@@ -102,7 +109,9 @@ judge:
   holdFor: %s
   concurrent: 32
   layersInWork: 32
-`, w.proxy, filepath.Join(w.dir, "proxy"), w.upstream.URL(), holdFor)
+enrolment:
+  secretFile: %s
+`, w.proxy, filepath.Join(w.dir, "proxy"), w.upstream.URL(), holdFor, secret)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return err
 	}

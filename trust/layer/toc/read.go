@@ -32,6 +32,9 @@ func compare(r io.Reader, record *Record, bytes int64, tokens int) error {
 	if err := t.read(); err != nil {
 		return err
 	}
+	if record.blind != "" {
+		return blinded(record)
+	}
 	if left := t.same.left(); left > 0 {
 		return lie("%d entries of the archive are not in it, or differ", left)
 	}
@@ -373,13 +376,17 @@ func (t *table) endFile() error {
 }
 
 func (t *table) tick(name string, content Digest) error {
-	if blind := t.same.record.blind; blind != "" {
-		return malformed("nothing announced it before %s was read", show(blind))
+	if t.same.record.blind != "" {
+		return blinded(t.same.record)
 	}
 	if !t.same.tick(t.summer.end(content)) {
 		return lie("%s is not in the archive, or differs", show(name))
 	}
 	return nil
+}
+
+func blinded(r *Record) error {
+	return malformed("nothing announced it before %s was read", show(r.blind))
 }
 
 func parseDigest(s string) (d Digest, err error) {

@@ -8,6 +8,7 @@ package toc
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -132,14 +133,25 @@ func (r *Record) Begin(e Entry) { r.summer.begin(e) }
 func (r *Record) Chunk(c Chunk) { r.summer.chunk(c) }
 
 // End ends the entry, whose whole content has the digest; it is not used if there is none.
-func (r *Record) End(content Digest) { r.sums = append(r.sums, r.summer.end(content)) }
+func (r *Record) End(content Digest) {
+	if r.blind == "" {
+		r.sums = append(r.sums, r.summer.end(content))
+	}
+}
+
+// EntryBytes is about what an entry takes while a table is compared, as long as Keeps is true: the sum twice, with room to
+// grow, and a count.
+const EntryBytes = 56
+
+// Keeps reports whether entries are still kept.
+func (r *Record) Keeps() bool { return r.blind == "" }
 
 // EndBlind ends an entry whose content was not digested. No table can be compared with it.
 func (r *Record) EndBlind() {
 	if r.blind == "" {
-		r.blind = r.summer.entry.Name
+		r.blind = cmp.Or(r.summer.entry.Name, "a file")
 	}
-	r.End(Digest{})
+	r.sums = nil
 }
 
 // comparison takes the entries of a table one after the other and ticks them off in a record. Tables have the archive's

@@ -14,6 +14,7 @@ import (
 	"github.com/safepull/safepull/trust/unwrap/rar"
 	"github.com/safepull/safepull/trust/unwrap/rpm"
 	"github.com/safepull/safepull/trust/unwrap/sevenzip"
+	"github.com/safepull/safepull/trust/unwrap/squashfs"
 	"github.com/safepull/safepull/trust/unwrap/tail"
 	"github.com/safepull/safepull/trust/unwrap/tarball"
 	"github.com/safepull/safepull/trust/unwrap/upx"
@@ -37,6 +38,7 @@ func New() []unwrap.Wrapper {
 		nuitka.New(),
 		sevenzip.New(),
 		rar.New(),
+		squashfs.New(),
 		opaque.New(),
 	}
 }

@@ -10,12 +10,14 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap"
 	"github.com/safepull/safepull/trust/unwrap/all"
+	"github.com/safepull/safepull/trust/unwrap/unwraptest"
 )
 
 var errSpent = fmt.Errorf("%w: all steps are spent", trust.ErrLimit)
 
 // spent is an input whose engine allows no step of decoding.
 type spent struct {
+	unwraptest.Plenty
 	*strings.Reader
 	content unwrap.Content
 	body    string

@@ -136,6 +136,9 @@ func (a *archive) body(name string, mode fs.FileMode, size int64) error {
 		if size > int64(a.maxNames) {
 			return stream.Exceeded("table of %d bytes of names in an ar archive", size)
 		}
+		if err := a.in.Hold(size - int64(len(a.names))); err != nil {
+			return err
+		}
 		a.names = make([]byte, size)
 		if err := stream.Full(body, a.names); err != nil {
 			return err

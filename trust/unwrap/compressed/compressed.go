@@ -44,11 +44,13 @@ func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) er
 	f := decompress.Detect(content.Head)
 	trial := f.Trial(content.Head)
 	src := stream.NewSource(in)
-	open := f.OpenTailed
+	var d *decompress.Tailed
+	var err error
 	if f == decompress.Gzip {
-		open = w.gunzips.Open
+		d, err = w.gunzips.Open(src)
+	} else {
+		d, err = f.OpenTailed(src, in)
 	}
-	d, err := open(src)
 	var body *bufio.Reader
 	if err == nil {
 		defer d.Close()
@@ -59,6 +61,8 @@ func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) er
 	case src.Err() != nil:
 		return src.Err()
 	case err == nil, err == io.EOF, errors.Is(err, stream.ErrTrailing): //nolint:errorlint // bufio returns the reader's value
+	case errors.Is(err, trust.ErrUnsupported): // there is no memory left to find out
+		return err
 	case trial > 0:
 		return nil // something else that begins alike
 	default:

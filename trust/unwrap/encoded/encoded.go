@@ -47,6 +47,12 @@ func peelText(ctx context.Context, in unwrap.Input, show unwrap.Show, window int
 	if c.Size >= 0 {
 		size = int(min(max(c.Size+1, minBytes), int64(window)))
 	}
+	if in.Hold(int64(size)) != nil {
+		size, window = min(size, firstWindow), min(window, firstWindow)
+		if err := in.Hold(int64(size)); err != nil {
+			return err //nolint:wrapcheck // as the interface demands
+		}
+	}
 	s := &scanner{in: in, r: in, window: window, show: show, buf: make([]byte, size), kind: c.Kind, within: lastPiece(c.Path)}
 	if order := byteOrder(c.Head); order != nil {
 		return s.emit("utf16", in, func(r io.Reader) io.Reader { return &utf16Reader{r: r, order: order} })
@@ -205,7 +211,12 @@ func (s *scanner) fill() error {
 		if len(s.buf) >= s.window {
 			return nil
 		}
-		s.buf = append(s.buf, make([]byte, min(len(s.buf), s.window-len(s.buf)))...)
+		more := min(len(s.buf), s.window-len(s.buf))
+		if refused := s.in.Hold(int64(more)); refused != nil {
+			s.window = len(s.buf) // what does not fit is read as a stream
+			return nil            //nolint:nilerr // as it says
+		}
+		s.buf = append(s.buf, make([]byte, more)...)
 	}
 }
 

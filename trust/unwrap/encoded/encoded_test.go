@@ -438,6 +438,7 @@ func cpuTime() time.Duration {
 }
 
 type stream struct {
+	unwraptest.Plenty
 	*strings.Reader
 	text  string
 	kind  trust.Kind

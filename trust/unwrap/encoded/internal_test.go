@@ -13,6 +13,7 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/unwraptest"
 )
 
 func TestEscape(t *testing.T) {
@@ -230,6 +231,7 @@ func TestUTF16Pairs(t *testing.T) {
 
 // text implements unwrap.Input.
 type text struct {
+	unwraptest.Plenty
 	*strings.Reader
 	body  string
 	steps int64

@@ -3,7 +3,6 @@ package encoded
 import (
 	"bufio"
 	"bytes"
-	"compress/bzip2"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,6 +13,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
 
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress"
 	"github.com/safepull/safepull/trust/unwrap/internal/decompress/lzma"
 )
 
@@ -61,20 +62,20 @@ func isLZMA(head []byte) bool {
 	return head[0] == 0x5d && dictionary&(dictionary-1) == 0 && dictionary >= 1<<12 && dictionary <= maxDictionary && (size == math.MaxUint64 || size < 1<<32)
 }
 
-func openLZMA(r io.Reader) (io.Reader, error) {
-	return lzma.Limit(maxDictionary).NewAlone(r) //nolint:wrapcheck // only asked whether there is one
+func openLZMA(r io.Reader, mem decompress.Memory) (io.Reader, error) {
+	return lzma.Bounds{Limit: maxDictionary, Memory: mem}.NewAlone(r) //nolint:wrapcheck // only asked whether there is one
 }
 
-func unpack(p packing, r io.Reader) (io.Reader, error) {
+func unpack(p packing, r io.Reader, mem decompress.Memory) (io.Reader, error) {
 	switch p {
 	case gzipped:
 		return gzip.NewReader(r) //nolint:wrapcheck // only asked whether there is one
 	case zlibbed:
 		return zlib.NewReader(r) //nolint:wrapcheck // as above
 	case bzipped:
-		return bzip2.NewReader(r), nil
+		return decompress.Bzip2.Open(r, mem)
 	case lzmaPacked:
-		return openLZMA(r)
+		return openLZMA(r, mem)
 	case deflated:
 		return flate.NewReader(r), nil
 	}
@@ -115,6 +116,8 @@ func (s *scanner) offer(at int64, readings []attempt) (bool, error) {
 // peel takes masks and compressions off and shows what is left, unless nothing is.
 func (s *scanner) peel(a attempt, f form, at int64) (bool, error) {
 	r, name := a.open(), a.name
+	held := decompress.Tab{Memory: s.in}
+	defer held.Release()
 	for range maxPackings {
 		if f.mask != 0 {
 			r, name = xorReader{r, f.mask}, fmt.Sprintf("%s+xor%02x", name, f.mask)
@@ -125,7 +128,10 @@ func (s *scanner) peel(a attempt, f form, at int64) (bool, error) {
 		if f.packing == stored {
 			break
 		}
-		unpacked, err := unpack(f.packing, r)
+		unpacked, err := unpack(f.packing, r, &held)
+		if errors.Is(err, trust.ErrUnsupported) { // there is no memory left to find out
+			return false, err
+		}
 		if err != nil {
 			return false, nil //nolint:nilerr // it was no such compression: noise
 		}

@@ -9,16 +9,13 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress"
 )
 
 const (
 	plainMagic, packedMagic = "KAX", "KAY\x28\xb5\x2f\xfd"
-	// maxWindow bounds the memory of decompression.
-	maxWindow = 32 << 20
 )
 
 // New makes the wrapper.
@@ -46,9 +43,9 @@ func (wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) erro
 		return show(piece, in) //nolint:wrapcheck // as the interface demands
 	}
 	packed := &source{r: in}
-	z, err := zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+	z, err := decompress.Zstd.Open(packed, in)
 	if err != nil {
-		return fmt.Errorf("%w: %w", trust.ErrMalformed, err)
+		return decompress.Zstd.Classify(err) //nolint:wrapcheck // says what it means
 	}
 	defer z.Close()
 	body := &source{r: z}
@@ -58,8 +55,10 @@ func (wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) erro
 	switch {
 	case packed.err != nil:
 		return packed.err
-	case errors.Is(body.err, zstd.ErrWindowSizeExceeded), errors.Is(body.err, zstd.ErrDecoderSizeExceeded):
-		return fmt.Errorf("%w: %w", trust.ErrLimit, body.err)
+	case body.err != nil:
+		if err := decompress.Zstd.Classify(body.err); errors.Is(err, trust.ErrUnsupported) {
+			return err //nolint:wrapcheck // says what it means
+		}
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func samples() []unwraptest.Sample {
 	return []unwraptest.Sample{
 		{Name: "packed", Content: []byte(ok), Want: all},
 		{Name: "plain", Content: []byte("KAX" + files), Want: map[string]string{"payload": files}},
-		{Name: "window-too-large", Content: []byte(packed(64 << 20)), Want: map[string]string{"payload": ""}, Err: trust.ErrLimit},
+		{Name: "window-too-large", Content: []byte(packed(64 << 20)), Want: map[string]string{"payload": ""}, Err: trust.ErrUnsupported},
 	}
 }
 

@@ -42,10 +42,14 @@ const superblock = 1024
 func format(head []byte) string {
 	begins := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }
 	switch {
-	case begins("\x7fELF") && len(head) > 10 && string(head[8:10]) == "AI" && (head[10] == 1 || head[10] == 2):
+	case begins("\x7fELF") && len(head) > 10 && string(head[8:10]) == "AI" && head[10] == 1:
 		return "AppImage"
-	case (begins("hsqs") || begins("sqsh") || begins("shsq")) && len(head) >= 96 && squashed(head):
-		return "squashfs file system"
+	case begins("LUKS\xba\xbe\x00") && len(head) >= 208 && head[7] >= 1 && head[7] <= 2:
+		return "encrypted disk image"
+	case begins("Salted__") && len(head) >= 32:
+		return "file that OpenSSL encrypted"
+	case begins("age-encryption.org/v1\n"), begins("-----BEGIN AGE ENCRYPTED FILE-----\n"), begins("-----BEGIN PGP MESSAGE-----\n"):
+		return "encrypted file"
 	case begins("\x45\x3d\xcd\x28") && len(head) >= 32 && string(head[16:32]) == "Compressed ROMFS":
 		return "cramfs file system"
 	case begins("MSCF\x00\x00\x00\x00") && len(head) >= 36 && head[25] == 1:
@@ -58,17 +62,6 @@ func format(head []byte) string {
 		return "ext file system"
 	}
 	return ""
-}
-
-// squashed: the size of blocks stands there twice.
-func squashed(head []byte) bool {
-	var order binary.ByteOrder = binary.LittleEndian
-	if head[3] == 'h' { // sqsh, as big-endian machines write it
-		order = binary.BigEndian
-	}
-	version := order.Uint16(head[28:])
-	log := order.Uint16(head[22:])
-	return version >= 1 && version <= 4 && (version < 4 || log >= 12 && log <= 20 && order.Uint32(head[12:]) == 1<<log)
 }
 
 // extended: magic number, blocks of a size that exists, and a revision.

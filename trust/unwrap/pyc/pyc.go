@@ -27,6 +27,9 @@ func (wrapper) Unwrap(ctx context.Context, in unwrap.Input, show unwrap.Show) er
 	if size < 0 {
 		return fmt.Errorf("%w: no compiled Python", trust.ErrMalformed)
 	}
+	if err := in.Hold(heldBytes); err != nil {
+		return err //nolint:wrapcheck // as the interface demands
+	}
 	r := &reader{ctx: ctx, in: in, python2: isPython2(in.Content().Head), r: bufio.NewReaderSize(in, 4<<10), show: show}
 	err := r.skip(int64(size))
 	if err == nil {
@@ -38,6 +41,9 @@ func (wrapper) Unwrap(ctx context.Context, in unwrap.Input, show unwrap.Show) er
 	}
 	return err
 }
+
+// heldBytes is about what a reader keeps: text, and what is referred to.
+const heldBytes = 2 << 20
 
 // Magic numbers of compiled files, and from which on their headers are longer (CPython, Lib/importlib/_bootstrap_external.py).
 const (

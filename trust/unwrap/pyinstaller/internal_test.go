@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/unwrap/unwraptest"
 )
 
 func TestParser(t *testing.T) {
@@ -42,7 +43,7 @@ func TestParser(t *testing.T) {
 		"unknown-type":   {"?", object{}, trust.ErrMalformed},
 		"too-deep":       {strings.Repeat(")\x01", maxDepth+2) + "N", object{}, trust.ErrLimit},
 	} {
-		p := &parser{b: []byte(tt.in)}
+		p := &parser{b: []byte(tt.in), hold: unwraptest.Plenty{}.Hold}
 		got, err := p.object(0)
 		if !errors.Is(err, tt.err) {
 			t.Errorf("%s: error %v, want %v", name, err, tt.err)
@@ -59,7 +60,7 @@ func TestParser(t *testing.T) {
 // TestParserCounts: references make no more objects than were read.
 func TestParserCounts(t *testing.T) {
 	t.Parallel()
-	p := &parser{b: []byte("[\x10\x00\x00\x00" + strings.Repeat("N", 16)), count: 8*maxEntries - 10}
+	p := &parser{b: []byte("[\x10\x00\x00\x00" + strings.Repeat("N", 16)), count: 8*maxEntries - 10, hold: unwraptest.Plenty{}.Hold}
 	if _, err := p.object(0); !errors.Is(err, trust.ErrLimit) {
 		t.Errorf("error %v", err)
 	}

@@ -25,7 +25,7 @@ func (a *archive) modules() error {
 	if err != nil {
 		return err
 	}
-	p := &parser{b: b}
+	p := &parser{b: b, hold: a.in.Hold}
 	table, err := p.object(0)
 	if err != nil {
 		return err
@@ -49,6 +49,13 @@ func (a *archive) modules() error {
 	return a.outcome()
 }
 
+// objectBytes is about what an object takes, with those that refer to it, and chargedAtOnce how many are charged for in
+// one step.
+const (
+	objectBytes   = 192
+	chargedAtOnce = 1024
+)
+
 // object is a marshalled value, as far as a table of contents has them.
 type object struct {
 	text       string
@@ -62,6 +69,7 @@ type parser struct {
 	b     []byte
 	refs  []object
 	count int
+	hold  func(int64) error
 }
 
 func (p *parser) take(n int64) ([]byte, error) {
@@ -89,6 +97,11 @@ func (p *parser) size(short bool) (int64, error) {
 }
 
 func (p *parser) object(depth int) (object, error) {
+	if p.count%chargedAtOnce == 0 {
+		if err := p.hold(chargedAtOnce * objectBytes); err != nil {
+			return object{}, err
+		}
+	}
 	if p.count++; p.count > 8*maxEntries || depth > maxDepth {
 		return object{}, fmt.Errorf("%w: table of contents has too many objects", trust.ErrLimit)
 	}

@@ -90,6 +90,11 @@ func (a *archive) read(at, n int64) ([]byte, error) {
 	if at < 0 || n < 0 || at > a.size || n > a.size-at {
 		return nil, fmt.Errorf("%w: %d bytes at offset %d of %d", trust.ErrMalformed, n, at, a.size)
 	}
+	if n > searchBytes {
+		if err := a.in.Hold(n); err != nil {
+			return nil, err //nolint:wrapcheck // as the interface demands
+		}
+	}
 	b := make([]byte, n)
 	if k, err := a.r.ReadAt(b, at); k < len(b) {
 		if err == io.EOF { //nolint:errorlint // only the bare value means the end

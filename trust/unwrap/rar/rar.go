@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"strings"
 
 	"github.com/nwaples/rardecode/v2"
 
@@ -19,15 +18,17 @@ import (
 
 const (
 	signature = "Rar!\x1a\x07"
-	// maxWindow is how far back compressed data may refer, in bytes: memory.
-	maxWindow = 64 << 20
+	// maxWindow is how far back compressed data may refer, in bytes, and minWindow what the decoder keeps at least; it makes
+	// all of it at once. As much of it as there is memory for is allowed.
+	maxWindow, minWindow = 16 << 20, 256 << 10
+	// filterBytes is what filters keep beside, and tables.
+	filterBytes = 1 << 20
 	// maxEntries bounds the files of one archive, which cost more than their bytes: time.
 	maxEntries = 1 << 18
 	// maxPasswords bounds what is tried: time, for each derives a key slowly.
 	maxPasswords = 8
-	// maxOldDepth is how deep an archive of a version before 5 may be nested: its text model may ask for 350 MB, which are
-	// touched as far as there is content, and every archive around it holds on to its own.
-	maxOldDepth = 2
+	// oldBytes is what the text model of versions before 5 may ask for, which the data says where nobody looks before.
+	oldBytes = 350 << 20
 
 	stepsPerEntry    = 5000
 	stepsPerPassword = 50_000_000
@@ -64,8 +65,10 @@ var errLocked = errors.New("locked")
 // Unwrap implements unwrap.Wrapper.
 func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) error {
 	c := in.Content()
-	if i := bytes.Index(c.Head, []byte(signature+"\x00")); i >= 0 && strings.Count(c.Path, trust.Nested) > maxOldDepth {
-		return stream.Unsupported("rar archive of an old version, nested deeply")
+	if bytes.Contains(c.Head, []byte(signature+"\x00")) {
+		if err := in.Hold(oldBytes); err != nil {
+			return err
+		}
 	}
 	a := &archive{in: in, show: show, left: w.maxEntries}
 	if len(c.Passwords) == 0 {
@@ -99,15 +102,24 @@ func final(err error) error {
 
 // walk shows the files that were not shown yet.
 func (a *archive) walk(src *stream.Source, options ...rardecode.Option) error {
-	options = append(options, rardecode.MaxDictionarySize(maxWindow), rardecode.FileSystem(nothing{}))
+	window, err := newWindow(a.in)
+	if err != nil {
+		return err
+	}
+	defer window.close()
+	options = append(options, rardecode.MaxDictionarySize(window.most), rardecode.FileSystem(nothing{}))
 	r, err := open(src, options)
 	seen := 0
 	var locked error
 	for err == nil {
 		var h *rardecode.FileHeader
+		if err := window.open(); err != nil {
+			return err
+		}
 		if h, err = next(r); err != nil {
 			break
 		}
+		window.fit(h)
 		if a.left--; a.left < 0 {
 			return stream.Exceeded("too many files in a rar archive")
 		}
@@ -187,7 +199,7 @@ func classify(err error) error {
 	case is(rardecode.ErrArchiveEncrypted, rardecode.ErrArchivedFileEncrypted, rardecode.ErrBadPassword):
 		return errLocked
 	case is(rardecode.ErrDictionaryTooLarge):
-		return stream.Exceeded("rar: %w", err)
+		return stream.Unsupported("rar: %w", err)
 	case is(rardecode.ErrMultiVolume, rardecode.ErrUnsupportedDecoder, rardecode.ErrUnknownDecoder, rardecode.ErrUnknownVersion,
 		rardecode.ErrUnknownEncryptMethod, rardecode.ErrUnknownFilter, rardecode.ErrMultipleDecoders):
 		return stream.Unsupported("rar: %w", err)

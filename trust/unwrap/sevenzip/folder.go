@@ -1,8 +1,6 @@
 package sevenzip
 
 import (
-	"compress/bzip2"
-	"encoding/binary"
 	"errors"
 	"io"
 	"slices"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap/internal/decompress"
+	"github.com/safepull/safepull/trust/unwrap/internal/filter"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
@@ -146,32 +145,9 @@ const (
 	idEncrypted = "\x06\xf1\x07\x01"
 )
 
-// maxHistory bounds what all coders of one folder keep together: memory. One of 7-Zip's own has a large one at most.
-const maxHistory = decompress.MaxWindow * 3 / 2
-
-// history is what the coders of a folder may keep, in bytes. None keeps more than comes out of it.
-func (f folder) history() int64 {
-	var sum int64
-	for _, k := range f.coders {
-		var n int64
-		switch {
-		case k.id == idLzma && len(k.props) >= 5:
-			n = int64(binary.LittleEndian.Uint32(k.props[1:]))
-		case k.id == idLzma2 && len(k.props) > 0 && k.props[0] <= 40:
-			n = int64(2|k.props[0]&1) << (k.props[0]/2 + 11)
-		case k.id == idZstd:
-			n = decompress.MaxWindow / 2
-		}
-		sum += min(n, f.sizes[k.firstOut])
-	}
-	return sum
-}
-
 // open decodes a folder.
 func (a *archive) open(f folder, password string) (io.Reader, error) {
-	if n := f.history(); n > maxHistory {
-		return nil, stream.Exceeded("7z folder that needs a history of %d bytes", n)
-	}
+	a.coders.Release() // of the folder before
 	return a.output(f, f.main, password, 0)
 }
 
@@ -214,7 +190,7 @@ func (a *archive) input(f folder, in int, password string, depth int) (io.Reader
 // decode is one coder. Size is that of what comes out.
 func (a *archive) decode(k coder, ins []io.Reader, size int64, password string) (io.Reader, error) {
 	if k.id == idBCJ2 && len(ins) == 4 {
-		return newBCJ2(ins[0], ins[1], ins[2], ins[3]), nil
+		return filter.NewBCJ2(ins[0], ins[1], ins[2], ins[3]), nil
 	}
 	if len(ins) != 1 {
 		return nil, stream.Unsupported("7z coder %x with %d inputs", k.id, len(ins))
@@ -224,25 +200,25 @@ func (a *archive) decode(k coder, ins []io.Reader, size int64, password string) 
 	case idCopy:
 		return r, nil
 	case idLzma:
-		return decompress.NewLzma(r, k.props, size)
+		return decompress.NewLzma(r, k.props, size, &a.coders)
 	case idLzma2:
 		if len(k.props) < 1 {
 			return nil, stream.Malformed("7z coder without properties")
 		}
-		return decompress.NewLzma2(r, k.props[0])
+		return decompress.NewLzma2(r, k.props[0], &a.coders)
 	case idDeflate:
 		return flate.NewReader(r), nil
 	case idBzip2:
-		return bzip2.NewReader(r), nil
+		return decompress.Bzip2.Open(r, &a.coders)
 	case idZstd:
-		return decompress.Zstd.Open(r)
+		return decompress.Zstd.Open(r, &a.coders)
 	case idEncrypted:
 		return a.decrypt(k.props, r, password)
 	case idDelta:
-		return newDelta(r, k.props), nil
+		return filter.NewDelta(r, k.props), nil
 	}
-	if f := branches(k.id); f != nil {
-		return newFilter(r, f), nil
+	if kind, ok := branches(k.id); ok {
+		return filter.New(r, kind, 0), nil
 	}
 	if k.id == idIA64 || k.id == idRISCV {
 		// Texts are the same with and without the filter, and so are seen.
@@ -250,6 +226,25 @@ func (a *archive) decode(k coder, ins []io.Reader, size int64, password string) 
 		return r, nil
 	}
 	return nil, stream.Unsupported("7z coder %x", k.id)
+}
+
+// branches is the filter of a coder, if it is one for machine code.
+func branches(id string) (filter.Kind, bool) {
+	switch id {
+	case idX86, idX86Old:
+		return filter.X86, true
+	case idARM, idARMOld:
+		return filter.ARM, true
+	case idThumb, idThumbOld:
+		return filter.Thumb, true
+	case idARM64:
+		return filter.ARM64, true
+	case idPPC, idPPCOld:
+		return filter.PPC, true
+	case idSPARC, idSPARCOld:
+		return filter.SPARC, true
+	}
+	return 0, false
 }
 
 // classify says what an error of a decoder means, in terms of package trust.

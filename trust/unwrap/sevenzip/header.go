@@ -44,8 +44,27 @@ const (
 
 // cursor reads a header. After the first fault it reads zeros.
 type cursor struct {
-	b   []byte
-	err error
+	b    []byte
+	err  error
+	hold func(int64) error
+}
+
+// What lists take in memory, in bytes for each of what they have.
+const (
+	packBytes    = 16
+	folderBytes  = 768
+	contentBytes = 32
+	nameBytes    = 8
+)
+
+// keep charges for a list.
+func (c *cursor) keep(n int64) {
+	if c.hold == nil || c.err != nil {
+		return
+	}
+	if c.err = c.hold(n); c.err != nil {
+		c.b = nil
+	}
 }
 
 func (c *cursor) fail(format string, args ...any) {
@@ -242,6 +261,9 @@ func (s *streams) finish(c *cursor) {
 
 func (c *cursor) pack(s *streams) {
 	at, n := c.size(), c.count(maxStreams*maxFolders)
+	if c.keep(int64(n) * packBytes); c.err != nil {
+		return
+	}
 	s.pack = make([]extent, n)
 	for c.err == nil {
 		switch id := c.byte(); id {
@@ -271,6 +293,7 @@ func (c *cursor) unpack(s *streams) {
 		return
 	}
 	for range n {
+		c.keep(folderBytes)
 		s.folders = append(s.folders, c.folder())
 		if c.err != nil {
 			return
@@ -303,6 +326,9 @@ func (c *cursor) substreams(s *streams) {
 		if id == idCount {
 			n = c.count(left)
 			left -= n
+		}
+		if c.keep(int64(n) * contentBytes); c.err != nil {
+			return
 		}
 		s.folders[i].files = make([]content, n)
 	}
@@ -355,6 +381,7 @@ func (c *cursor) substreamSums(s *streams) {
 
 func (c *cursor) files(l *list) {
 	n := c.count(maxEntries)
+	c.keep(int64(n) * nameBytes)
 	for c.err == nil {
 		id := c.byte()
 		if id == idEnd {

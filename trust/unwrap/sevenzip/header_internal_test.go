@@ -12,7 +12,9 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
+	"github.com/safepull/safepull/trust/unwrap/unwraptest"
 )
 
 func TestNumber(t *testing.T) {
@@ -160,39 +162,9 @@ func TestFolder(t *testing.T) {
 	}
 }
 
-// TestHistoriesAreBounded: several coders with a large history each are too many, unless little comes out of them.
-func TestHistoriesAreBounded(t *testing.T) {
-	t.Parallel()
-	large := coder{id: idLzma2, props: []byte{28}, ins: 1, outs: 1} // 64 MiB
-	lzma := coder{id: idLzma, props: []byte{0x5d, 0, 0, 0, 4}, ins: 1, outs: 1}
-	for name, c := range map[string]struct {
-		coders []coder
-		size   int64
-		want   int64
-	}{
-		"one":        {[]coder{large}, 1 << 30, 64 << 20},
-		"two":        {[]coder{large, lzma}, 1 << 30, 128 << 20},
-		"two of few": {[]coder{large, lzma}, 1 << 20, 2 << 20},
-		"zstd":       {[]coder{{id: idZstd}}, 1 << 30, 32 << 20},
-		"others":     {[]coder{{id: idCopy}, {id: idX86}, {id: idLzma}}, 1 << 30, 0},
-	} {
-		f := folder{pack: []extent{{}}, packed: []int{0}}
-		for i, k := range c.coders {
-			k.firstIn, k.firstOut = i, i
-			f.coders, f.sizes = append(f.coders, k), append(f.sizes, c.size)
-		}
-		if got := f.history(); got != c.want {
-			t.Errorf("%s: %d", name, got)
-		}
-		a := &archive{in: &purse{}, at: spoolOf("")}
-		if _, err := a.open(f, ""); errors.Is(err, trust.ErrLimit) != (c.want > maxHistory) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 // purse is input with a budget.
 type purse struct {
+	unwraptest.Plenty
 	content []byte
 	words   []string
 	left    int64
@@ -274,14 +246,14 @@ func TestEncryptionProperties(t *testing.T) {
 // TestHeadersAreBounded: in size, and in how often one holds another.
 func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
-	a := &archive{Wrapper: Wrapper{maxHeader: 4}, in: &purse{left: 1 << 20}, at: nil}
+	a := &archive{Wrapper: Wrapper{maxHeader: 4}, in: &purse{left: 1 << 20}, at: nil, coders: decompress.Tab{Memory: unwraptest.Plenty{}}}
 	if _, err := a.read(strings.NewReader("12345"), 5, 0, false); !errors.Is(err, trust.ErrLimit) {
 		t.Error(err)
 	}
 	// A header that is packed in itself: the one at place 0, of 17 bytes.
 	loop := "\x17\x06\x00\x01\x09\x11\x00\x07\x0b\x01\x00\x01\x01\x00\x0c\x11\x00\x00"
 	loop = strings.ReplaceAll(loop, "\x11", string(rune(len(loop))))
-	b := &archive{Wrapper: New(), in: &purse{left: 1 << 20}, at: spoolOf(loop), size: int64(len(loop))}
+	b := &archive{Wrapper: New(), in: &purse{left: 1 << 20}, at: spoolOf(loop), size: int64(len(loop)), coders: decompress.Tab{Memory: unwraptest.Plenty{}}}
 	if _, err := b.list([]byte(loop)); !errors.Is(err, trust.ErrLimit) {
 		t.Error(err)
 	}

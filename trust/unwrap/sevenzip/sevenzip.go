@@ -10,6 +10,7 @@ import (
 	"io/fs"
 
 	"github.com/safepull/safepull/trust/unwrap"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress"
 	"github.com/safepull/safepull/trust/unwrap/internal/magic"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
@@ -53,7 +54,9 @@ type archive struct {
 	// base is where the archive begins and all places are counted from; size is that of the file.
 	base, size int64
 	broken     stream.Broken
-	keys       keys
+	// coders is the memory of the folder that is read.
+	coders decompress.Tab
+	keys   keys
 }
 
 // Unwrap implements unwrap.Wrapper.
@@ -62,7 +65,7 @@ func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) er
 	if err != nil {
 		return err
 	}
-	a := &archive{Wrapper: w, in: in, show: show, at: stream.NewSpool(at), size: size}
+	a := &archive{Wrapper: w, in: in, show: show, at: stream.NewSpool(at), size: size, coders: decompress.Tab{Memory: in}}
 	begin, err := a.find()
 	if err != nil || begin == nil {
 		return err
@@ -87,7 +90,12 @@ func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) er
 
 // find looks for the beginning and checks it. It returns nil if there is none.
 func (a *archive) find() ([]byte, error) {
-	head := make([]byte, min(a.size, maxProgram))
+	n := min(a.size, maxProgram)
+	if err := a.in.Hold(n); err != nil {
+		return nil, err
+	}
+	defer func() { _ = a.in.Hold(-n) }()
+	head := make([]byte, n)
 	if err := a.at.Full(head, 0); err != nil {
 		return nil, err
 	}
@@ -122,6 +130,9 @@ func (a *archive) read(r io.Reader, size int64, sum uint32, hasSum bool) ([]byte
 	if size > a.maxHeader {
 		return nil, stream.Exceeded("header of %d bytes in a 7z archive", size)
 	}
+	if err := a.in.Hold(3 * size); err != nil { // while it grows there are two
+		return nil, err
+	}
 	body := stream.NewBody(r)
 	var b bytes.Buffer
 	_, err := io.Copy(&b, io.LimitReader(body, size)) // grows as far as there is content
@@ -144,7 +155,7 @@ const maxPacked = 4
 // list reads the list of files, which may be packed like a file.
 func (a *archive) list(header []byte) (list, error) {
 	for range maxPacked {
-		c := &cursor{b: header}
+		c := &cursor{b: header, hold: a.in.Hold}
 		switch id := c.byte(); id {
 		case idHeader:
 			l := c.header()

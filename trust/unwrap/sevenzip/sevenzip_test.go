@@ -89,7 +89,7 @@ func samples() []unwraptest.Sample {
 		{Name: "unknown-filter", Content: whole("alpha", one(5, 5, "\x01\x01\x06")), Want: n, Err: trust.ErrUnsupported},
 		{Name: "feeds-itself", Content: whole("alpha", one(5, 5, "\x02\x01\x00\x01\x00\x00\x00\x00")), Err: trust.ErrMalformed},
 		{Name: "many-coders", Content: whole("alpha", one(5, 5, "\x09\x01\x00")), Err: trust.ErrLimit},
-		{Name: "history", Content: whole("alpha", one(5, 5, "\x01\x21\x21\x01\x22")), Err: trust.ErrLimit},
+		{Name: "history", Content: whole("alpha", one(5, 5, "\x01\x21\x21\x01\x22")), Want: map[string]string{"n": ""}, Err: trust.ErrMalformed},
 		{Name: "many-folders", Content: whole("", "\x01\x04\x07\x0b\xc2\x00\x00"), Err: trust.ErrLimit},
 		{Name: "many-packed-streams", Content: whole("", "\x01\x04\x06\x00\xff\x00\x00\x00\x00\x00\x00\x00\x01"), Err: trust.ErrLimit},
 		{Name: "many-files", Content: whole("", "\x01\x05\xe0\x00\x00\x10"), Err: trust.ErrLimit},

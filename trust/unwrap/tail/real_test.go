@@ -161,6 +161,7 @@ func TestNumbersThatLie(t *testing.T) {
 
 // unsized is an input whose size is not known.
 type unsized struct {
+	unwraptest.Plenty
 	io.Reader
 	content unwrap.Content
 }
@@ -175,7 +176,7 @@ func TestUnknownSize(t *testing.T) {
 	for name, body := range formats() {
 		content := body + payload
 		var got string
-		in := unsized{iotest.HalfReader(strings.NewReader(content)), unwrap.Content{Size: -1, Kind: trust.KindData, Head: []byte(content)[:min(len(content), unwrap.HeadBytes)]}}
+		in := unsized{Reader: iotest.HalfReader(strings.NewReader(content)), content: unwrap.Content{Size: -1, Kind: trust.KindData, Head: []byte(content)[:min(len(content), unwrap.HeadBytes)]}}
 		err := tail.New().Unwrap(t.Context(), in, func(p unwrap.Piece, r io.Reader) error {
 			b, err := io.ReadAll(r)
 			got = string(b)

@@ -47,6 +47,7 @@ func TestSearchesCost(t *testing.T) {
 
 // counter is input that counts steps.
 type counter struct {
+	unwraptest.Plenty
 	io.Reader
 	steps int64
 }

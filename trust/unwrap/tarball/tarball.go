@@ -21,6 +21,8 @@ const (
 	bufferBytes = 32 << 10
 	// maxEntries bounds the headers of one archive, which cost more than their bytes: time.
 	maxEntries = 1 << 20
+	// headerBytes is what a header may take, all that describes one entry together, while it is read.
+	headerBytes = 4 << 20
 	// stepsPerHeader is about what reading a header costs.
 	stepsPerHeader = 2000
 )
@@ -41,6 +43,9 @@ func (Wrapper) Wraps(c unwrap.Content) bool { return magic.Tar(c.Head) }
 
 // Unwrap implements unwrap.Wrapper.
 func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) error {
+	if err := in.Hold(headerBytes); err != nil {
+		return err
+	}
 	a := &archive{in: in, show: show, src: stream.NewSource(in), left: w.maxEntries}
 	a.blocks.r = bufio.NewReaderSize(a.src, bufferBytes)
 	for {

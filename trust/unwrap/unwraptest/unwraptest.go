@@ -50,6 +50,7 @@ func Run(t *testing.T, w unwrap.Wrapper, samples, twins []Sample) {
 				}
 			}
 			passesOn(t, w, s)
+			asksForMemory(t, w, s)
 		})
 	}
 	for _, s := range twins {
@@ -65,7 +66,7 @@ func Run(t *testing.T, w unwrap.Wrapper, samples, twins []Sample) {
 func passesOn(t *testing.T, w unwrap.Wrapper, s Sample) {
 	t.Helper()
 	broke := errors.New("broke")
-	in := &input{content: s.content(), r: iotest.ErrReader(broke), spoolErr: broke}
+	in := &input{content: s.content(), r: iotest.ErrReader(broke), spoolErr: broke, memory: 1 << 40}
 	if err := w.Unwrap(t.Context(), in, discard); !errors.Is(err, broke) {
 		t.Errorf("an error of the input became %v", err)
 	}
@@ -75,6 +76,27 @@ func passesOn(t *testing.T, w unwrap.Wrapper, s Sample) {
 	in = newInput(s, whole)
 	if err := w.Unwrap(t.Context(), in, func(unwrap.Piece, io.Reader) error { return broke }); !errors.Is(err, broke) {
 		t.Errorf("an error of show became %v", err)
+	}
+}
+
+// asksForMemory: where there is none, a wrapper says so, or needs none, and it never gives back more than it took.
+func asksForMemory(t *testing.T, w unwrap.Wrapper, s Sample) {
+	t.Helper()
+	for _, most := range []int64{0, 64 << 10, 1 << 20, 1 << 40} {
+		in := newInput(s, whole)
+		in.memory = most
+		got := map[string]string{}
+		err := w.Unwrap(t.Context(), in, func(p unwrap.Piece, r io.Reader) error {
+			body, _ := io.ReadAll(io.LimitReader(r, 64<<20))
+			got[p.Name] += string(body)
+			return nil
+		})
+		if in.held < 0 || in.held > most {
+			t.Errorf("holds %d bytes of %d", in.held, most)
+		}
+		if in.refused && !errors.Is(err, trust.ErrUnsupported) && !cmp.Equal(s.Want, got) {
+			t.Errorf("with %d bytes of memory: error %v, pieces %v", most, err, got)
+		}
 	}
 }
 
@@ -100,6 +122,19 @@ func Unwrap(ctx context.Context, w unwrap.Wrapper, s Sample, chunk func(io.Reade
 	return got, err
 }
 
+// UnwrapWithin is Unwrap with so much memory to hold.
+func UnwrapWithin(ctx context.Context, w unwrap.Wrapper, s Sample, memory int64) (map[string]string, error) {
+	in := newInput(s, whole)
+	in.memory = memory
+	got := map[string]string{}
+	err := w.Unwrap(ctx, in, func(p unwrap.Piece, r io.Reader) error {
+		body, _ := io.ReadAll(io.LimitReader(r, 64<<20))
+		got[p.Name] += string(body)
+		return nil
+	})
+	return got, err
+}
+
 func (s Sample) content() unwrap.Content {
 	kind := s.Kind
 	if kind == "" {
@@ -116,13 +151,16 @@ type input struct {
 	body     []byte
 	spoolErr error
 	steps    int64
+	// memory is what may be held.
+	memory, held int64
+	refused      bool
 }
 
 // maxSteps is more than any honest sample needs.
 const maxSteps = 1 << 30
 
 func newInput(s Sample, chunk func(io.Reader) io.Reader) *input {
-	return &input{content: s.content(), r: chunk(bytes.NewReader(s.Content)), body: s.Content}
+	return &input{content: s.content(), r: chunk(bytes.NewReader(s.Content)), body: s.Content, memory: 1 << 40}
 }
 
 func (in *input) Read(p []byte) (int, error) { return in.r.Read(p) }
@@ -139,3 +177,19 @@ func (in *input) Spend(n int64) error {
 	}
 	return nil
 }
+
+// Hold implements unwrap.Input.
+func (in *input) Hold(n int64) error {
+	if n > in.memory-in.held && n > 0 {
+		in.refused = true
+		return fmt.Errorf("%w: memory", trust.ErrUnsupported)
+	}
+	in.held += n
+	return nil
+}
+
+// Plenty has all the memory that is asked for.
+type Plenty struct{}
+
+// Hold is that of unwrap.Input.
+func (Plenty) Hold(int64) error { return nil }

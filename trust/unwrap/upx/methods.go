@@ -52,13 +52,8 @@ func decodeLZMA(out []byte, r *bufio.Reader) error {
 	if int(head[0]>>3) != lc+lp || lc > 8 || lp > 4 || pb > 4 {
 		return fmt.Errorf("%w: lzma properties %x", trust.ErrMalformed, head)
 	}
-	_, _ = r.Discard(2)                                                                         // they were peeked at
-	props := binary.LittleEndian.AppendUint32([]byte{byte((pb*5+lp)*9 + lc)}, uint32(len(out))) //nolint:gosec // bounded by the block
-	d, err := lzma.Limit(len(out)).NewReader(r, props, int64(len(out)))
-	if err != nil {
-		return fmt.Errorf("block: %w", err)
-	}
-	if _, err := io.ReadFull(d, out); err != nil {
+	_, _ = r.Discard(2) // they were peeked at
+	if err := lzma.Decode(out, r, byte((pb*5+lp)*9+lc)); err != nil {
 		return fmt.Errorf("block: %w", err)
 	}
 	return nil

@@ -250,6 +250,9 @@ func (u *unpacker) next() ([]byte, error) {
 	}
 	_, _ = u.r.Discard(blockHead) // it was peeked at
 	if int64(cap(u.room)) < b.size {
+		if err := u.in.Hold(b.size - int64(cap(u.room))); err != nil {
+			return nil, err //nolint:wrapcheck // says what it means
+		}
 		u.room = make([]byte, b.size)
 	}
 	out := u.room[:b.size]

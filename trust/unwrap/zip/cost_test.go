@@ -31,7 +31,7 @@ func TestHeadersWithoutEndAreCheap(t *testing.T) {
 	long[26], long[27], long[28], long[29] = 1, 0, 0xff, 0xff // a name of one byte and 64 KiB of extra fields
 	for _, unit := range []string{"PK\x03\x04", "PK\x03\x04 ", string(nameless), string(long)} {
 		var read, steps int64
-		in := counted{free{bytes.Repeat([]byte(unit), size/len(unit))}, &read, &steps}
+		in := counted{free: free{bytes.Repeat([]byte(unit), size/len(unit))}, read: &read, steps: &steps}
 		_ = zipwrapper.New().Unwrap(t.Context(), in, func(_ unwrap.Piece, r io.Reader) error {
 			_, err := io.Copy(io.Discard, r)
 			return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
+	"github.com/safepull/safepull/trust/unwrap/unwraptest"
 )
 
 func TestExtents(t *testing.T) {
@@ -30,7 +31,7 @@ func TestExtents(t *testing.T) {
 		"within":             {[]extent{{0, 900}, {100, 200}}, []extent{{900, 1000}}},
 		"beyond the end":     {[]extent{{0, 100}, {900, 2000}}, []extent{{100, 900}}},
 	} {
-		e := extents{limit: 100}
+		e := extents{limit: 100, hold: unwraptest.Plenty{}.Hold}
 		for _, x := range c.add {
 			if err := e.add(x.from, x.to); err != nil {
 				t.Fatal(err)
@@ -51,7 +52,7 @@ func TestExtents(t *testing.T) {
 
 func TestHas(t *testing.T) {
 	t.Parallel()
-	e := extents{limit: 10}
+	e := extents{limit: 10, hold: unwraptest.Plenty{}.Hold}
 	for _, x := range []extent{{100, 200}, {500, 600}} {
 		if err := e.add(x.from, x.to); err != nil {
 			t.Fatal(err)

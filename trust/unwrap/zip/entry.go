@@ -106,6 +106,7 @@ func (a *archive) entry(h header, data, packed int64) error {
 
 // content shows what is decoded from r, which is not encrypted. Size is that of the content, or -1.
 func (a *archive) content(h header, r io.Reader, size int64) error {
+	defer a.decoder.held.Release()
 	d, err := a.decoder.open(h, r)
 	if err != nil {
 		if a.broken.Add(err) {
@@ -130,6 +131,7 @@ func (a *archive) content(h header, r io.Reader, size int64) error {
 
 // verifies decodes r and reports whether it is what h says, to the last byte.
 func (a *archive) verifies(h header, r io.Reader) (bool, error) {
+	defer a.decoder.held.Release()
 	d, err := a.decoder.open(h, r)
 	if err != nil {
 		return false, a.at.Err()
@@ -177,6 +179,8 @@ func (c *checksum) right(h header) bool {
 type decoder struct {
 	flate io.ReadCloser
 	buf   *bufio.Reader
+	// held is the memory of the decoder in use.
+	held decompress.Tab
 }
 
 // open decodes r. Only one result may be in use at a time.
@@ -184,7 +188,7 @@ func (d *decoder) open(h header, r io.Reader) (io.ReadCloser, error) {
 	method := h.method
 	switch method {
 	case methodLzma:
-		return openLzma(h, r)
+		return openLzma(h, r, &d.held)
 	case methodStored:
 		return io.NopCloser(r), nil
 	case methodDeflate:
@@ -203,7 +207,7 @@ func (d *decoder) open(h header, r io.Reader) (io.ReadCloser, error) {
 	if f == decompress.None {
 		return nil, stream.Unsupported("zip method %d", method)
 	}
-	c, err := f.Open(r)
+	c, err := f.Open(r, &d.held)
 	return c, f.Classify(err)
 }
 
@@ -211,7 +215,7 @@ func (d *decoder) open(h header, r io.Reader) (io.ReadCloser, error) {
 const lzmaMark = 1 << 1
 
 // openLzma reads the version and properties in front of the data.
-func openLzma(h header, r io.Reader) (io.ReadCloser, error) {
+func openLzma(h header, r io.Reader, mem decompress.Memory) (io.ReadCloser, error) {
 	var b [9]byte
 	if err := stream.Full(r, b[:]); err != nil {
 		return nil, err
@@ -223,7 +227,7 @@ func openLzma(h header, r io.Reader) (io.ReadCloser, error) {
 	if h.flags&lzmaMark != 0 {
 		size = -1
 	}
-	d, err := decompress.NewLzma(r, b[4:], size)
+	d, err := decompress.NewLzma(r, b[4:], size, mem)
 	return io.NopCloser(d), err
 }
 

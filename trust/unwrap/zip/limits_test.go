@@ -43,7 +43,7 @@ func TestEntriesAreBounded(t *testing.T) {
 
 func TestPlacesAreBounded(t *testing.T) {
 	t.Parallel()
-	e := extents{limit: 8}
+	e := extents{limit: 8, hold: unwraptest.Plenty{}.Hold}
 	for i := range int64(3) {
 		if err := e.add(1000*i, 1000*i+10); err != nil {
 			t.Fatal(err)
@@ -65,6 +65,7 @@ func TestPlacesAreBounded(t *testing.T) {
 
 // spender is input with a budget.
 type spender struct {
+	unwraptest.Plenty
 	content []byte
 	left    int64
 	words   []string

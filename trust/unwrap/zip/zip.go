@@ -78,7 +78,8 @@ func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) er
 	if err != nil {
 		return err
 	}
-	a := &archive{Wrapper: w, in: in, show: show, at: stream.NewSpool(at), size: size, covered: extents{limit: w.maxExtents}}
+	a := &archive{Wrapper: w, in: in, show: show, at: stream.NewSpool(at), size: size, covered: extents{limit: w.maxExtents, hold: in.Hold}}
+	a.decoder.held.Memory = in
 	ends, err := a.ends()
 	if err != nil {
 		return err
@@ -116,7 +117,13 @@ type extent struct{ from, to int64 }
 type extents struct {
 	parts []extent
 	limit int
+	// hold charges memory; charged are the parts that it was charged for.
+	hold    func(int64) error
+	charged int
 }
+
+// chargedAtOnce are extents of 16 bytes that are charged for in one step, twice, because they are copied when they grow.
+const chargedAtOnce = 4096
 
 // descriptorBytes is the longest that may follow the data of an entry.
 const descriptorBytes = 24
@@ -132,6 +139,12 @@ func (e *extents) add(from, to int64) error {
 		if len(e.parts) >= e.limit/2 {
 			return stream.Exceeded("too many places in a zip archive")
 		}
+	}
+	if len(e.parts) == e.charged {
+		if err := e.hold(chargedAtOnce * 32); err != nil {
+			return err
+		}
+		e.charged += chargedAtOnce
 	}
 	e.parts = append(e.parts, extent{from, to})
 	return nil

@@ -254,3 +254,4 @@ func BenchmarkZip(b *testing.B) {
 		}
 	}
 }
+func (f free) Hold(int64) error { return nil }

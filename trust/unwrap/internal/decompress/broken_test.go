@@ -17,6 +17,7 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap/internal/decompress"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
+	"github.com/safepull/safepull/trust/unwrap/unwraptest"
 )
 
 const text = "the quick brown fox jumps over the lazy dog, and over it again"
@@ -55,7 +56,7 @@ func samples(t testing.TB) map[string]string {
 
 // open reads all and says what the error is, in terms of package trust.
 func open(f decompress.Format, r io.Reader) (string, error) {
-	z, err := f.Open(r)
+	z, err := f.Open(r, unwraptest.Plenty{})
 	if err != nil {
 		return "", f.Classify(err)
 	}
@@ -168,7 +169,7 @@ func TestOpen_whatFollows(t *testing.T) {
 	}
 }
 
-// A window that is too large is a limit, a dictionary that is not there is not supported.
+// A window that is too large is not supported, and neither is a dictionary that is not there is not supported.
 func TestClassify_kinds(t *testing.T) {
 	t.Parallel()
 	zstdFrame := func(descriptor byte) string {
@@ -184,14 +185,13 @@ func TestClassify_kinds(t *testing.T) {
 		want    error
 	}{
 		"zstd-32-MiB":       {decompress.Zstd, zstdFrame(15 << 3), nil},
-		"zstd-36-MiB":       {decompress.Zstd, zstdFrame(15<<3 | 1), trust.ErrLimit},
-		"zstd-64-MiB":       {decompress.Zstd, zstdFrame(16 << 3), trust.ErrLimit},
-		"zstd-huge":         {decompress.Zstd, zstdFrame(31 << 3), trust.ErrLimit},
+		"zstd-36-MiB":       {decompress.Zstd, zstdFrame(15<<3 | 1), trust.ErrUnsupported},
+		"zstd-64-MiB":       {decompress.Zstd, zstdFrame(16 << 3), trust.ErrUnsupported},
+		"zstd-huge":         {decompress.Zstd, zstdFrame(31 << 3), trust.ErrUnsupported},
 		"zstd-dictionary":   {decompress.Zstd, "\x28\xb5\x2f\xfd\x01\x58\x07\x01\x00\x00", trust.ErrUnsupported},
 		"zlib-dictionary":   {decompress.Zlib, "\x78\xbb\x01\x02\x03\x04\x03\x00\x00\x00\x00\x01", trust.ErrUnsupported},
 		"lzma-64-MiB":       {decompress.Lzma, lzmaHead(64 << 20), trust.ErrMalformed},
-		"lzma-128-MiB":      {decompress.Lzma, lzmaHead(128 << 20), trust.ErrLimit},
-		"lzma-4-GiB":        {decompress.Lzma, lzmaHead(1<<32 - 1), trust.ErrLimit},
+		"lzma-4-GiB":        {decompress.Lzma, lzmaHead(1<<32 - 1), trust.ErrMalformed},
 		"gzip-method":       {decompress.Gzip, "\x1f\x8b\x07\x00" + strings.Repeat("\x00", 20), trust.ErrMalformed},
 		"empty":             {decompress.Gzip, "", trust.ErrMalformed},
 		"of-no-compression": {decompress.None, text, trust.ErrUnsupported},

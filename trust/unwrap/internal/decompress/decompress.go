@@ -14,20 +14,22 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
-	"github.com/mikelolasagasti/xz"
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap/internal/decompress/lz4"
 	"github.com/safepull/safepull/trust/unwrap/internal/decompress/lzma"
 	"github.com/safepull/safepull/trust/unwrap/internal/decompress/lzw"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress/xz"
+	"github.com/safepull/safepull/trust/unwrap/internal/filter"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
-// MaxWindow is how far back compressed data may refer, in bytes: what `xz -9` and `7z -mx=9` ask for. It protects
-// memory; what asks for more is trust.ErrLimit.
-const MaxWindow = 64 << 20
+// MaxWindow is how far back LZMA may refer, in bytes: all that its formats can ask for. What there is of that is made as
+// content comes, as far as there is memory for it.
+const MaxWindow = 1 << 32
 
-// maxZstdWindow is that of zstd frames: four times what the highest ordinary level asks for.
+// maxZstdWindow is that of zstd frames, which the decoder makes at once: four times what the highest ordinary level asks
+// for. What asks for more is trust.ErrUnsupported.
 const maxZstdWindow = 32 << 20
 
 // bufferBytes is more than any decoder here reads at once.
@@ -137,20 +139,74 @@ func (f Format) Suffixes() map[string]string {
 	return nil
 }
 
-// NewLzma decodes raw LZMA with the bounds of this package; see lzma.Limit.
-func NewLzma(r io.Reader, props []byte, size int64) (io.Reader, error) {
-	return lzma.Limit(MaxWindow).NewReader(r, props, size)
+// Memory grants n bytes of memory, or says why not; n is negative where they are given back. It is unwrap.Input's.
+type Memory interface{ Hold(n int64) error }
+
+// Tab is a Memory that remembers what was taken, so that a decoder need not be closed.
+type Tab struct {
+	Memory Memory
+	n      int64
 }
 
-// NewLzma2 decodes raw LZMA2 with the bounds of this package; see lzma.Limit.
-func NewLzma2(r io.Reader, props byte) (io.Reader, error) {
-	return lzma.Limit(MaxWindow).NewReader2(r, props)
+// Hold implements Memory.
+func (t *Tab) Hold(n int64) error {
+	if err := t.Memory.Hold(n); err != nil {
+		return err //nolint:wrapcheck // the grantor's own
+	}
+	t.n += n
+	return nil
 }
+
+// Release gives back all that is held.
+func (t *Tab) Release() {
+	_ = t.Memory.Hold(-t.n) // giving back does not fail
+	t.n = 0
+}
+
+func bounds(mem Memory) lzma.Bounds { return lzma.Bounds{Limit: MaxWindow, Memory: mem} }
+
+// NewLzma decodes raw LZMA with the bounds of this package; see lzma.Bounds.
+func NewLzma(r io.Reader, props []byte, size int64, mem Memory) (io.Reader, error) {
+	return bounds(mem).NewReader(r, props, size)
+}
+
+// NewLzma2 decodes raw LZMA2 with the bounds of this package; see lzma.Bounds.
+func NewLzma2(r io.Reader, props byte, mem Memory) (io.Reader, error) {
+	return bounds(mem).NewReader2(r, props)
+}
+
+func newXz(r io.Reader, mem Memory) (*xz.Reader, error) {
+	return xz.NewReader(r, xz.Coders{LZMA2: lzma2, Filter: xzFilter}, mem)
+}
+
+func lzma2(r io.Reader, props byte, mem xz.Memory) (io.Reader, error) { return NewLzma2(r, props, mem) }
+
+// xzFilter is what an identifier stands for in xz.
+func xzFilter(id uint64, props []byte, r io.Reader) io.Reader {
+	const delta = 0x03
+	kinds := map[uint64]filter.Kind{0x04: filter.X86, 0x05: filter.PPC, 0x07: filter.ARM, 0x08: filter.Thumb, 0x09: filter.SPARC, 0x0a: filter.ARM64}
+	kind, branches := kinds[id]
+	switch {
+	case id == delta && len(props) == 1:
+		return filter.NewDelta(r, props)
+	case branches && len(props) == 0:
+		return filter.New(r, kind, 0)
+	case branches && len(props) == 4:
+		return filter.New(r, kind, binary.LittleEndian.Uint32(props))
+	}
+	return nil
+}
+
+// What decoders keep that is the same for all content, in bytes.
+const (
+	bzip2Bytes = 4 << 20 // a block of 900 kB, four bytes for each of its own
+	lzwBytes   = 512 << 10
+)
 
 // Open decompresses r, which it reads in pieces of at most 32 KiB. The result is at io.EOF only where the compressed
-// data ends as it should and r ends with it. It may panic on what it does not expect: read it through stream.Body.
-// Errors are to be given to Classify.
-func (f Format) Open(r io.Reader) (io.ReadCloser, error) {
+// data ends as it should and r ends with it. What it keeps in memory beyond 128 KiB is taken from mem, and for mem's owner
+// to give back. It may panic on what it does not expect: read it through stream.Body. Errors are to be given to Classify.
+func (f Format) Open(r io.Reader, mem Memory) (io.ReadCloser, error) {
 	buffered := bufio.NewReaderSize(r, bufferBytes)
 	switch f {
 	case Gzip:
@@ -158,40 +214,36 @@ func (f Format) Open(r io.Reader) (io.ReadCloser, error) {
 	case Zlib:
 		return whole(buffered, zlib.NewReader)
 	case Zstd:
-		d, err := newZstd(buffered)
-		if err != nil {
-			return nil, err
-		}
-		return d.IOReadCloser(), nil
+		return newZstd(buffered, mem)
 	case Bzip2:
+		if err := mem.Hold(bzip2Bytes); err != nil {
+			return nil, err //nolint:wrapcheck // the grantor's own
+		}
 		return io.NopCloser(bzip2.NewReader(buffered)), nil
 	case Xz:
-		// The decoder takes the end of its input for the end of a stream if both come in one read; those of buffered never
-		// bring both, because its buffer is larger than the decoder's.
-		d, err := xz.NewReader(buffered, MaxWindow)
+		d, err := newXz(buffered, mem)
 		if err != nil {
 			return nil, err
 		}
 		return io.NopCloser(d), nil
 	case Lzw:
+		if err := mem.Hold(lzwBytes); err != nil {
+			return nil, err //nolint:wrapcheck // the grantor's own
+		}
 		d, err := lzw.NewReader(buffered)
 		if err != nil {
 			return nil, err
 		}
 		return io.NopCloser(d), nil
 	case Lz4:
-		return io.NopCloser(lz4.NewReader(buffered)), nil
+		return io.NopCloser(lz4.NewReader(buffered, mem)), nil
 	case Lzma:
 		return whole(buffered, func(r io.Reader) (io.ReadCloser, error) {
-			d, err := lzma.Limit(MaxWindow).NewAlone(r)
+			d, err := bounds(mem).NewAlone(r)
 			return io.NopCloser(d), err
 		})
 	}
 	return nil, stream.Unsupported("compression %q", f)
-}
-
-func newZstd(r io.Reader) (*zstd.Decoder, error) {
-	return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
 }
 
 // Gunzips keeps decoders of gzip between files, because images hold thousands of small ones. The zero value is ready.
@@ -284,9 +336,9 @@ func (f Format) Classify(err error) error {
 		return nil
 	case errors.Is(err, trust.ErrLimit), errors.Is(err, trust.ErrUnsupported), errors.Is(err, trust.ErrMalformed):
 		return err
-	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, xz.ErrMemlimit):
-		return stream.Exceeded("%s: %w", f, err)
-	case errors.Is(err, zstd.ErrUnknownDictionary), errors.Is(err, zlib.ErrDictionary), errors.Is(err, xz.ErrOptions), errors.Is(err, xz.ErrUnsupportedCheck):
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		return stream.Unsupported("%s: %w", f, err)
+	case errors.Is(err, zstd.ErrUnknownDictionary), errors.Is(err, zlib.ErrDictionary):
 		return stream.Unsupported("%s: %w", f, err)
 	}
 	return stream.Malformed("%s: %w", f, err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap/internal/decompress"
+	"github.com/safepull/safepull/trust/unwrap/unwraptest"
 )
 
 func TestDetect(t *testing.T) {
@@ -66,7 +68,7 @@ func TestTrial(t *testing.T) {
 
 func TestUnknownFormat(t *testing.T) {
 	t.Parallel()
-	if _, err := decompress.None.Open(strings.NewReader("")); !errors.Is(err, trust.ErrUnsupported) {
+	if _, err := decompress.None.Open(strings.NewReader(""), unwraptest.Plenty{}); !errors.Is(err, trust.ErrUnsupported) {
 		t.Error(err)
 	}
 	if decompress.None.Suffixes() != nil {
@@ -81,7 +83,7 @@ func TestClassify(t *testing.T) {
 		{io.ErrUnexpectedEOF, trust.ErrMalformed},
 		{trust.ErrLimit, trust.ErrLimit},
 		{trust.ErrUnsupported, trust.ErrUnsupported},
-		{zstd.ErrWindowSizeExceeded, trust.ErrLimit},
+		{zstd.ErrWindowSizeExceeded, trust.ErrUnsupported},
 		{zstd.ErrUnknownDictionary, trust.ErrUnsupported},
 	} {
 		if got := decompress.Zstd.Classify(c.err); !errors.Is(got, c.want) {
@@ -90,17 +92,46 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// TestWindows: what asks for more history than MaxWindow is beyond the limit.
-func TestWindows(t *testing.T) {
+// purse has so much memory.
+type purse struct{ left, least int64 }
+
+func (p *purse) Hold(n int64) error {
+	if n > p.left {
+		return fmt.Errorf("%w: memory", trust.ErrUnsupported)
+	}
+	p.left -= n
+	p.least = min(p.least, p.left)
+	return nil
+}
+
+// TestMemoryIsAskedFor: what a decoder keeps is granted before it is made, and given back with the tab.
+func TestMemoryIsAskedFor(t *testing.T) {
 	t.Parallel()
-	if _, err := decompress.NewLzma2(strings.NewReader("\x00"), 30); !errors.Is(err, trust.ErrLimit) { // 128 MiB
-		t.Error(err)
-	}
-	if _, err := decompress.NewLzma2(strings.NewReader("\x00"), 28); err != nil { // 64 MiB
-		t.Error(err)
-	}
-	if _, err := decompress.NewLzma(bytes.NewReader(make([]byte, 5)), []byte{0x5d, 1, 0, 0, 4}, -1); !errors.Is(err, trust.ErrLimit) {
-		t.Error(err)
+	for name, packed := range samples(t) {
+		f := decompress.Format(name)
+		p := &purse{left: 1 << 40}
+		tab := &decompress.Tab{Memory: p}
+		z, err := f.Open(strings.NewReader(packed), tab)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, z); err != nil {
+			t.Fatal(err)
+		}
+		asks := f != decompress.Gzip && f != decompress.Zlib
+		if (p.left < 1<<40) != asks {
+			t.Errorf("%s holds %d bytes", f, 1<<40-p.left)
+		}
+		if tab.Release(); p.left != 1<<40 {
+			t.Errorf("%s keeps %d bytes", f, 1<<40-p.left)
+		}
+		z, err = f.Open(strings.NewReader(packed), &purse{})
+		if err == nil {
+			_, err = io.Copy(io.Discard, z)
+		}
+		if asks != errors.Is(f.Classify(err), trust.ErrUnsupported) {
+			t.Errorf("%s without memory: %v", f, err)
+		}
 	}
 }
 

@@ -4,15 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"compress/bzip2"
-	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"io"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/mikelolasagasti/xz"
-
 	"github.com/safepull/safepull/trust/unwrap/internal/decompress/lz4"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress/xz"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
@@ -29,7 +25,7 @@ type Tailed struct {
 
 // OpenTailed is Open, with an end that is found where the compressed data ends. Compressions that have no end of their own
 // have no rest either.
-func (f Format) OpenTailed(r io.Reader) (*Tailed, error) {
+func (f Format) OpenTailed(r io.Reader, mem Memory) (*Tailed, error) {
 	in := bufio.NewReaderSize(r, bufferBytes)
 	t := &Tailed{in: in, taken: func(err error) int {
 		if errors.Is(err, stream.ErrTrailing) {
@@ -40,12 +36,7 @@ func (f Format) OpenTailed(r io.Reader) (*Tailed, error) {
 	var err error
 	switch f {
 	case Zstd:
-		t.record(16)
-		t.taken = taking(zstd.ErrMagicMismatch, 4)
-		var d *zstd.Decoder
-		if d, err = newZstd(t.recent); err == nil {
-			t.ReadCloser = d.IOReadCloser()
-		}
+		t.ReadCloser, err = newZstd(in, mem)
 	case Bzip2:
 		t.record(16)
 		t.taken = func(err error) int {
@@ -54,21 +45,22 @@ func (f Format) OpenTailed(r io.Reader) (*Tailed, error) {
 			}
 			return -1
 		}
-		t.ReadCloser = io.NopCloser(bzip2.NewReader(t.recent))
+		if err = mem.Hold(bzip2Bytes); err == nil {
+			t.ReadCloser = io.NopCloser(bzip2.NewReader(t.recent))
+		}
 	case Xz:
-		t.record(2 * bufferBytes)
-		t.taken = func(error) int { return t.recent.behindFooter() }
+		t.taken = taking(xz.ErrTrailing, 0)
 		var d *xz.Reader
-		if d, err = xz.NewReader(t.recent, MaxWindow); err == nil {
-			t.ReadCloser = io.NopCloser(d)
+		if d, err = newXz(r, mem); err == nil {
+			t.ReadCloser, t.in = io.NopCloser(d), d.Buffer()
 		}
 	case Lz4:
 		t.taken = taking(lz4.ErrTrailing, 0)
-		t.ReadCloser = io.NopCloser(lz4.NewReader(in))
+		t.ReadCloser = io.NopCloser(lz4.NewReader(in, mem))
 	case Zlib, Lzma:
-		t.ReadCloser, err = f.Open(in)
+		t.ReadCloser, err = f.Open(in, mem)
 	default:
-		t.ReadCloser, err = f.Open(in)
+		t.ReadCloser, err = f.Open(in, mem)
 		t.taken = func(error) int { return -1 }
 	}
 	if err != nil {
@@ -137,20 +129,4 @@ func (r *recent) last(n int) []byte {
 		out[i] = r.ring[(r.at-int64(n)+int64(i))%int64(len(r.ring))]
 	}
 	return out
-}
-
-// footerBytes is the length of the footer that ends a stream of xz.
-const footerBytes = 12
-
-// behindFooter is how many bytes follow the last footer of xz among those that were read last; -1 if there is none.
-// Source: the .xz file format, 2.1.2.
-func (r *recent) behindFooter() int {
-	b := r.last(len(r.ring))
-	for end := len(b); end >= footerBytes; end-- {
-		f := b[end-footerBytes : end]
-		if f[10] == 'Y' && f[11] == 'Z' && binary.LittleEndian.Uint32(f) == crc32.ChecksumIEEE(f[4:10]) {
-			return len(b) - end
-		}
-	}
-	return -1
 }

@@ -43,10 +43,18 @@ type Reader struct {
 	out []byte
 	at  int
 	err error
+	// memory grants what is held.
+	memory Memory
+	held   int64
 }
 
+// Memory grants n bytes, or says why not.
+type Memory interface{ Hold(n int64) error }
+
 // NewReader decodes r. It keeps at most two blocks, of 8 MiB each in the worst case, and grows to what there is.
-func NewReader(r io.Reader) *Reader { return &Reader{in: bufio.NewReaderSize(r, bufferBytes)} }
+func NewReader(r io.Reader, memory Memory) *Reader {
+	return &Reader{in: bufio.NewReaderSize(r, bufferBytes), memory: memory}
+}
 
 // ErrTrailing says that something else follows the last frame, which was not read.
 var ErrTrailing = fmt.Errorf("%w: bytes behind the lz4 frames", trust.ErrMalformed)
@@ -90,9 +98,9 @@ func (r *Reader) frame() error {
 	case err != nil:
 		return err
 	case magic == legacyMagic:
-		r.begin(legacyBlock)
+		err := r.begin(legacyBlock)
 		r.legacy = true
-		return nil
+		return err
 	case magic&^0xf == skippableMagic:
 		n, err := r.word()
 		if err != nil {
@@ -103,9 +111,16 @@ func (r *Reader) frame() error {
 	return r.header()
 }
 
-func (r *Reader) begin(block int) {
+func (r *Reader) begin(block int) error {
 	r.block, r.open, r.legacy, r.out, r.at = block, true, false, r.out[:0], 0
 	r.linked, r.blockSums, r.contentSum = false, false, false
+	if n := int64(2*block + history); n > r.held {
+		if err := r.memory.Hold(n - r.held); err != nil {
+			return err //nolint:wrapcheck // the grantor's own
+		}
+		r.held = n
+	}
+	return nil
 }
 
 func (r *Reader) header() error {
@@ -120,7 +135,9 @@ func (r *Reader) header() error {
 	if flags&1 != 0 {
 		return fmt.Errorf("%w: lz4 frame with a dictionary", trust.ErrUnsupported)
 	}
-	r.begin(1 << (2*size + 8))
+	if err := r.begin(1 << (2*size + 8)); err != nil {
+		return err
+	}
 	r.linked, r.blockSums, r.contentSum = flags&0x20 == 0, flags&0x10 != 0, flags&4 != 0
 	rest := int64(1) // the checksum of the header
 	if flags&8 != 0 {

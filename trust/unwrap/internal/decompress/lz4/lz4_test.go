@@ -12,6 +12,7 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap/internal/decompress/lz4"
+	"github.com/safepull/safepull/trust/unwrap/unwraptest"
 )
 
 // A frame has a header of 3 bytes: flags, the size of blocks, and a checksum.
@@ -52,7 +53,7 @@ func TestReader(t *testing.T) {
 		"no length":         {single + "\x02\x00\x00\x00\xf0\xff", "", trust.ErrMalformed},
 	} {
 		for _, chunk := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.OneByteReader} {
-			got, err := io.ReadAll(chunk(lz4.NewReader(chunk(strings.NewReader(c.packed)))))
+			got, err := io.ReadAll(chunk(lz4.NewReader(chunk(strings.NewReader(c.packed)), unwraptest.Plenty{})))
 			if string(got) != c.want || !errors.Is(err, c.err) {
 				t.Errorf("%s: %q, %v; want %q, %v", name, got, err, c.want, c.err)
 			}
@@ -81,7 +82,7 @@ func TestAgainstLz4(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := io.ReadAll(lz4.NewReader(bytes.NewReader(packed)))
+		got, err := io.ReadAll(lz4.NewReader(bytes.NewReader(packed), unwraptest.Plenty{}))
 		if err != nil || !bytes.Equal(got, content) {
 			t.Errorf("%v: %d bytes, %v; want %d", args, len(got), err, len(content))
 		}
@@ -93,7 +94,7 @@ func FuzzLz4(f *testing.F) {
 	f.Add([]byte(linked + abab + "\x04\x00\x00\x00\x10x\x08\x00" + end))
 	f.Add([]byte(lz4.LegacyMagic + abab))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_, err := io.Copy(io.Discard, io.LimitReader(lz4.NewReader(bytes.NewReader(b)), 4<<20))
+		_, err := io.Copy(io.Discard, io.LimitReader(lz4.NewReader(bytes.NewReader(b), unwraptest.Plenty{}), 4<<20))
 		if err != nil && !errors.Is(err, trust.ErrMalformed) && !errors.Is(err, trust.ErrUnsupported) {
 			t.Error(err)
 		}

@@ -161,7 +161,7 @@ func (d *decoder) Read(p []byte) (int, error) {
 		} else {
 			d.decode(n)
 		}
-		n = copy(p, d.window.buf[begin:d.window.at])
+		n = copy(p, d.window.page[begin:d.window.at])
 		if d.ended && d.err == nil {
 			d.finish()
 		}
@@ -278,7 +278,7 @@ func (d *decoder) match(length int) {
 		return
 	}
 	if !d.window.has(d.reps[0]) {
-		d.err = malformed("lzma match before the beginning")
+		d.err = d.window.missing(d.reps[0], "lzma match before the beginning")
 		return
 	}
 	d.copies = length
@@ -300,7 +300,7 @@ func (d *decoder) literal() {
 	symbol := uint32(1)
 	if d.state >= 7 {
 		if !w.has(d.reps[0]) {
-			d.fail(malformed("lzma literal without a match"))
+			d.fail(w.missing(d.reps[0], "lzma literal without a match"))
 			return
 		}
 		match := uint32(w.back(d.reps[0]))

@@ -291,7 +291,7 @@ func roundTrip(t *testing.T, script []byte, lc, lp, pb int, mark bool) {
 		size = -1
 	}
 	for _, chunk := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.HalfReader} {
-		r, err := lzma.Limit(64<<20).NewReader(chunk(bytes.NewReader(packed)), props(lc, lp, pb, 1<<24), size)
+		r, err := lzma.Bounds{Limit: 64 << 20}.NewReader(chunk(bytes.NewReader(packed)), props(lc, lp, pb, 1<<24), size)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -332,7 +332,7 @@ func TestHistoryIsForgotten(t *testing.T) {
 		}
 		e.match(back, 10)
 		packed := e.finish(true)
-		r, err := lzma.Limit(1<<20).NewReader(bytes.NewReader(packed), props(3, 0, 2, 4096), -1)
+		r, err := lzma.Bounds{Limit: 1 << 20}.NewReader(bytes.NewReader(packed), props(3, 0, 2, 4096), -1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,11 +29,11 @@ func TestAgainstXz(t *testing.T) {
 		args []string
 		open func(io.Reader) (io.Reader, error)
 	}{
-		"alone":        {[]string{"--format=lzma", "-1"}, lzma.Limit(64 << 20).NewAlone},
-		"alone-small":  {[]string{"--format=lzma", "--lzma1=dict=4KiB,lc=0,lp=2,pb=0,mode=fast"}, lzma.Limit(64 << 20).NewAlone},
-		"lzma2":        {[]string{"--format=raw", "--lzma2=preset=1,dict=1MiB"}, func(r io.Reader) (io.Reader, error) { return lzma.Limit(64<<20).NewReader2(r, 16) }},
-		"lzma2-small":  {[]string{"--format=raw", "--lzma2=preset=0,dict=4KiB,lc=4,pb=4"}, func(r io.Reader) (io.Reader, error) { return lzma.Limit(64<<20).NewReader2(r, 0) }},
-		"lzma2-random": {[]string{"--format=raw", "--lzma2=preset=0,dict=64KiB"}, func(r io.Reader) (io.Reader, error) { return lzma.Limit(64<<20).NewReader2(r, 8) }},
+		"alone":        {[]string{"--format=lzma", "-1"}, lzma.Bounds{Limit: 64 << 20}.NewAlone},
+		"alone-small":  {[]string{"--format=lzma", "--lzma1=dict=4KiB,lc=0,lp=2,pb=0,mode=fast"}, lzma.Bounds{Limit: 64 << 20}.NewAlone},
+		"lzma2":        {[]string{"--format=raw", "--lzma2=preset=1,dict=1MiB"}, func(r io.Reader) (io.Reader, error) { return lzma.Bounds{Limit: 64 << 20}.NewReader2(r, 16) }},
+		"lzma2-small":  {[]string{"--format=raw", "--lzma2=preset=0,dict=4KiB,lc=4,pb=4"}, func(r io.Reader) (io.Reader, error) { return lzma.Bounds{Limit: 64 << 20}.NewReader2(r, 0) }},
+		"lzma2-random": {[]string{"--format=raw", "--lzma2=preset=0,dict=64KiB"}, func(r io.Reader) (io.Reader, error) { return lzma.Bounds{Limit: 64 << 20}.NewReader2(r, 8) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -13,16 +13,28 @@ type chunks struct {
 	forgot, knows bool
 }
 
+// maxLiteralBits bounds lc+lp in LZMA2.
+const maxLiteralBits = 4
+
 // NewReader2 decodes LZMA2 up to its mark; props is the byte that gives the size of the history.
-func (l Limit) NewReader2(r io.Reader, props byte) (io.Reader, error) {
+func (b Bounds) NewReader2(r io.Reader, props byte) (io.Reader, error) {
 	if props > 40 {
 		return nil, malformed("lzma2 properties %#x", props)
 	}
 	history := int64(2|props&1) << (props/2 + 11)
-	if history > int64(l) {
+	if history > int64(b.Limit) {
 		return nil, exceeded("lzma2 history of %d bytes", history)
 	}
-	return &decoder{in: bufio.NewReaderSize(r, bufferBytes), window: window{limit: int(max(history, minWindow))}, chunks: &chunks{}}, nil
+	if err := b.hold(maxLiteralBits); err != nil {
+		return nil, err
+	}
+	return &decoder{in: bufio.NewReaderSize(r, bufferBytes), window: window{limit: int(max(history, minWindow)), memory: b.Memory}, chunks: &chunks{}}, nil
+}
+
+// Restart begins another stream of LZMA2, behind the one before in the same file, with the same history.
+func (d *decoder) Restart() {
+	d.chunks, d.err, d.ended = &chunks{}, nil, false
+	d.window.since = 0
 }
 
 // nextChunk begins the next chunk unless one is open.
@@ -58,7 +70,7 @@ func (d *decoder) nextChunk() {
 	packed := int64(d.short()) + 1
 	if control >= 0xc0 {
 		p, err := parse(d.next())
-		if err == nil && p.lc+p.lp > 4 {
+		if err == nil && p.lc+p.lp > maxLiteralBits {
 			err = malformed("lzma2 properties")
 		}
 		if err != nil {

@@ -21,7 +21,7 @@ const (
 	lzma2Text = "4AU/AOFdADYaSh8IoCYDTQad+LKKIkUYs3Iu4E/DYsmOjVYiCLrljS7TLefK3LQ8iUl51HAp3sGXee09/5NNLFYMH1GSFIlLAUQYBn+OfqXal2i3hwxCzqY63dap2X5EOJ9LYEKQJaqsBm99JCCORN4dy4/giFsiiRivjn+j2IEID8Pq7qChqj/vxPaJDMWWhc+Wn5ylU3KVyfrXuiX/XQN49lPOLDwiZsXYEIItzx1Z6RqLPCbLT0hju2notFE7I1JjD6BXzomsbCDtf/yXDUsS+dH9h+UwOu9Wqf2KB4F0h9eVxBQUAAA="
 )
 
-const limit = lzma.Limit(1 << 20)
+const most = lzma.Limit(1 << 20)
 
 func text() string {
 	var b strings.Builder
@@ -75,7 +75,7 @@ func TestAlone(t *testing.T) {
 		"header":          {alone(1<<20, -1)[:12], "", trust.ErrMalformed},
 		"nothing":         {alone(1<<20, -1)[:13], "", trust.ErrMalformed},
 	} {
-		r, err := limit.NewAlone(iotest.OneByteReader(bytes.NewReader(c.packed)))
+		r, err := (lzma.Bounds{Limit: most}).NewAlone(iotest.OneByteReader(bytes.NewReader(c.packed)))
 		var got []byte
 		if err == nil {
 			got, err = io.ReadAll(r)
@@ -92,7 +92,7 @@ func TestCut(t *testing.T) {
 	packed := alone(1<<20, -1)
 	last := 0
 	for n := 14; n < len(packed); n++ {
-		r, err := limit.NewAlone(bytes.NewReader(packed[:n]))
+		r, err := (lzma.Bounds{Limit: most}).NewAlone(bytes.NewReader(packed[:n]))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func TestCut(t *testing.T) {
 func TestInputErrorIsPassedOn(t *testing.T) {
 	t.Parallel()
 	broke := errors.New("broke")
-	r, err := limit.NewAlone(io.MultiReader(bytes.NewReader(alone(1<<20, -1)[:40]), iotest.ErrReader(broke)))
+	r, err := (lzma.Bounds{Limit: most}).NewAlone(io.MultiReader(bytes.NewReader(alone(1<<20, -1)[:40]), iotest.ErrReader(broke)))
 	if err == nil {
 		_, err = io.ReadAll(r)
 	}
@@ -142,7 +142,7 @@ func TestLzma2(t *testing.T) {
 		"history":          {19, string(good), "", trust.ErrLimit},
 		"properties":       {41, string(good), "", trust.ErrMalformed},
 	} {
-		r, err := limit.NewReader2(strings.NewReader(c.packed), c.props)
+		r, err := (lzma.Bounds{Limit: most}).NewReader2(strings.NewReader(c.packed), c.props)
 		var got []byte
 		if err == nil {
 			got, err = io.ReadAll(r)
@@ -159,7 +159,7 @@ func TestHistoryGrows(t *testing.T) {
 	packed := alone(1<<20, -1)
 	bytesOf := testing.Benchmark(func(b *testing.B) {
 		for b.Loop() {
-			r, err := lzma.Limit(1 << 30).NewAlone(bytes.NewReader(changed(packed, 4, 0x20)))
+			r, err := lzma.Bounds{Limit: 1 << 30}.NewAlone(bytes.NewReader(changed(packed, 4, 0x20)))
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -175,7 +175,7 @@ func FuzzAlone(f *testing.F) {
 	f.Add(alone(1<<20, -1))
 	f.Add(alone(1<<12, 100))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := limit.NewAlone(bytes.NewReader(b))
+		r, err := (lzma.Bounds{Limit: most}).NewAlone(bytes.NewReader(b))
 		check(t, r, err)
 	})
 }
@@ -184,7 +184,7 @@ func FuzzLzma2(f *testing.F) {
 	f.Add(byte(8), decoded(lzma2Text))
 	f.Add(byte(0), []byte("\x01\x00\x04plain\x02\x00\x01!!\x00"))
 	f.Fuzz(func(t *testing.T, props byte, b []byte) {
-		r, err := limit.NewReader2(bytes.NewReader(b), props)
+		r, err := (lzma.Bounds{Limit: most}).NewReader2(bytes.NewReader(b), props)
 		check(t, r, err)
 	})
 }

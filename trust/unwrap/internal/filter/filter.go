@@ -1,11 +1,14 @@
-package sevenzip
+// Package filter undoes what packers do to machine code and samples so that they compress better. Formats with different
+// names for the same filters use it.
+package filter
 
 import (
 	"bufio"
 	"encoding/binary"
+	"fmt"
 	"io"
 
-	"github.com/safepull/safepull/trust/unwrap/internal/stream"
+	"github.com/safepull/safepull/trust"
 )
 
 // convert turns absolute addresses of branches back into relative ones, in place. At is where b is in the content. It
@@ -24,10 +27,6 @@ type filter struct {
 }
 
 const filterBytes = 16 << 10
-
-func newFilter(r io.Reader, f convert) io.Reader {
-	return &filter{r: r, convert: f, buf: make([]byte, filterBytes)}
-}
 
 func (f *filter) Read(p []byte) (int, error) {
 	for f.done == 0 {
@@ -57,23 +56,40 @@ func (f *filter) fill() {
 	f.at += uint32(f.done)
 }
 
-// branches is the filter of a coder; nil if it is none.
-func branches(id string) convert {
-	switch id {
-	case idX86, idX86Old:
+// Kind is what a filter was made for.
+type Kind int
+
+// The filters for machine code.
+const (
+	X86 Kind = iota + 1
+	ARM
+	Thumb
+	ARM64
+	PPC
+	SPARC
+)
+
+// New undoes a filter for machine code. Start is the address of the first byte.
+func New(r io.Reader, kind Kind, start uint32) io.Reader {
+	return &filter{r: r, convert: kind.convert(), buf: make([]byte, filterBytes), at: start}
+}
+
+func (k Kind) convert() convert {
+	switch k {
+	case X86:
 		return new(x86).convert
-	case idARM, idARMOld:
+	case ARM:
 		return arm
-	case idThumb, idThumbOld:
+	case Thumb:
 		return thumb
-	case idARM64:
+	case ARM64:
 		return arm64
-	case idPPC, idPPCOld:
+	case PPC:
 		return ppc
-	case idSPARC, idSPARCOld:
+	case SPARC:
 		return sparc
 	}
-	return nil
+	return func(b []byte, _ uint32) int { return len(b) }
 }
 
 // each calls f for every aligned word.
@@ -228,7 +244,8 @@ type delta struct {
 	at       byte
 }
 
-func newDelta(r io.Reader, props []byte) io.Reader {
+// NewDelta undoes differences between bytes that are one more than props apart.
+func NewDelta(r io.Reader, props []byte) io.Reader {
 	d := &delta{r: r, distance: 1}
 	if len(props) > 0 {
 		d.distance = int(props[0]) + 1
@@ -261,7 +278,8 @@ type bcj2 struct {
 	err   error
 }
 
-func newBCJ2(main, call, jump, code io.Reader) io.Reader {
+// NewBCJ2 joins the four streams.
+func NewBCJ2(main, call, jump, code io.Reader) io.Reader {
 	b := &bcj2{main: bufio.NewReader(main), call: bufio.NewReader(call), jump: bufio.NewReader(jump), code: bufio.NewReader(code)}
 	for i := range b.probs {
 		b.probs[i] = 1 << 10
@@ -357,7 +375,7 @@ func (b *bcj2) byte(r *bufio.Reader) byte {
 	if err != nil && b.err == nil {
 		b.err = err
 		if err == io.EOF { //nolint:errorlint // bufio returns the reader's value
-			b.err = stream.Malformed("7z branches end too early")
+			b.err = fmt.Errorf("%w: %s", trust.ErrMalformed, "7z branches end too early")
 		}
 	}
 	return c

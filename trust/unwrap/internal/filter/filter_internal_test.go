@@ -1,4 +1,4 @@
-package sevenzip
+package filter
 
 import (
 	"bytes"
@@ -95,17 +95,17 @@ func TestFiltersUndoWhatEncodersDo(t *testing.T) {
 		copy(quiet[i:], call(byte(i>>4)))
 	}
 	for name, c := range map[string]struct {
-		id     string
+		id     Kind
 		plain  []byte
 		encode func([]byte)
 	}{
-		"x86":       {idX86, quiet, encodeCalls},
-		"arm":       {idARM, noise(40001, []byte{1, 2, 3, 0xeb}, []byte{0xff, 0xff, 0xff, 0xeb}), words(binary.LittleEndian, encodeARM)},
-		"thumb":     {idThumb, noise(40003, []byte{0x12, 0xf0, 0x34, 0xf8}), encodeThumb},
-		"arm64":     {idARM64, noise(40000, []byte{1, 2, 3, 0x94}, []byte{0xff, 0xff, 0xff, 0x97}), words(binary.LittleEndian, encodeARM64)},
-		"ppc":       {idPPC, noise(40002, []byte{0x48, 1, 2, 1}), words(binary.BigEndian, encodePPC)},
-		"sparc":     {idSPARC, noise(40000, []byte{0x40, 0, 1, 2}), words(binary.BigEndian, encodeSPARC)},
-		"too short": {idARM, []byte{1, 2, 3}, func([]byte) {}},
+		"x86":       {X86, quiet, encodeCalls},
+		"arm":       {ARM, noise(40001, []byte{1, 2, 3, 0xeb}, []byte{0xff, 0xff, 0xff, 0xeb}), words(binary.LittleEndian, encodeARM)},
+		"thumb":     {Thumb, noise(40003, []byte{0x12, 0xf0, 0x34, 0xf8}), encodeThumb},
+		"arm64":     {ARM64, noise(40000, []byte{1, 2, 3, 0x94}, []byte{0xff, 0xff, 0xff, 0x97}), words(binary.LittleEndian, encodeARM64)},
+		"ppc":       {PPC, noise(40002, []byte{0x48, 1, 2, 1}), words(binary.BigEndian, encodePPC)},
+		"sparc":     {SPARC, noise(40000, []byte{0x40, 0, 1, 2}), words(binary.BigEndian, encodeSPARC)},
+		"too short": {ARM, []byte{1, 2, 3}, func([]byte) {}},
 	} {
 		if name == "arm64" { // addresses of pages are another story, which 7-Zip tells
 			for i := 3; i < len(c.plain); i += 4 {
@@ -120,7 +120,7 @@ func TestFiltersUndoWhatEncodersDo(t *testing.T) {
 			t.Errorf("%s: the encoder did nothing", name)
 		}
 		for _, chunk := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.OneByteReader, iotest.HalfReader, iotest.DataErrReader} {
-			got, err := io.ReadAll(newFilter(chunk(bytes.NewReader(packed)), branches(c.id)))
+			got, err := io.ReadAll(New(chunk(bytes.NewReader(packed)), c.id, 0))
 			if err != nil || !bytes.Equal(got, c.plain) {
 				t.Errorf("%s: %d bytes of %d, %v, the first difference at %d", name, len(got), len(c.plain), err, difference(got, c.plain))
 			}
@@ -141,7 +141,7 @@ func difference(a, b []byte) int {
 func TestX86LeavesDataAlone(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"\xe8\x01\x02\x03\x04more", "\xe9\x00\x00\x00\x01", "\xe8\x00\x00\x00", "text only"} {
-		got, err := io.ReadAll(newFilter(bytes.NewReader([]byte(s)), branches(idX86)))
+		got, err := io.ReadAll(New(bytes.NewReader([]byte(s)), X86, 0))
 		if err != nil || string(got) != s {
 			t.Errorf("%q became %q, %v", s, got, err)
 		}
@@ -152,7 +152,7 @@ func TestFilterPassesErrorsOn(t *testing.T) {
 	t.Parallel()
 	broke := errors.New("broke")
 	r := io.MultiReader(bytes.NewReader(noise(1001)), iotest.ErrReader(broke))
-	got, err := io.ReadAll(newFilter(r, branches(idPPC)))
+	got, err := io.ReadAll(New(r, PPC, 0))
 	if len(got) != 1001 || !errors.Is(err, broke) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
@@ -166,7 +166,7 @@ func TestDelta(t *testing.T) {
 		for i := len(packed) - 1; i >= distance; i-- {
 			packed[i] -= packed[i-distance]
 		}
-		got, err := io.ReadAll(newDelta(iotest.HalfReader(bytes.NewReader(packed)), []byte{byte(distance - 1)}))
+		got, err := io.ReadAll(NewDelta(iotest.HalfReader(bytes.NewReader(packed)), []byte{byte(distance - 1)}))
 		if err != nil || !bytes.Equal(got, plain) {
 			t.Errorf("%d: %v, the first difference at %d", distance, err, difference(got, plain))
 		}
@@ -262,7 +262,7 @@ func TestBCJ2(t *testing.T) {
 		s := newSplitter()
 		s.split(plain, take)
 		for _, chunk := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.OneByteReader} {
-			r := newBCJ2(chunk(bytes.NewReader(s.main.Bytes())), bytes.NewReader(s.call.Bytes()), bytes.NewReader(s.jump.Bytes()), bytes.NewReader(s.code.Bytes()))
+			r := NewBCJ2(chunk(bytes.NewReader(s.main.Bytes())), bytes.NewReader(s.call.Bytes()), bytes.NewReader(s.jump.Bytes()), bytes.NewReader(s.code.Bytes()))
 			got, err := io.ReadAll(chunk(r))
 			if err != nil || !bytes.Equal(got, plain) {
 				t.Errorf("%s: %d bytes, %v, the first difference at %d", name, len(got), err, difference(got, plain))
@@ -271,7 +271,7 @@ func TestBCJ2(t *testing.T) {
 	}
 	s := newSplitter()
 	s.split(plain, func(int) bool { return true })
-	r := newBCJ2(&s.main, bytes.NewReader(s.call.Bytes()[:100]), &s.jump, &s.code)
+	r := NewBCJ2(&s.main, bytes.NewReader(s.call.Bytes()[:100]), &s.jump, &s.code)
 	if got, err := io.ReadAll(r); !errors.Is(err, trust.ErrMalformed) || !bytes.HasPrefix(plain, got) {
 		t.Errorf("calls that end too early: %d bytes, %v", len(got), err)
 	}

@@ -1,0 +1,340 @@
+package identity_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/safepull/safepull/proxy/caller"
+	"github.com/safepull/safepull/proxy/identity"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// write makes a file of lines.
+func write(t testing.TB, lines ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "logins")
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func hashed(t testing.TB, name, password string) string {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name + ":" + string(hash)
+}
+
+func newDoor(t testing.TB, o identity.Options) *identity.Door {
+	t.Helper()
+	d, err := identity.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
+func basic(user, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+}
+
+// ask is a request for target with headers "Name: value".
+func ask(target string, headers ...string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, target, nil)
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Add(name, value)
+	}
+	return r
+}
+
+const (
+	image    = "/v2/acme/app/manifests/1"
+	mirrored = image + "?ns=docker.io"
+	wanted   = `Basic realm="safepull"`
+)
+
+func TestWhoIsLetIn(t *testing.T) {
+	t.Parallel()
+	token, line, err := identity.NewToken("ci")
+	if err != nil {
+		t.Fatal(err)
+	}
+	htpasswd := write(t, "# people", hashed(t, "ada", "lovelace"), "", hashed(t, "colon", "a:b"))
+	tokens := write(t, line)
+	doors := map[string]*identity.Door{}
+	for name, o := range map[string]identity.Options{
+		"open":     {},
+		"closed":   {HTPasswd: htpasswd, Tokens: tokens},
+		"both":     {HTPasswd: htpasswd, Tokens: tokens, Anonymous: true},
+		"pass":     {PassThrough: []string{"docker.io", "ghcr.io"}, BasicIsFor: "docker.io"},
+		"pass-own": {HTPasswd: htpasswd, Anonymous: true, PassThrough: []string{"docker.io"}, BasicIsFor: "docker.io"},
+		"handed":   {HTPasswd: htpasswd, PassThrough: []string{"ghcr.io"}},
+		"taken": {
+			PassThrough: []string{"docker.io", "ghcr.io"}, BasicIsFor: "docker.io",
+			Hosts: map[string]string{"ghcr.io": "ghcr.io", "registry-1.docker.io": "docker.io", "docker.io": "docker.io", "quay.io:443": "quay.io"},
+		},
+		"taken, closed": {HTPasswd: htpasswd, Hosts: map[string]string{"ghcr.io": "ghcr.io"}},
+	} {
+		doors[name] = newDoor(t, o)
+	}
+	anonymous := caller.Caller{Logins: map[string]caller.Login{}}
+	asked := caller.Caller{Logins: map[string]caller.Login{}, Challenge: wanted}
+	ada := caller.Caller{Identity: "ada", Method: "htpasswd", Logins: map[string]caller.Login{}}
+	ci := caller.Caller{Identity: "ci", Method: "token", Logins: map[string]caller.Login{}}
+	with := func(c caller.Caller, registry string, l caller.Login) caller.Caller {
+		c.Logins, c.Challenge = map[string]caller.Login{registry: l}, ""
+		return c
+	}
+	hub := caller.Login{Username: "bob", Password: "hub-password"}
+	const handed = identity.Header + ": "
+	for name, c := range map[string]struct {
+		door, target string
+		headers      []string
+		want         caller.Caller
+		refused      string // a part of the reason
+		challenge    string
+	}{
+		"open, nothing":                     {door: "open", want: anonymous},
+		"open, volunteered":                 {door: "open", headers: []string{"Authorization: " + basic("bob", "hub-password")}, want: anonymous},
+		"open, volunteered bearer":          {door: "open", headers: []string{"Authorization: Bearer x"}, want: anonymous},
+		"open, handed over":                 {door: "open", headers: []string{handed + "docker.io " + basic("bob", "p")}, want: anonymous},
+		"closed, nothing":                   {door: "closed", refused: "log in at the proxy", challenge: wanted},
+		"closed, nothing, mirror":           {door: "closed", target: mirrored, refused: "log in at the proxy"},
+		"closed, empty login":               {door: "closed", headers: []string{"Authorization: Basic Og=="}, refused: "log in at the proxy", challenge: wanted},
+		"closed, right":                     {door: "closed", headers: []string{"Authorization: " + basic("ada", "lovelace")}, want: ada},
+		"closed, right, mirror":             {door: "closed", target: mirrored, headers: []string{"Authorization: " + basic("ada", "lovelace")}, want: ada},
+		"closed, lower-case scheme":         {door: "closed", headers: []string{"Authorization: basic " + strings.TrimPrefix(basic("ada", "lovelace"), "Basic ")}, want: ada},
+		"closed, colon":                     {door: "closed", headers: []string{"Authorization: " + basic("colon", "a:b")}, want: caller.Caller{Identity: "colon", Method: "htpasswd", Logins: map[string]caller.Login{}}},
+		"closed, through the engine":        {door: "closed", headers: []string{handed + basic("ada", "lovelace")}, want: ada},
+		"closed, wrong":                     {door: "closed", headers: []string{"Authorization: " + basic("ada", "hush")}, refused: "does not know this login", challenge: wanted},
+		"closed, wrong, mirror":             {door: "closed", target: mirrored, headers: []string{"Authorization: " + basic("ada", "hush")}, refused: "does not know this login"},
+		"closed, nobody":                    {door: "closed", headers: []string{"Authorization: " + basic("eve", "hush")}, refused: "does not know this login", challenge: wanted},
+		"closed, right and more than that":  {door: "closed", headers: []string{"Authorization: " + basic("ada", "lovelace"+strings.Repeat("x", 72))}, refused: "does not know", challenge: wanted},
+		"closed, token":                     {door: "closed", headers: []string{"Authorization: Bearer " + token}, want: ci},
+		"closed, token as password":         {door: "closed", headers: []string{"Authorization: " + basic("whoever", token)}, want: ci},
+		"closed, wrong token":               {door: "closed", headers: []string{"Authorization: Bearer " + token + "x"}, refused: "does not know", challenge: wanted},
+		"closed, foreign bearer":            {door: "closed", headers: []string{"Authorization: Bearer hush"}, refused: "does not know", challenge: wanted},
+		"closed, two":                       {door: "closed", headers: []string{"Authorization: " + basic("ada", "lovelace"), "Authorization: " + basic("eve", "hush")}, refused: "more than one"},
+		"closed, two ways":                  {door: "closed", headers: []string{"Authorization: " + basic("ada", "lovelace"), handed + basic("eve", "hush")}, refused: "more than one"},
+		"closed, too long":                  {door: "closed", headers: []string{"Authorization: Bearer " + strings.Repeat("x", 17<<10)}, refused: "longer"},
+		"closed, not base64":                {door: "closed", headers: []string{"Authorization: Basic ???"}, refused: "log in", challenge: wanted},
+		"both, nothing":                     {door: "both", want: asked},
+		"both, nothing, mirror":             {door: "both", target: mirrored, want: anonymous},
+		"both, right":                       {door: "both", headers: []string{"Authorization: " + basic("ada", "lovelace")}, want: ada},
+		"both, wrong":                       {door: "both", headers: []string{"Authorization: " + basic("ada", "hush")}, refused: "does not know", challenge: wanted},
+		"both, nobody":                      {door: "both", headers: []string{"Authorization: " + basic("eve", "hush")}, refused: "does not know", challenge: wanted},
+		"pass, nothing":                     {door: "pass", want: asked},
+		"pass, nothing, mirror":             {door: "pass", target: mirrored, want: anonymous},
+		"pass, login":                       {door: "pass", headers: []string{"Authorization: " + basic("bob", "hub-password")}, want: with(anonymous, "docker.io", hub)},
+		"pass, login, mirror":               {door: "pass", target: mirrored, headers: []string{"Authorization: " + basic("bob", "hub-password")}, want: with(anonymous, "docker.io", hub)},
+		"pass, bearer":                      {door: "pass", headers: []string{"Authorization: Bearer abc"}, want: with(anonymous, "docker.io", caller.Login{Token: "abc"})},
+		"pass, handed over":                 {door: "pass", headers: []string{handed + "ghcr.io Bearer abc"}, want: caller.Caller{Logins: map[string]caller.Login{"ghcr.io": {Token: "abc"}}, Challenge: wanted}},
+		"pass, handed over, other spelling": {door: "pass", headers: []string{handed + "Index.Docker.io " + basic("bob", "hub-password")}, want: caller.Caller{Logins: map[string]caller.Login{"docker.io": hub}, Challenge: wanted}},
+		"pass, handed over, not ours":       {door: "pass", headers: []string{handed + "quay.io Bearer abc"}, want: asked},
+		"pass, handed over, nonsense":       {door: "pass", headers: []string{handed + "what is this thing"}, refused: "cannot read"},
+		"pass, handed over, no registry":    {door: "pass", headers: []string{handed + "a/b Bearer hush"}, refused: "cannot read"},
+		"pass, handed over, nine":           {door: "pass", headers: strings.Split(strings.Repeat(handed+"ghcr.io Bearer hush|", 8)+handed+"ghcr.io Bearer hush", "|"), refused: "more logins"},
+		"pass-own, ours":                    {door: "pass-own", headers: []string{"Authorization: " + basic("ada", "lovelace")}, want: ada},
+		"pass-own, ours but wrong":          {door: "pass-own", headers: []string{"Authorization: " + basic("ada", "hush")}, refused: "does not know", challenge: wanted},
+		"pass-own, upstream's":              {door: "pass-own", headers: []string{"Authorization: " + basic("bob", "hub-password")}, want: with(anonymous, "docker.io", hub)},
+		"taken, the registry's":             {door: "taken", target: "https://ghcr.io/v2/a/manifests/1", headers: []string{"Authorization: " + basic("bob", "hub-password")}, want: with(anonymous, "ghcr.io", hub)},
+		"taken, another spelling":           {door: "taken", target: "https://GHCR.io.:443/v2/a/manifests/1", headers: []string{"Authorization: " + basic("bob", "hub-password")}, want: with(anonymous, "ghcr.io", hub)},
+		"taken, the hub's":                  {door: "taken", target: "https://registry-1.docker.io/v2/a/manifests/1", headers: []string{"Authorization: Bearer abc"}, want: with(anonymous, "docker.io", caller.Login{Token: "abc"})},
+		"taken, not passed through":         {door: "taken", target: "https://quay.io/v2/a/manifests/1", headers: []string{"Authorization: " + basic("bob", "hub-password")}, want: anonymous},
+		"taken, nothing":                    {door: "taken", target: "https://ghcr.io/v2/a/manifests/1", want: asked},
+		"taken, ping":                       {door: "taken", target: "https://ghcr.io/v2/", want: anonymous},
+		"taken, closed":                     {door: "taken, closed", target: "https://ghcr.io/v2/", headers: []string{"Authorization: " + basic("ada", "lovelace")}, refused: "log in"},
+		"taken, closed, through the engine": {door: "taken, closed", target: "https://ghcr.io/v2/", headers: []string{handed + basic("ada", "lovelace")}, want: ada},
+		"handed, both":                      {door: "handed", headers: []string{"Authorization: " + basic("ada", "lovelace"), handed + "ghcr.io Bearer abc"}, want: with(ada, "ghcr.io", caller.Login{Token: "abc"})},
+		"handed, not let in":                {door: "handed", headers: []string{handed + "ghcr.io Bearer abc"}, refused: "log in", challenge: wanted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, target := doors[c.door], c.target
+			if target == "" {
+				target = image
+			}
+			got, err := d.Enter(ask(target, c.headers...))
+			var refused *caller.Refused
+			switch {
+			case c.refused == "" && err != nil:
+				t.Fatal(err)
+			case c.refused != "" && !errors.As(err, &refused):
+				t.Fatalf("let in as %+v, %v", got, err)
+			case c.refused != "":
+				if !strings.Contains(refused.Reason, c.refused) || refused.Challenge != c.challenge || refused.Busy || strings.Contains(refused.Reason, "hush") {
+					t.Errorf("%+v", refused)
+				}
+			default:
+				if diff := cmp.Diff(c.want, got); diff != "" {
+					t.Error(diff)
+				}
+			}
+		})
+	}
+}
+
+func TestFilesAreReadAgain(t *testing.T) {
+	t.Parallel()
+	path := write(t, hashed(t, "ada", "one"))
+	d := newDoor(t, identity.Options{HTPasswd: path})
+	enter := func(user, password string) bool {
+		_, err := d.Enter(ask(image, "Authorization: "+basic(user, password)))
+		return err == nil
+	}
+	until := func(what string, want bool, user, password string) {
+		t.Helper()
+		for end := time.Now().Add(10 * time.Second); enter(user, password) != want; time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal(what)
+			}
+		}
+	}
+	until("the first password", true, "ada", "one")
+	change := func(content string) {
+		t.Helper()
+		// As editors do it: another file, moved over the old one.
+		next := path + ".next"
+		if err := errors.Join(os.WriteFile(next, []byte(content), 0o600), os.Rename(next, path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(hashed(t, "ada", "two") + "\n")
+	until("the new password", true, "ada", "two")
+	until("the old password goes on to work", false, "ada", "one")
+	change("ada:plain\n")
+	time.Sleep(1100 * time.Millisecond)
+	until("a broken file locks everyone out", true, "ada", "two")
+	change("# nobody\n")
+	until("who was removed is let in", false, "ada", "two")
+}
+
+func TestFilesThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	costly := "ada:$2y$15$" + strings.Repeat("a", 53)
+	for name, c := range map[string]struct {
+		o    identity.Options
+		want string
+	}{
+		"no file":        {identity.Options{HTPasswd: filepath.Join(t.TempDir(), "none")}, "no such file"},
+		"md5":            {identity.Options{HTPasswd: write(t, "# x", "ada:$apr1$hush$hush")}, `logins:2: the hash of "ada" is not bcrypt`},
+		"plain":          {identity.Options{HTPasswd: write(t, "ada:hush")}, "is not bcrypt"},
+		"costly":         {identity.Options{HTPasswd: write(t, costly)}, "has cost 15"},
+		"no colon":       {identity.Options{HTPasswd: write(t, "hush")}, "must be NAME:HASH"},
+		"no name":        {identity.Options{HTPasswd: write(t, ":hush")}, "must be NAME:HASH"},
+		"twice":          {identity.Options{HTPasswd: write(t, hashed(t, "a", "b"), hashed(t, "a", "c"))}, `"a" stands in the file twice`},
+		"too large":      {identity.Options{HTPasswd: write(t, strings.Repeat("#", 4<<20))}, "more than 4194304 bytes"},
+		"folder":         {identity.Options{Tokens: t.TempDir()}, "is a directory"},
+		"token in clear": {identity.Options{Tokens: write(t, "ci:safepull_hush")}, "is no SHA-256"},
+		"upper case":     {identity.Options{Tokens: write(t, "ci:"+strings.Repeat("A", 64))}, "is no SHA-256"},
+		"elsewhere":      {identity.Options{BasicIsFor: "docker.io", PassThrough: []string{"ghcr.io"}}, "must be one that is read with callers' logins"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := identity.New(c.o)
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hush") {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	one, line, err := identity.NewToken("ci")
+	two, _, _ := identity.NewToken("ci")
+	if err != nil || one == two || len(one) < 50 || strings.Contains(line, one) || !strings.HasPrefix(line, "ci:") {
+		t.Errorf("%q, %q, %v", one, line, err)
+	}
+	for _, bad := range []string{"", "a:b", "a\nb", " a", "#a", strings.Repeat("x", 256)} {
+		if _, _, err := identity.NewToken(bad); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+}
+
+// TestGuessingIsBounded: many wrong passwords at one time do not take the machine, and end with their requests.
+func TestGuessingIsBounded(t *testing.T) {
+	t.Parallel()
+	hash, err := bcrypt.GenerateFromPassword([]byte("right"), 12) // about 200 ms
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDoor(t, identity.Options{HTPasswd: write(t, "ada:"+string(hash))})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	for i := range 8 {
+		go func() {
+			_, err := d.Enter(ask(image, "Authorization: "+basic("ada", fmt.Sprint(i))).WithContext(ctx))
+			done <- err
+		}()
+	}
+	time.Sleep(20 * time.Millisecond)
+	cancel()
+	gaveUp := 0
+	for range 8 {
+		if errors.Is(<-done, context.Canceled) {
+			gaveUp++
+		}
+	}
+	if gaveUp < 6 {
+		t.Errorf("%d of 8 waited for their turn", gaveUp)
+	}
+}
+
+func FuzzLogins(f *testing.F) {
+	f.Add("Basic "+base64.StdEncoding.EncodeToString([]byte("a:b")), "docker.io Bearer x")
+	f.Add("Bearer a.b.c", "ghcr.io basic Og==")
+	f.Add("Digest x", "x y z")
+	d := newDoor(f, identity.Options{PassThrough: []string{"docker.io"}, BasicIsFor: "docker.io"})
+	f.Fuzz(func(t *testing.T, authorization, handed string) {
+		r := ask(image)
+		r.Header.Set("Authorization", authorization)
+		r.Header.Set(identity.Header, handed)
+		c, err := d.Enter(r)
+		var refused *caller.Refused
+		if err != nil && !errors.As(err, &refused) {
+			t.Fatal(err)
+		}
+		for registry := range c.Logins {
+			if registry != "docker.io" {
+				t.Errorf("a login for %q was kept", registry)
+			}
+		}
+	})
+}
+
+func FuzzFile(f *testing.F) {
+	f.Add("ada:" + strings.Repeat("a", 64))
+	f.Add("#\n\na:b:c\n")
+	f.Fuzz(func(t *testing.T, content string) {
+		path := filepath.Join(t.TempDir(), "f")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range []identity.Options{{Tokens: path}, {HTPasswd: path}} {
+			if d, err := identity.New(o); err == nil {
+				d.Close()
+			}
+		}
+	})
+}

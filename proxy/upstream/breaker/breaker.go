@@ -1,0 +1,192 @@
+// Package breaker stops logins that a registry refused from being tried again and again: registries lock accounts that
+// fail too often, and whoever uses the same account elsewhere is locked out with them.
+package breaker
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+const (
+	// first and longest bound how long a refused login is not tried again: twice as long each time.
+	first   = time.Minute
+	longest = 15 * time.Minute
+	// maxLogins bounds the logins that are remembered.
+	maxLogins = 4096
+	// maxForm bounds the request of a token that is read to find its secret.
+	maxForm = 64 << 10
+)
+
+// Transport sends requests, but those that show a secret which the same host refused a while ago: they are answered
+// with the refusal. A secret is known by a keyed hash, so that a rotated one is tried at once. Until a host has taken a
+// secret once, one request at a time shows it: many that come together are no reason to be wrong many times. It may
+// be shared by all logins at a registry.
+type Transport struct {
+	base http.RoundTripper
+	now  func() time.Time
+	key  []byte
+
+	mu     sync.Mutex
+	logins *lru.Cache[[sha256.Size]byte, *login]
+}
+
+// login is one secret at one host.
+type login struct {
+	// turn is held while the secret is shown, until it was taken once.
+	turn chan struct{}
+
+	mu        sync.Mutex
+	taken     bool
+	refused   int // times in a row
+	until     time.Time
+	challenge string
+}
+
+// New makes a transport before base. now is time.Now but in tests.
+func New(base http.RoundTripper, now func() time.Time) (*Transport, error) {
+	logins, err := lru.New[[sha256.Size]byte, *login](maxLogins)
+	if err != nil {
+		return nil, fmt.Errorf("memory of refused logins: %w", err)
+	}
+	t := &Transport{base: base, now: now, key: make([]byte, sha256.Size), logins: logins}
+	_, _ = rand.Read(t.key) // never fails
+	return t, nil
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	secret := shown(r)
+	if secret == "" {
+		return t.base.RoundTrip(r)
+	}
+	l := t.login(r.URL.Host, secret)
+	if !l.proven() {
+		select {
+		case l.turn <- struct{}{}:
+			defer func() { <-l.turn }()
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+	if left, challenge := l.closed(t.now()); left > 0 {
+		if r.Body != nil {
+			_ = r.Body.Close()
+		}
+		return refusal(r, left, challenge), nil
+	}
+	resp, err := t.base.RoundTrip(r)
+	if err == nil {
+		l.learn(resp, t.now())
+	}
+	return resp, err
+}
+
+// login finds what is known of a secret.
+func (t *Transport) login(host, secret string) *login {
+	mac := hmac.New(sha256.New, t.key)
+	_, _ = fmt.Fprintf(mac, "%d:%s%s", len(host), host, secret) // a hash never fails
+	var key [sha256.Size]byte
+	copy(key[:], mac.Sum(nil))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l, ok := t.logins.Get(key)
+	if !ok {
+		l = &login{turn: make(chan struct{}, 1)}
+		t.logins.Add(key, l)
+	}
+	return l
+}
+
+// shown is the secret that a request shows: a name and a password, or what buys a token. Bearer tokens are none: they
+// were given out by the registry, and nobody's account is locked for an old one.
+func shown(r *http.Request) string {
+	if v := r.Header.Get("Authorization"); len(v) > 6 && strings.EqualFold(v[:6], "basic ") {
+		return v
+	}
+	if r.Method != http.MethodPost || r.GetBody == nil || r.ContentLength > maxForm {
+		return ""
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return ""
+	}
+	defer body.Close()
+	content, err := io.ReadAll(io.LimitReader(body, maxForm))
+	if err != nil {
+		return ""
+	}
+	form, err := url.ParseQuery(string(content))
+	if err != nil {
+		return ""
+	}
+	if secret := form.Get("refresh_token"); secret != "" {
+		return "refresh " + secret
+	}
+	if secret := form.Get("password"); secret != "" {
+		return "password " + form.Get("username") + ":" + secret
+	}
+	return ""
+}
+
+func (l *login) proven() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.taken
+}
+
+// closed is how long the secret must not be shown, and the challenge that came with its refusal.
+func (l *login) closed(now time.Time) (time.Duration, string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.until.Sub(now), l.challenge
+}
+
+// learn takes an answer. 401 is a secret that is wrong. 403 is one that is right and not enough: a caller who asked for
+// another's repository first would be kept from their own. It says nothing else of the secret, and nor do errors.
+func (l *login) learn(resp *http.Response, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch status := resp.StatusCode; {
+	case status == http.StatusUnauthorized:
+		if now.Before(l.until) {
+			return // shown before another's refusal came
+		}
+		l.taken, l.challenge = false, resp.Header.Get("WWW-Authenticate")
+		l.until = now.Add(min(longest, first<<min(l.refused, 10)))
+		l.refused++
+	case status < 400 || status == http.StatusNotFound:
+		l.taken, l.refused, l.until = true, 0, time.Time{}
+	}
+}
+
+// refusal answers in the registry's place.
+func refusal(r *http.Request, left time.Duration, challenge string) *http.Response {
+	body, err := json.Marshal(map[string]any{"errors": []map[string]string{{
+		"code":    "UNAUTHORIZED",
+		"message": fmt.Sprintf("%s refused this login, so that it is not tried again for %s, or until it changes", r.URL.Hostname(), left.Round(time.Second)),
+	}}})
+	if err != nil {
+		body = []byte(`{}`)
+	}
+	header := http.Header{"Content-Type": {"application/json"}, "Content-Length": {strconv.Itoa(len(body))}}
+	if challenge != "" {
+		header.Set("WWW-Authenticate", challenge)
+	}
+	return &http.Response{
+		Status: "401 Unauthorized", StatusCode: http.StatusUnauthorized, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: header, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Request: r,
+	}
+}

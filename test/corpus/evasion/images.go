@@ -1,0 +1,73 @@
+package evasion
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/safepull/safepull/test/corpus"
+	"github.com/safepull/safepull/test/imagetest"
+)
+
+// squashfsOf is a squashfs file system with one file in its root, in blocks that zlib packed; tables stand as they are.
+func squashfsOf(name string, body []byte) []byte {
+	const blockSize = 128 << 10
+	le := binary.LittleEndian
+	out := make([]byte, 96)
+	var sizes []byte
+	for rest := body; len(rest) > 0; {
+		n := min(len(rest), blockSize)
+		packed := deflated(string(rest[:n]))
+		out, rest = append(out, packed...), rest[n:]
+		sizes = le.AppendUint32(sizes, uint32(len(packed)))
+	}
+	meta := func(b []byte) []byte { return append(le.AppendUint16(nil, uint16(len(b))|0x8000), b...) }
+	head := func(kind, mode uint16, number uint32) []byte {
+		b := le.AppendUint16(le.AppendUint16(nil, kind), mode)
+		return le.AppendUint32(append(b, make([]byte, 8)...), number)
+	}
+	file := head(2, 0o755, 1)
+	for _, v := range []uint32{96, 1<<32 - 1, 0, uint32(len(body))} {
+		file = le.AppendUint32(file, v)
+	}
+	file = append(file, sizes...)
+	list := append(make([]byte, 8), 1, 0, 0, 0) // one entry, whose inode is in the first block
+	list = le.AppendUint16(append(list, 0, 0, 0, 0, 2, 0), uint16(len(name)-1))
+	list = append(list, name...)
+	root := head(1, 0o755, 2)
+	root = le.AppendUint32(le.AppendUint32(root, 0), 2)
+	root = le.AppendUint32(le.AppendUint16(le.AppendUint16(root, uint16(len(list)+3)), 0), 3)
+	inodes := len(out)
+	out = append(out, meta(append(bytes.Clone(file), root...))...)
+	folders := len(out)
+	out = append(out, meta(list)...)
+	copy(out, "hsqs")
+	le.PutUint32(out[4:], 2)
+	le.PutUint32(out[12:], blockSize)
+	le.PutUint16(out[20:], 1)
+	le.PutUint16(out[22:], 17)
+	le.PutUint16(out[28:], 4)
+	le.PutUint64(out[32:], uint64(len(file)))
+	for i, v := range []int{len(out), len(out), -1, inodes, folders, len(out)} {
+		le.PutUint64(out[40+8*i:], uint64(v))
+	}
+	le.PutUint64(out[88:], 1<<64-1)
+	return out
+}
+
+// disks are images of file systems, and programs that carry one.
+func disks() []recipe {
+	const group = "in an image of a file system"
+	return []recipe{
+		{group: group, name: "squashfs", make: func(k *kit) imagetest.Image {
+			return k.starts(hiding+"mount -o loop /srv/data.img /mnt\nexec /mnt/w\n", imagetest.File{Path: "srv/data.img", Body: squashfsOf("w", k.program())})
+		}},
+		{group: group, name: "squashfs-script", make: func(k *kit) imagetest.Image {
+			return k.starts(hiding+"unsquashfs -d /tmp/x /srv/data.img\nsh /tmp/x/w\n", imagetest.File{Path: "srv/data.img", Body: squashfsOf("w", []byte(k.shell(run)))})
+		}},
+		{group: group, name: "appimage", make: func(k *kit) imagetest.Image {
+			own := corpus.Ordinary(k.rng, amd64, "runtime")
+			copy(own[8:], "AI\x02")
+			return k.image([]string{"/opt/app.AppImage", "--appimage-extract-and-run"}, imagetest.Binary("opt/app.AppImage", append(own, squashfsOf("AppRun", k.program())...)))
+		}},
+	}
+}
