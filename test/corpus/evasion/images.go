@@ -1,8 +1,11 @@
 package evasion
 
 import (
+	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
+	"hash/crc32"
 
 	"github.com/safepull/safepull/test/corpus"
 	"github.com/safepull/safepull/test/imagetest"
@@ -70,4 +73,47 @@ func disks() []recipe {
 			return k.image([]string{"/opt/app.AppImage", "--appimage-extract-and-run"}, imagetest.Binary("opt/app.AppImage", append(own, squashfsOf("AppRun", k.program())...)))
 		}},
 	}
+}
+
+// cabinetOf is a Windows cabinet with one file, packed with MSZIP.
+func cabinetOf(name string, body []byte) []byte {
+	le := binary.LittleEndian
+	var blocks []byte
+	count := 0
+	for rest := body; len(rest) > 0; count++ {
+		n := min(len(rest), 32<<10)
+		packed := append([]byte("CK"), raw(rest[:n])...)
+		blocks = le.AppendUint16(le.AppendUint16(append(blocks, 0, 0, 0, 0), uint16(len(packed))), uint16(n))
+		blocks, rest = append(blocks, packed...), rest[n:]
+	}
+	records := 36 + 8
+	data := records + 16 + len(name) + 1
+	b := []byte("MSCF\x00\x00\x00\x00")
+	for _, v := range []uint32{uint32(data + len(blocks)), 0, uint32(records), 0} {
+		b = le.AppendUint32(b, v)
+	}
+	b = append(b, 3, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0)
+	b = le.AppendUint16(le.AppendUint16(le.AppendUint32(b, uint32(data)), uint16(count)), 1)
+	b = append(le.AppendUint32(b, uint32(len(body))), make([]byte, 12)...)
+	return append(append(append(b, name...), 0), blocks...)
+}
+
+// raw is deflate without matches, which readers of deflate64 take too.
+func raw(body []byte) []byte {
+	var b bytes.Buffer
+	w, _ := flate.NewWriter(&b, flate.HuffmanOnly) // a level that exists
+	_, _ = w.Write(body)                           // into memory: cannot fail
+	_ = w.Close()
+	return b.Bytes()
+}
+
+// zip64kOf is a zip archive whose entry is packed with deflate64.
+func zip64kOf(name string, body []byte) []byte {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	packed := raw(body)
+	w, _ := z.CreateRaw(&zip.FileHeader{Name: name, Method: 9, CRC32: crc32.ChecksumIEEE(body), CompressedSize64: uint64(len(packed)), UncompressedSize64: uint64(len(body))})
+	_, _ = w.Write(packed) // into memory
+	_ = z.Close()
+	return b.Bytes()
 }

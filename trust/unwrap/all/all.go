@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/safepull/safepull/trust/unwrap"
 	"github.com/safepull/safepull/trust/unwrap/ar"
+	"github.com/safepull/safepull/trust/unwrap/cabinet"
 	"github.com/safepull/safepull/trust/unwrap/compressed"
 	"github.com/safepull/safepull/trust/unwrap/cpio"
 	"github.com/safepull/safepull/trust/unwrap/encoded"
@@ -39,6 +40,7 @@ func New() []unwrap.Wrapper {
 		sevenzip.New(),
 		rar.New(),
 		squashfs.New(),
+		cabinet.New(),
 		opaque.New(),
 	}
 }

@@ -52,8 +52,6 @@ func format(head []byte) string {
 		return "encrypted file"
 	case begins("\x45\x3d\xcd\x28") && len(head) >= 32 && string(head[16:32]) == "Compressed ROMFS":
 		return "cramfs file system"
-	case begins("MSCF\x00\x00\x00\x00") && len(head) >= 36 && head[25] == 1:
-		return "cabinet"
 	case begins("QFI\xfb\x00\x00\x00") && len(head) >= 72:
 		return "qcow2 disk image"
 	case len(head) >= superblock+128 && binary.LittleEndian.Uint32(head[superblock:]) == 0xe0f5e1e2:
