@@ -103,6 +103,12 @@ func (in *input) drain() {
 	}
 	in.ends()
 	in.w.advance(true)
+	if in.w.disc && in.err == nil && !in.more && !slices.ContainsFunc(in.takers, func(t unwrap.Wrapper) bool { return t.Name() == discName }) {
+		in.w.hides(trust.Finding{
+			Strength: trust.Context, IfRun: trust.Strong, Class: trust.ClassOpaque,
+			Why: "this is an image of a disc behind something else, which hides what it holds",
+		})
+	}
 }
 
 // ends asks wrappers that did not take the file whether its end is theirs: then it holds content that was not seen.

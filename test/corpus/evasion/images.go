@@ -67,6 +67,9 @@ func disks() []recipe {
 		{group: group, name: "squashfs-script", make: func(k *kit) imagetest.Image {
 			return k.starts(hiding+"unsquashfs -d /tmp/x /srv/data.img\nsh /tmp/x/w\n", imagetest.File{Path: "srv/data.img", Body: squashfsOf("w", []byte(k.shell(run)))})
 		}},
+		{group: group, name: "iso9660", make: func(k *kit) imagetest.Image {
+			return k.starts(hiding+"mount -o loop /srv/data.bin /mnt\nexec /mnt/w\n", imagetest.File{Path: "srv/data.bin", Body: isoOf("W", []byte(gzipped(string(k.program()))))})
+		}},
 		{group: group, name: "appimage", make: func(k *kit) imagetest.Image {
 			own := corpus.Ordinary(k.rng, amd64, "runtime")
 			copy(own[8:], "AI\x02")
@@ -116,4 +119,29 @@ func zip64kOf(name string, body []byte) []byte {
 	_, _ = w.Write(packed) // into memory
 	_ = z.Close()
 	return b.Bytes()
+}
+
+// isoOf is an image of a disc with one file in its root.
+func isoOf(name string, body []byte) []byte {
+	const sector = 2048
+	le := binary.LittleEndian
+	record := func(name string, at, size int, flags byte) []byte {
+		b := make([]byte, 33, 34+len(name))
+		le.PutUint32(b[2:], uint32(at))
+		le.PutUint32(b[10:], uint32(size))
+		b[25], b[32] = flags, byte(len(name))
+		b = append(b, name...)
+		if len(b)%2 == 1 {
+			b = append(b, 0)
+		}
+		b[0] = byte(len(b))
+		return b
+	}
+	out := make([]byte, 19*sector)
+	copy(out[16*sector:], "\x01CD001\x01")
+	copy(out[16*sector+156:], record("\x00", 18, sector, 2))
+	copy(out[17*sector:], "\xffCD001\x01")
+	copy(out[18*sector:], bytes.Join([][]byte{record("\x00", 18, sector, 2), record("\x01", 18, sector, 2), record(name+";1", 19, len(body), 0)}, nil))
+	out = append(out, body...)
+	return append(out, make([]byte, sector-len(out)%sector)...)
 }

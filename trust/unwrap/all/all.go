@@ -8,6 +8,7 @@ import (
 	"github.com/safepull/safepull/trust/unwrap/compressed"
 	"github.com/safepull/safepull/trust/unwrap/cpio"
 	"github.com/safepull/safepull/trust/unwrap/encoded"
+	"github.com/safepull/safepull/trust/unwrap/iso9660"
 	"github.com/safepull/safepull/trust/unwrap/nuitka"
 	"github.com/safepull/safepull/trust/unwrap/opaque"
 	"github.com/safepull/safepull/trust/unwrap/pyc"
@@ -41,6 +42,7 @@ func New() []unwrap.Wrapper {
 		rar.New(),
 		squashfs.New(),
 		cabinet.New(),
+		iso9660.New(),
 		opaque.New(),
 	}
 }
