@@ -33,6 +33,9 @@ const (
 	discMagic = "\x01CD001\x01"
 	discAt    = 32 << 10
 	discName  = "iso9660"
+	// shcMark is what every program says that shc makes of a script, which is encrypted in it.
+	shcMark = "neither argv[0] nor $_ works"
+	shcName = "shc"
 )
 
 // worker follows one file after another of one blob, at one depth of nesting. All its memory is used again; it belongs to
@@ -59,6 +62,8 @@ type worker struct {
 	hits    int64
 	// disc is true for a file that holds the mark of an ISO 9660 file system where it belongs.
 	disc bool
+	// script is true for a program that holds an encrypted script.
+	script bool
 	// spool is memory for the content of one file at a time.
 	spool []byte
 }
@@ -148,7 +153,7 @@ func (w *worker) follow(ctx context.Context, s subject, r io.Reader) error {
 func (w *worker) reset() {
 	w.blob.hits += w.hits
 	w.blob.bytes += w.base + int64(w.n)
-	w.n, w.base, w.fresh, w.hits, w.disc = 0, 0, 0, 0, false
+	w.n, w.base, w.fresh, w.hits, w.disc, w.script = 0, 0, 0, 0, false, false
 	w.pending = w.pending[:0]
 }
 
@@ -245,6 +250,8 @@ func (w *worker) search() {
 		switch name := w.scanner.names[pattern]; {
 		case name == discName:
 			w.disc = w.disc || w.base+int64(start) == discAt
+		case name == shcName:
+			w.script = w.script || w.file.Kind == trust.KindExecutable
 		case name != "" && w.depth == 0 && w.peels == 0:
 			w.blob.tree.is(name)
 		}
