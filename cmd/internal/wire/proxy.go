@@ -170,7 +170,7 @@ func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sq
 	state := writable{dir: cfg.StateDir}
 	server, err := proxy.Listen(proxy.Options{
 		Listen: cfg.Listen, Admin: cfg.Admin.Listen, TLS: certificates, Connect: cfg.Connect.Listen, ConnectHosts: cfg.TransparentHosts(), Registry: registry,
-		Verdicts: distribution.Explain(store, nil, log), Metrics: counters.Handler(),
+		Verdicts: distribution.Explain(explained(cfg, store, registries), nil, log), Metrics: counters.Handler(),
 		Ready: func(ctx context.Context) error {
 			_, _, err := store.VerdictByID(ctx, "SP-0000000000")
 			return errors.Join(err, state.check(ctx))

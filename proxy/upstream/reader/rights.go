@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/safepull/safepull/proxy/caller"
 	"github.com/safepull/safepull/trust"
 )
 
@@ -133,6 +134,23 @@ func (u *Upstream) Blob(ctx context.Context, ref trust.Reference, desc ocispec.D
 		return nil
 	}
 	return err
+}
+
+// CheckLogin returns an error that wraps trust.ErrUnauthorized when the context's caller brings a login that the registry
+// does not take. Somebody without a login is not asked for.
+func (u *Upstream) CheckLogin(ctx context.Context) error {
+	login := caller.Of(ctx).Logins[u.options.Host]
+	if !u.options.PassThrough || login.Empty() {
+		return nil
+	}
+	r, err := u.with(login)
+	if err != nil {
+		return err
+	}
+	if err, ok := u.rights.known(r.repository("")); ok {
+		return err
+	}
+	return r.ask(ctx, trust.Reference{}, r.registry.Ping)
 }
 
 // ask asks the registry as the reader, once for all who want the same answer at one time.
