@@ -24,6 +24,7 @@ type Metrics struct {
 	inFlight      prometheus.Gauge
 	upstreamBytes *prometheus.CounterVec
 	cache         *prometheus.CounterVec
+	stale         *prometheus.CounterVec
 }
 
 // New makes metrics that all begin at zero.
@@ -53,7 +54,11 @@ func New() *Metrics {
 		cache: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "safepull_cache_requests_total", Help: "Blobs asked of the cache, by hit or miss.",
 		}, []string{"result"}),
+		stale: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "safepull_stale_tags_total", Help: "Tags that were answered from memory because their registry was down.",
+		}, []string{"upstream"}),
 	}
+	m.registry.MustRegister(m.stale)
 	m.registry.MustRegister(m.requests, m.requestTime, m.decisions, m.judgements, m.inFlight, m.upstreamBytes, m.cache,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, action := range []trust.Action{trust.Allow, trust.Warn, trust.Quarantine, trust.Block} {

@@ -101,7 +101,7 @@ func (u *Upstream) Manifest(ctx context.Context, ref trust.Reference) error {
 	}
 	ref.Tag = ""
 	err = r.ask(ctx, ref, func(ctx context.Context) error { return r.registry.MayRead(ctx, ref) })
-	if errors.Is(err, trust.ErrUnavailable) && u.AnonymousMayRead(ref) {
+	if isDown(err) && u.AnonymousMayRead(ref) {
 		return nil
 	}
 	return err
@@ -130,7 +130,7 @@ func (u *Upstream) Blob(ctx context.Context, ref trust.Reference, desc ocispec.D
 		}
 		return err
 	})
-	if errors.Is(err, trust.ErrUnavailable) && held && u.AnonymousMayRead(ref) {
+	if isDown(err) && held && u.AnonymousMayRead(ref) {
 		return nil
 	}
 	return err
@@ -151,6 +151,11 @@ func (u *Upstream) CheckLogin(ctx context.Context) error {
 		return err
 	}
 	return r.ask(ctx, trust.Reference{}, r.registry.Ping)
+}
+
+// isDown reports whether a registry could not answer, as opposed to having said no.
+func isDown(err error) bool {
+	return errors.Is(err, trust.ErrUnavailable) || errors.Is(err, trust.ErrRateLimited)
 }
 
 // ask asks the registry as the reader, once for all who want the same answer at one time.
