@@ -23,7 +23,7 @@ const (
 	// hitsPerFile and hitsPerBlob bound how often content may wake indicators, with one more for every bytesPerHit:
 	// a literal repeated without end would cost a window's work for every few bytes. More is trust.ErrLimit.
 	hitsPerFile = 1 << 16
-	hitsPerBlob = 1 << 20
+	hitsPerBlob = 1 << 18
 	bytesPerHit = 512
 )
 
