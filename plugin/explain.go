@@ -70,7 +70,7 @@ func (a *app) byID(ctx context.Context, id string) (trust.Verdict, error) {
 		}
 		return trust.Verdict{}, fmt.Errorf("verdict %s: %w on this machine; name the proxy that gave it with --proxy URL", id, trust.ErrNotFound)
 	}
-	v, perr := askProxy(ctx, proxy, id)
+	v, perr := a.askProxy(ctx, proxy, id)
 	if perr != nil {
 		return trust.Verdict{}, errors.Join(perr, err)
 	}
@@ -111,7 +111,7 @@ func (a *app) byName(ctx context.Context, image string) (trust.Verdict, error) {
 		return trust.Verdict{}, fmt.Errorf("verdict on %q: %w on this machine; \"docker safepull check %s\" makes one",
 			ref, trust.ErrNotFound, reference.Familiar(ref))
 	}
-	if verdicts, err = askProxyAbout(ctx, proxy, ref); err != nil {
+	if verdicts, err = a.askProxyAbout(ctx, proxy, ref); err != nil {
 		return trust.Verdict{}, err
 	}
 	if v, ok := newest(verdicts, ref); ok {
@@ -147,9 +147,9 @@ func (a *app) proxy() string {
 }
 
 // askProxy reads one verdict.
-func askProxy(ctx context.Context, proxy, id string) (trust.Verdict, error) {
+func (a *app) askProxy(ctx context.Context, proxy, id string) (trust.Verdict, error) {
 	var v trust.Verdict
-	err := getVerdicts(ctx, proxy, id, nil, &v)
+	err := a.getVerdicts(ctx, proxy, id, nil, &v)
 	if errors.Is(err, trust.ErrNotFound) {
 		return trust.Verdict{}, fmt.Errorf("verdict %s: %w", id, err)
 	}
@@ -163,16 +163,17 @@ func askProxy(ctx context.Context, proxy, id string) (trust.Verdict, error) {
 }
 
 // askProxyAbout reads the proxy's verdicts on a reference's repository, newest first.
-func askProxyAbout(ctx context.Context, proxy string, ref trust.Reference) ([]trust.Verdict, error) {
+func (a *app) askProxyAbout(ctx context.Context, proxy string, ref trust.Reference) ([]trust.Verdict, error) {
 	var list struct {
 		Verdicts []trust.Verdict `json:"verdicts"`
 	}
-	err := getVerdicts(ctx, proxy, "", url.Values{"reference": {ref.Name()}}, &list)
+	err := a.getVerdicts(ctx, proxy, "", url.Values{"reference": {ref.Name()}}, &list)
 	return list.Verdicts, err
 }
 
-// getVerdicts asks a proxy below its path of verdicts. Errors never show the password of a URL.
-func getVerdicts(ctx context.Context, proxy, path string, query url.Values, into any) error {
+// getVerdicts asks a proxy below its path of verdicts, with docker's login at it, if there is one. Errors never show the
+// password of a URL.
+func (a *app) getVerdicts(ctx context.Context, proxy, path string, query url.Values, into any) error {
 	base, err := url.Parse(proxy)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return errors.New("the proxy (--proxy, SAFEPULL_PROXY or plugins.safepull.proxy) must be a URL such as http://127.0.0.1:5000")
@@ -186,7 +187,7 @@ func getVerdicts(ctx context.Context, proxy, path string, query url.Values, into
 		return errors.New("the proxy's URL cannot be asked")
 	}
 	req.Header.Set("Accept", "application/json")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := a.withLogin(req).Do(req)
 	if err != nil {
 		var uerr *url.Error
 		if errors.As(err, &uerr) {
@@ -198,6 +199,8 @@ func getVerdicts(ctx context.Context, proxy, path string, query url.Values, into
 	switch {
 	case resp.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%w at the proxy %s", trust.ErrNotFound, base.Redacted())
+	case resp.StatusCode == http.StatusUnauthorized:
+		return fmt.Errorf("the proxy at %s wants a login: \"docker login %s\" makes one", base.Redacted(), base.Host)
 	case resp.StatusCode != http.StatusOK:
 		return fmt.Errorf("the proxy at %s answered %s", base.Redacted(), trust.Sanitise(resp.Status, 100))
 	}
@@ -212,4 +215,18 @@ func getVerdicts(ctx context.Context, proxy, path string, query url.Values, into
 		return fmt.Errorf("the proxy's answer: %w: %w", trust.ErrMalformed, err)
 	}
 	return nil
+}
+
+// withLogin adds docker's login at the request's host, unless the URL has one, and returns the client to send it with. A
+// login stays with its host: an answer that leads elsewhere is none.
+func (a *app) withLogin(req *http.Request) *http.Client {
+	if req.URL.User != nil {
+		return http.DefaultClient
+	}
+	login, err := a.cli.ConfigFile().GetAuthConfig(req.URL.Host)
+	if err != nil || login.Username == "" || login.Password == "" {
+		return http.DefaultClient // a proxy that wants a login says so
+	}
+	req.SetBasicAuth(login.Username, login.Password)
+	return &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/safepull/safepull/cmd/internal/bucket"
 	"github.com/safepull/safepull/cmd/internal/wire"
 	"github.com/safepull/safepull/configs"
 	"github.com/safepull/safepull/proxy"
@@ -59,7 +60,7 @@ func serve() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return wire.Proxy(cmd.Context(), cfg, log)
+		return wire.Proxy(cmd.Context(), cfg, bucket.Open, log)
 	}
 	return cmd
 }

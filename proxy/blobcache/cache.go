@@ -31,9 +31,11 @@ const (
 	DefaultMaxBytes = 32 << 30
 	// defaultRecent is how long what was served is not evicted: clients come back for other ranges.
 	defaultRecent = time.Minute
-	// pauseTime is how long nothing more is kept after the storage failed to keep something: a full disk does not make
-	// each client fetch twice.
+	// pauseTime is how long storage that failed is left alone: a full disk does not make each client fetch twice, nor one
+	// that hangs each client wait.
 	pauseTime = 10 * time.Second
+	// lookTimeout is how long a look into the storage may keep a client waiting; after pauseTime it is tried again.
+	lookTimeout = 5 * time.Second
 	// cleanupTimeout bounds storage operations that go on after the caller's context ended.
 	cleanupTimeout = 30 * time.Second
 )
@@ -101,7 +103,7 @@ type Cache struct {
 	changing map[digest.Digest]chan struct{}
 	kept     map[sum]struct{} // not evicted
 	keptAt   time.Time        // when Keep was asked
-	paused   time.Time        // until when nothing is kept
+	paused   time.Time        // until when the storage is left alone
 	closed   bool
 	sweeps   uint8
 	stats    Stats // Entries is filled in by Stats

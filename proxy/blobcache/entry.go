@@ -39,7 +39,7 @@ func (c *Cache) open(ctx context.Context, d digest.Digest) (*blob, error) {
 	place := none
 	b := &blob{ctx: ctx, cache: c, digest: d}
 	c.mu.Lock()
-	if ok {
+	if ok && (c.root != "" || !time.Now().Before(c.paused)) {
 		place = c.shelf.find(of)
 	}
 	if place != none {
@@ -63,7 +63,7 @@ func (c *Cache) open(ctx context.Context, d digest.Digest) (*blob, error) {
 		c.drop(b) //nolint:contextcheck // cleaning up outlives the caller
 		err = fmt.Errorf("%s: %w: its file was damaged", d, ErrMiss)
 	default:
-		c.countError()
+		c.storageFailed()
 		err = fmt.Errorf("%s: %w: %w", d, ErrMiss, err)
 	}
 	_ = b.Close() //nolint:contextcheck // as above
@@ -98,6 +98,8 @@ func (c *Cache) look(ctx context.Context, b *blob) error {
 		}
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
 	info, err := c.driver.Stat(ctx, at)
 	switch {
 	case err == nil && info.Size() == b.size && !info.IsDir():

@@ -305,6 +305,7 @@ func TestStorageFails(t *testing.T) {
 		c, up := open(t, b, blobcache.Options{}), newUpstream()
 		body := blob('a', 5000)
 		fill(t, c, up, body)
+		c.Pause(0)
 		c.Settle()
 		b.where = "reader"
 		rc, err := c.Source(up).Fetch(t.Context(), ref, describe(body))

@@ -2,7 +2,6 @@ package blobcache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -149,14 +148,16 @@ func (c *Cache) takeOver(of sum, size int64, info storagedriver.FileInfo, wanted
 func (s *source) find(ctx context.Context, d digest.Digest, size int64) bool {
 	c := s.cache
 	c.mu.Lock()
-	look := c.shared || c.stats.Sweeping
+	look := (c.shared || c.stats.Sweeping) && !time.Now().Before(c.paused)
 	c.mu.Unlock()
 	if !look {
 		return false
 	}
-	found, err := c.adopt(ctx, d, size, true)
-	if err != nil && !errors.Is(err, ctx.Err()) {
-		c.countError()
+	limited, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	found, err := c.adopt(limited, d, size, true)
+	if err != nil && ctx.Err() == nil {
+		c.storageFailed()
 	}
 	return found
 }

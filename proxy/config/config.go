@@ -51,11 +51,6 @@ type Admin struct {
 	Listen string `yaml:"listen"`
 }
 
-// Cache bounds the verified blobs on disk.
-type Cache struct {
-	MaxBytes Bytes `yaml:"maxBytes"`
-}
-
 // Log says what is logged and how: format is auto, text or json.
 type Log struct {
 	Level  string `yaml:"level"`
@@ -180,7 +175,7 @@ func Default() Config {
 		Listen:         "127.0.0.1:5000",
 		MaxConnections: 1024,
 		StopGrace:      30 * time.Second,
-		Cache:          Cache{MaxBytes: 20 << 30},
+		Cache:          Cache{MaxBytes: 20 << 30, Driver: DriverFilesystem, StaleIfDown: 24 * time.Hour},
 		Log:            Log{Level: "info", Format: "auto"},
 		Upstreams:      []Upstream{{Host: "docker.io", Default: true}},
 		Platforms:      []string{"linux/amd64", "linux/arm64"},
@@ -336,7 +331,7 @@ func (c *Config) absolute(file string) error {
 	if err != nil {
 		return fmt.Errorf("find the folder of relative paths: %w", err)
 	}
-	paths := append(c.Door.paths(), &c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Policy, &c.Rules, &c.Enrolment.SecretFile)
+	paths := append(c.Door.paths(), &c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Cache.Path, &c.Cache.S3.SecretKeyFile, &c.Policy, &c.Rules, &c.Enrolment.SecretFile)
 	paths = append(paths, &c.TLS.CA.CertFile, &c.TLS.CA.KeyFile)
 	for i := range c.TLS.Hosts {
 		paths = append(paths, &c.TLS.Hosts[i].CertFile, &c.TLS.Hosts[i].KeyFile)

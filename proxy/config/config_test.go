@@ -190,6 +190,18 @@ func TestMistakes(t *testing.T) {
 		env  []string
 		want string
 	}{
+		"cache_driver":       {"cache: {driver: disk}", nil, `cache.driver: "disk" is no driver: use filesystem, inMemory or s3`},
+		"cache_ttl":          {"cache: {tagTTL: 25h}", nil, "cache.tagTTL: 25h0m0s is not between 0s and 24h"},
+		"cache_stale":        {"cache: {staleIfDown: -1s}", nil, "cache.staleIfDown: -1s is not between 0s and 720h0m0s"},
+		"cache_path":         {"cache: {driver: inMemory, path: /x}", nil, "cache.path: it belongs to the driver filesystem"},
+		"cache_s3_unused":    {"cache: {s3: {bucket: blobs}}", nil, "cache.s3: it belongs to the driver s3"},
+		"s3_bucket":          {"cache: {driver: s3, s3: {bucket: A_B, region: x}}", nil, `cache.s3.bucket: "A_B" is no name of a bucket`},
+		"s3_region":          {"cache: {driver: s3, s3: {bucket: blobs}}", nil, `cache.s3.region: "" is no region: write for example us-east-1`},
+		"s3_prefix":          {"cache: {driver: s3, s3: {bucket: blobs, region: x, prefix: /a}}", nil, `cache.s3.prefix: "/a" is no prefix`},
+		"s3_endpoint":        {"cache: {driver: s3, s3: {bucket: blobs, region: x, endpoint: 's3.example.com'}}", nil, "cache.s3.endpoint: write for example https://s3.example.com"},
+		"s3_login":           {"cache: {driver: s3, s3: {bucket: blobs, region: x, accessKey: me}}", nil, "set SAFEPULL_CACHE_S3_SECRET_KEY"},
+		"s3_no_access_key":   {"cache: {driver: s3, s3: {bucket: blobs, region: x}}", []string{"SAFEPULL_CACHE_S3_SECRET_KEY=hunter2"}, "cache.s3.accessKey: the secret key belongs to an access key"},
+		"s3_secret_file":     {"cache: {driver: s3, s3: {bucket: blobs, region: x, accessKey: me, secretKeyFile: /nowhere/key}}", nil, "cache.s3.secretKeyFile"},
 		"transparent_host":   {up("transparentHosts: [https://ghcr.io]"), nil, `upstreams[0].transparentHosts[0]: "https://ghcr.io" is no host`},
 		"transparent_twice":  {"upstreams: [{host: ghcr.io, transparentHosts: [a.example]}, {host: quay.io, transparentHosts: [a.example]}]", nil, `upstreams[1].transparentHosts[0]: "a.example" is ghcr.io already`},
 		"transparent_other":  {"upstreams: [{host: ghcr.io}, {host: quay.io, transparentHosts: [ghcr.io]}]", nil, `"ghcr.io" is ghcr.io already`},

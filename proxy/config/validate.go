@@ -31,8 +31,8 @@ var (
 
 func (c *Config) validate(at origins) error {
 	checks := []func(origins) error{
-		c.checkListeners, c.checkServer, c.checkJudge, c.checkClamd, c.checkFiles, c.checkUpstreams, c.checkTransparent,
-		c.checkClients, c.checkDoor,
+		c.checkListeners, c.checkServer, c.checkCache, c.checkJudge, c.checkClamd, c.checkFiles, c.checkUpstreams,
+		c.checkTransparent, c.checkClients, c.checkDoor,
 	}
 	for _, check := range checks {
 		if err := check(at); err != nil {
@@ -89,8 +89,6 @@ func (c *Config) checkServer(at origins) error {
 		return at.errorf("log.level", "%q is no level: use error, warn, info or debug", c.Log.Level)
 	case !slices.Contains([]string{"auto", "text", "json"}, c.Log.Format):
 		return at.errorf("log.format", "%q is no format: use auto, text or json", c.Log.Format)
-	case c.Cache.MaxBytes <= 0:
-		return at.errorf("cache.maxBytes", "the cache needs room for at least one layer: write for example 20GiB")
 	case c.StopGrace < 0 || c.StopGrace > time.Hour:
 		return at.errorf("stopGrace", "%s is not between 0s and 1h", c.StopGrace)
 	case (c.TLS.CertFile == "") != (c.TLS.KeyFile == ""):

@@ -26,6 +26,7 @@ type Metrics struct {
 	cache         *prometheus.CounterVec
 	refusals      *prometheus.CounterVec
 	escapes       *prometheus.CounterVec
+	stale         *prometheus.CounterVec
 }
 
 // New makes metrics that all begin at zero.
@@ -61,8 +62,12 @@ func New() *Metrics {
 		escapes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "safepull_refusals_not_binding_total", Help: "Manifests not served to clients that may get them elsewhere: deny those the way to the registry.",
 		}, []string{"client"}),
+		stale: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "safepull_stale_tags_total", Help: "Tags that were answered from memory because their registry was down.",
+		}, []string{"upstream"}),
 	}
-	m.registry.MustRegister(m.requests, m.requestTime, m.decisions, m.judgements, m.inFlight, m.upstreamBytes, m.cache, m.refusals, m.escapes,
+	m.registry.MustRegister(m.stale, m.refusals, m.escapes)
+	m.registry.MustRegister(m.requests, m.requestTime, m.decisions, m.judgements, m.inFlight, m.upstreamBytes, m.cache,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, action := range []trust.Action{trust.Allow, trust.Warn, trust.Quarantine, trust.Block} {
 		m.decisions.WithLabelValues(string(action))

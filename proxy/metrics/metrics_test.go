@@ -29,6 +29,9 @@ func TestNamesAndLabelsAreAPI(t *testing.T) {
 	m.Cached(true)
 	m.Cached(false)
 
+	m.StaleTag("docker.io")
+	m.WatchCache(func() metrics.Cache { return metrics.Cache{Entries: 3, Bytes: 1000, Joins: 4, Evictions: 5} })
+
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	body := w.Body.String()
@@ -48,6 +51,12 @@ func TestNamesAndLabelsAreAPI(t *testing.T) {
 		`safepull_refusals_total{client="unknown",form="plain",road="mirror"} 1`,
 		`safepull_refusals_total{client="containerd",form="choices",road="mirror"} 1`,
 		`safepull_refusals_not_binding_total{client="unknown"} 1`,
+		`safepull_cache_entries 3`,
+		`safepull_cache_bytes 1000`,
+		`safepull_cache_events_total{event="join"} 4`,
+		`safepull_cache_events_total{event="eviction"} 5`,
+		`safepull_cache_events_total{event="hit"} 0`,
+		`safepull_stale_tags_total{upstream="docker.io"} 1`,
 		`go_goroutines`,
 	} {
 		if !strings.Contains(body, "\n"+line) {

@@ -42,7 +42,7 @@ func (m *Memory) load() error {
 	if err != nil {
 		return fmt.Errorf("tags: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was read
 	entries, err := parse(io.LimitReader(f, maxFile+1), m.now())
 	if err != nil {
 		return fmt.Errorf("tags: %q is not used: %w", m.options.File, err)

@@ -40,8 +40,8 @@ type Options struct {
 	TTL time.Duration
 	// StaleIfDown is how old an answer may be that is given while the registry is down. Zero means that none is given.
 	StaleIfDown time.Duration
-	// Everyone reports whether everyone may read what the context's caller has just read. It is required.
-	Everyone func(context.Context, trust.Reference) bool
+	// Everyone reports whether everyone may read the reference's repository, as far as is known. It is required.
+	Everyone func(trust.Reference) bool
 	// File keeps the memory over restarts; empty means that nothing does.
 	File string
 	// Observer may be nil.
@@ -121,6 +121,7 @@ func (s source) Resolve(ctx context.Context, ref trust.Reference) (ocispec.Descr
 	m, key := s.memory, ref.Name()+":"+ref.Tag
 	last, known, down := m.last(ref.Registry, key)
 	age := m.now().Sub(last.At)
+	known = known && m.options.Everyone(ref)
 	if known && age < m.options.TTL {
 		return last.Descriptor, nil
 	}
@@ -132,10 +133,8 @@ func (s source) Resolve(ctx context.Context, ref trust.Reference) (ocispec.Descr
 	desc, err := s.ask(ctx, ref, stale)
 	switch {
 	case err == nil:
-		if m.options.Everyone(ctx, ref) {
+		if m.options.Everyone(ref) {
 			m.remember(ref.Registry, key, desc)
-		} else {
-			m.forget(key)
 		}
 	case ctx.Err() != nil:
 	case isDown(err):

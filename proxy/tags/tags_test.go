@@ -76,7 +76,7 @@ func newWorld(t *testing.T, o Options) *world {
 	t.Helper()
 	w := &world{t: t, up: &upstream{desc: describe("one")}, told: &told{}, clock: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC), public: true}
 	o.Observer = w.told
-	o.Everyone = func(context.Context, trust.Reference) bool { return w.public }
+	o.Everyone = func(trust.Reference) bool { return w.public }
 	m, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -216,9 +216,10 @@ func TestPrivateIsNotKept(t *testing.T) {
 	w = newWorld(t, Options{StaleIfDown: time.Hour})
 	w.resolve("one", nil)
 	w.public = false
-	w.resolve("one", nil)
 	w.up.err = trust.ErrUnavailable
 	w.resolve("", trust.ErrUnavailable)
+	w.public = true // somebody found out
+	w.resolve("one", nil)
 }
 
 func TestHangingUpstreamIsDown(t *testing.T) {
@@ -286,7 +287,7 @@ func TestBadFile(t *testing.T) {
 			if err := os.WriteFile(path, []byte(tt.body), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			m, err := New(Options{TTL: time.Second, File: path, Everyone: func(context.Context, trust.Reference) bool { return true }})
+			m, err := New(Options{TTL: time.Second, File: path, Everyone: func(trust.Reference) bool { return true }})
 			if m == nil || (err != nil) != tt.bad || m.known.Len() != tt.tags {
 				t.Fatalf("error %v", err)
 			}

@@ -17,6 +17,19 @@ func (r *Registry) MayRead(ctx context.Context, ref trust.Reference) error {
 	return err
 }
 
+// Ping returns nil when the registry takes its reader's login, whatever that may read.
+func (r *Registry) Ping(ctx context.Context) error {
+	resp, err := r.do(ctx, request{method: http.MethodGet, path: "/"})
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return r.answerError(resp)
+	}
+	_ = resp.Body.Close()
+	return nil
+}
+
 // HasBlob returns nil when the registry itself would give its reader the blob in the reference's repository, else an error as
 // Fetch would. Only an answer that tells the blob's size is a yes: a page that asks for a login tells another one.
 func (r *Registry) HasBlob(ctx context.Context, ref trust.Reference, desc ocispec.Descriptor) error {

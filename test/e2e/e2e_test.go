@@ -123,8 +123,12 @@ func setup(env *testscript.Env, tools tools, registry string, start startEngine)
 	if err := os.Symlink(filepath.Join(tools.bin, "docker-safepull"), filepath.Join(plugins, "docker-safepull")); err != nil {
 		return err
 	}
+	guarded, err := listenOnce() // for a registry that the script starts
+	if err != nil {
+		return err
+	}
 	for k, v := range map[string]string{
-		"BIN": tools.bin, "HOME": home, "DOCKER_CONFIG": filepath.Join(home, ".docker"), "REGISTRY": registry,
+		"BIN": tools.bin, "GUARDED": guarded, "HOME": home, "DOCKER_CONFIG": filepath.Join(home, ".docker"), "REGISTRY": registry,
 		"XDG_DATA_HOME": filepath.Join(home, "data"), "XDG_CONFIG_HOME": filepath.Join(home, "config"), "XDG_CACHE_HOME": filepath.Join(home, "cache"),
 		"PATH": strings.Join([]string{tools.bin, tools.foreign, os.Getenv("PATH")}, string(os.PathListSeparator)),
 		// No engine until a script starts one: a story never meets the machine's own.

@@ -103,6 +103,23 @@ func (in *input) drain() {
 	}
 	in.ends()
 	in.w.advance(true)
+	in.marked()
+}
+
+// marked reports what a mark in the middle of the content says about the rest of it, where no wrapper read that.
+func (in *input) marked() {
+	if in.err != nil {
+		return
+	}
+	hidden := func(why string) {
+		in.w.hides(trust.Finding{Strength: trust.Context, IfRun: trust.Strong, Class: trust.ClassOpaque, Why: why})
+	}
+	if in.w.disc && !slices.ContainsFunc(in.takers, func(t unwrap.Wrapper) bool { return t.Name() == discName }) {
+		hidden("this is an image of a disc behind something else, which hides what it holds")
+	}
+	if in.w.script {
+		hidden("this program holds a script that shc encrypted")
+	}
 }
 
 // ends asks wrappers that did not take the file whether its end is theirs: then it holds content that was not seen.

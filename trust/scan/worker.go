@@ -23,8 +23,19 @@ const (
 	// hitsPerFile and hitsPerBlob bound how often content may wake indicators, with one more for every bytesPerHit:
 	// a literal repeated without end would cost a window's work for every few bytes. More is trust.ErrLimit.
 	hitsPerFile = 1 << 16
-	hitsPerBlob = 1 << 20
+	hitsPerBlob = 1 << 18
 	bytesPerHit = 512
+)
+
+// discMagic is the mark of ISO 9660 file systems, which stands at discAt and so tells nothing by the beginning of a file.
+// Whatever stands before it, mount and its like find it. discName is the wrapper of the format.
+const (
+	discMagic = "\x01CD001\x01"
+	discAt    = 32 << 10
+	discName  = "iso9660"
+	// shcMark is what every program says that shc makes of a script, which is encrypted in it.
+	shcMark = "neither argv[0] nor $_ works"
+	shcName = "shc"
 )
 
 // worker follows one file after another of one blob, at one depth of nesting. All its memory is used again; it belongs to
@@ -49,6 +60,10 @@ type worker struct {
 	// pending are hits whose window is not complete, in the order of their offsets.
 	pending []pendingHit
 	hits    int64
+	// disc is true for a file that holds the mark of an ISO 9660 file system where it belongs.
+	disc bool
+	// script is true for a program that holds an encrypted script.
+	script bool
 	// spool is memory for the content of one file at a time.
 	spool []byte
 }
@@ -138,7 +153,7 @@ func (w *worker) follow(ctx context.Context, s subject, r io.Reader) error {
 func (w *worker) reset() {
 	w.blob.hits += w.hits
 	w.blob.bytes += w.base + int64(w.n)
-	w.n, w.base, w.fresh, w.hits = 0, 0, 0, 0
+	w.n, w.base, w.fresh, w.hits, w.disc, w.script = 0, 0, 0, 0, false, false
 	w.pending = w.pending[:0]
 }
 
@@ -232,7 +247,12 @@ func (w *worker) search() {
 	set.Scan(w.buf[from:w.n], func(pattern, start int) {
 		length := w.scanner.lengths[pattern]
 		start += from
-		if name := w.scanner.names[pattern]; name != "" && w.depth == 0 && w.peels == 0 {
+		switch name := w.scanner.names[pattern]; {
+		case name == discName:
+			w.disc = w.disc || w.base+int64(start) == discAt
+		case name == shcName:
+			w.script = w.script || w.file.Kind == trust.KindExecutable
+		case name != "" && w.depth == 0 && w.peels == 0:
 			w.blob.tree.is(name)
 		}
 		if start+length <= w.fresh || !w.wanted(pattern) {

@@ -5,13 +5,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
-	"github.com/opencontainers/go-digest"
 	"github.com/sirupsen/logrus"
 
 	"github.com/safepull/safepull/proxy"
@@ -33,14 +30,10 @@ const (
 	proxyKeeps = 180 * 24 * time.Hour
 	// pruneEvery is how often it forgets.
 	pruneEvery = 24 * time.Hour
-	// driverThreads bounds the file operations of the cache at one time.
-	driverThreads = 100
-	// cacheEnds is what the cache gets to end what it does.
-	cacheEnds = 10 * time.Second
 )
 
 // Proxy serves until ctx ends.
-func Proxy(ctx context.Context, cfg config.Config, log *logrus.Logger) (err error) {
+func Proxy(ctx context.Context, cfg config.Config, bucket Bucket, log *logrus.Logger) (err error) {
 	defer boundMemory(cfg.Judge.LayersInWork)()
 	lock, err := proxy.Lock(cfg.StateDir)
 	if err != nil {
@@ -52,14 +45,15 @@ func Proxy(ctx context.Context, cfg config.Config, log *logrus.Logger) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	cache, err := openCache(ctx, cfg)
+	counters := metrics.New()
+	var registries *registries
+	everyone := func(ref trust.Reference) bool { return registries.AnonymousMayRead(ref) }
+	kept, err := keep(ctx, cfg, bucket, store, counters, log, everyone)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, ended(ctx, cache)) }()
-	counters := metrics.New()
-	registries, err := upstreams(cfg, cache, counters)
-	if err != nil {
+	defer func() { err = errors.Join(err, kept.close(ctx)) }()
+	if registries, err = upstreams(cfg, kept, counters); err != nil {
 		return err
 	}
 	defer registries.close()
@@ -68,7 +62,7 @@ func Proxy(ctx context.Context, cfg config.Config, log *logrus.Logger) (err erro
 		return err
 	}
 	log.WithFields(loaded.fields()).Info("judging by")
-	gate, err := newGate(cfg, loaded, store, cache, counters, registries)
+	gate, err := newGate(cfg, loaded, store, kept.blobs, counters, registries)
 	if err != nil {
 		return err
 	}
@@ -79,19 +73,6 @@ func Proxy(ctx context.Context, cfg config.Config, log *logrus.Logger) (err erro
 		err = errors.Join(err, gate.Close(ending))
 	}()
 	return serve(ctx, cfg, log, store, gate, counters, registries)
-}
-
-func openCache(ctx context.Context, cfg config.Config) (*blobcache.Cache, error) {
-	root := filepath.Join(cfg.StateDir, "cache")
-	driver := filesystem.New(filesystem.DriverParameters{RootDirectory: root, MaxThreads: driverThreads})
-	return blobcache.Open(ctx, driver, blobcache.Options{MaxBytes: int64(cfg.Cache.MaxBytes), Root: root})
-}
-
-// ended lets the cache end what it does.
-func ended(ctx context.Context, cache *blobcache.Cache) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cacheEnds)
-	defer cancel()
-	return cache.Close(ctx)
 }
 
 func newGate(cfg config.Config, loaded inForce, store *sqlite.Store, cache *blobcache.Cache, counters *metrics.Metrics, registries *registries) (*enforce.Gate, error) {
@@ -177,7 +158,7 @@ func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sq
 	state := writable{dir: cfg.StateDir}
 	server, err := proxy.Listen(proxy.Options{
 		Listen: cfg.Listen, Admin: cfg.Admin.Listen, TLS: certificates, Connect: cfg.Connect.Listen, ConnectHosts: cfg.TransparentHosts(), Registry: registry,
-		Verdicts: distribution.Explain(store, nil, log), Metrics: counters.Handler(),
+		Verdicts: distribution.Explain(explained(cfg, store, registries), nil, log), Metrics: counters.Handler(),
 		Ready: func(ctx context.Context) error {
 			_, _, err := store.VerdictByID(ctx, "SP-0000000000")
 			return errors.Join(err, state.check(ctx))
@@ -233,23 +214,4 @@ func rootCAs(path string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("ca: %q holds no PEM certificate", path)
 	}
 	return pool, nil
-}
-
-// cached is the blob cache as the gate wants it.
-type cached struct {
-	cache    *blobcache.Cache
-	counters *metrics.Metrics
-}
-
-// Open implements enforce.Cache.
-func (c cached) Open(ctx context.Context, d digest.Digest) (io.ReadSeekCloser, int64, error) {
-	blob, err := c.cache.Get(ctx, d)
-	if errors.Is(err, blobcache.ErrMiss) {
-		err = fmt.Errorf("%w: %w", err, trust.ErrNotFound)
-	}
-	c.counters.Cached(err == nil)
-	if err != nil {
-		return nil, 0, err
-	}
-	return blob, blob.Size(), nil
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -130,6 +131,19 @@ func TestNobodyReadsWhatTheyCouldNotReadUpstream(t *testing.T) {
 			if n := r.Count(http.MethodGet, "/v2/acme/private/blobs/*") + r.Count(http.MethodGet, "/v2/acme/private/manifests/*"); n > 5 {
 				t.Errorf("ada's pull was %d reads of content", n)
 			}
+			for who, login := range map[string]string{"bob": bob, "nobody": nobody} {
+				if body := p.body(t, "/safepull/v1/verdicts?reference=acme/private", login); strings.Contains(body, "SP-") {
+					t.Errorf("verdicts on acme/private are told to %s: %s", who, body)
+				}
+			}
+			if body := p.body(t, "/safepull/v1/verdicts?reference=acme/private", ada); !strings.Contains(body, "SP-") {
+				t.Errorf("ada is told of no verdict: %s", body)
+			}
+			for login, want := range map[string]int{ada: 200, bob: 200, basicHeader("ada", "wrong"): 401, nobody: 401} {
+				if resp := p.as(t, "GET", "/v2/", login); resp.StatusCode != want {
+					t.Errorf("ping with %q: %s", login, resp.Status)
+				}
+			}
 			// What everyone may read, everyone reads.
 			for who, login := range map[string]string{"ada": ada, "bob": bob, "nobody": nobody} {
 				if resp := p.as(t, "GET", "/v2/acme/public/manifests/latest", login); resp.StatusCode != http.StatusOK {
@@ -230,4 +244,24 @@ func TestOwnLoginIsForThoseWhoLogIn(t *testing.T) {
 		}
 	}
 	secretsStay(t, p, "robot-secret", "door-secret")
+}
+
+func (p *running) body(t *testing.T, path, header string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, value, _ := strings.Cut(header, ": ")
+	req.Header.Set(name, value)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }

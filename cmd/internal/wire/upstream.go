@@ -10,7 +10,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
-	"github.com/safepull/safepull/proxy/blobcache"
 	"github.com/safepull/safepull/proxy/caller"
 	"github.com/safepull/safepull/proxy/config"
 	"github.com/safepull/safepull/proxy/enforce"
@@ -81,7 +80,7 @@ func (r *registries) AnonymousMayRead(ref trust.Reference) bool {
 	return u != nil && u.AnonymousMayRead(ref)
 }
 
-func upstreams(cfg config.Config, cache *blobcache.Cache, counters *metrics.Metrics) (*registries, error) {
+func upstreams(cfg config.Config, kept *kept, counters *metrics.Metrics) (*registries, error) {
 	all := &registries{byHost: map[string]*reader.Upstream{}}
 	shared := everythingIsShared(cfg)
 	for _, u := range cfg.Upstreams {
@@ -92,7 +91,7 @@ func upstreams(cfg config.Config, cache *blobcache.Cache, counters *metrics.Metr
 		all.transports = append(all.transports, transport)
 		o.Shared = shared
 		o.Wrap = func(src trust.Source) trust.Source {
-			return upstream.Typed(cache.Source(counted{src, func(n int64) { counters.UpstreamBytes(u.Host, n) }}))
+			return kept.tags.Source(upstream.Typed(kept.blobs.Source(counted{src, func(n int64) { counters.UpstreamBytes(u.Host, n) }})))
 		}
 		read, err := reader.New(o)
 		if err != nil {

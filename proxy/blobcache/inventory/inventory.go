@@ -92,7 +92,7 @@ func (v *Inventory) read(h Holder) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was read
 	id, n, err := check(bufio.NewReaderSize(file, 1<<20))
 	if err != nil {
 		return err

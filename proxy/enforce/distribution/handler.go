@@ -83,11 +83,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	t, bad := parsePath(r.URL.EscapedPath())
 	if t.kind == kindBase {
-		if c := caller.Of(r.Context()); c.Challenge != "" {
-			loginWanted(c.Challenge, "log in at the proxy, or go on without: what needs no login is served").write(w, r)
-			return
-		}
-		writeJSON(w, r, "application/json", struct{}{})
+		h.base(w, r)
 		return
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -127,6 +123,41 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, p pull, t target
 		h.referrers(w, r, p.ref, p.upstream, query)
 	}
 }
+
+// loginChecker is a Lister that knows whether the context's caller brings a wrong login.
+type loginChecker interface {
+	// CheckLogin fails with trust.ErrUnauthorized when they do.
+	CheckLogin(context.Context) error
+}
+
+// base answers a ping: who shows no login that could be of use is asked for one, and told when it is a wrong one.
+func (h *Handler) base(w http.ResponseWriter, r *http.Request) {
+	c := caller.Of(r.Context())
+	if c.Challenge != "" {
+		loginWanted(c.Challenge, "log in at the proxy, or go on without: what needs no login is served").write(w, r)
+		return
+	}
+	for host := range c.Logins {
+		u := h.routes.byHost[host]
+		if u == nil {
+			continue
+		}
+		l, ok := u.Lister.(loginChecker)
+		if !ok || !errors.Is(l.CheckLogin(r.Context()), trust.ErrUnauthorized) {
+			continue
+		}
+		p := denied("%s does not take this login", host)
+		if !r.URL.Query().Has("ns") {
+			p = loginWanted(basicChallenge, p.err.Message)
+		}
+		p.write(w, r)
+		return
+	}
+	writeJSON(w, r, "application/json", struct{}{})
+}
+
+// basicChallenge is what "docker login" answers to.
+const basicChallenge = `Basic realm="safepull"`
 
 func (h *Handler) manifest(w http.ResponseWriter, r *http.Request, p pull) {
 	release, err := h.gate.Manifest(r.Context(), p.ref, p.terms())

@@ -98,6 +98,9 @@ func problemOf(r *http.Request, err error, ref trust.Reference, unknown errcode.
 		if c := caller.Of(r.Context()); c.Challenge != "" {
 			return loginWanted(c.Challenge, fmt.Sprintf("%s gives no access to %s without a login: log in at the proxy", ref.Registry, ref.Repository))
 		}
+		if login := caller.Of(r.Context()).Logins[ref.Registry]; !login.Empty() {
+			return denied("%s gives your login no access to %s: it does not exist, or is not for you, or the login is wrong; \"docker login\" at the proxy checks it", ref.Registry, ref.Repository)
+		}
 		// Not 401: that would make some clients send logins for other registries, and others go around the proxy.
 		return denied("%s gives safepull no access to %s: it does not exist, or is private and needs a login in safepull's configuration", ref.Registry, ref.Repository)
 	case errors.Is(err, trust.ErrRateLimited):

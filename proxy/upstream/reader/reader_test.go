@@ -251,6 +251,21 @@ func TestOwnLogin(t *testing.T) {
 	}
 }
 
+func TestLoginIsChecked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for who, want := range map[string]error{"": nil, "ada": nil, "bob": nil, "eve": trust.ErrUnauthorized} {
+		for range 3 {
+			if err := w.CheckLogin(as(t, who)); !errors.Is(err, want) {
+				t.Errorf("%q: %v", who, err)
+			}
+		}
+	}
+	if n := w.Count(http.MethodGet, "/v2/"); n > 6 { // each login once, and each asked for first
+		t.Errorf("%d requests", n)
+	}
+}
+
 func TestLoginsAreBounded(t *testing.T) {
 	t.Parallel()
 	opened := 0

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/safepull/safepull/proxy/caller"
 	"github.com/safepull/safepull/trust"
 )
 
@@ -100,7 +101,7 @@ func (u *Upstream) Manifest(ctx context.Context, ref trust.Reference) error {
 	}
 	ref.Tag = ""
 	err = r.ask(ctx, ref, func(ctx context.Context) error { return r.registry.MayRead(ctx, ref) })
-	if errors.Is(err, trust.ErrUnavailable) && u.AnonymousMayRead(ref) {
+	if isDown(err) && u.AnonymousMayRead(ref) {
 		return nil
 	}
 	return err
@@ -129,10 +130,32 @@ func (u *Upstream) Blob(ctx context.Context, ref trust.Reference, desc ocispec.D
 		}
 		return err
 	})
-	if errors.Is(err, trust.ErrUnavailable) && held && u.AnonymousMayRead(ref) {
+	if isDown(err) && held && u.AnonymousMayRead(ref) {
 		return nil
 	}
 	return err
+}
+
+// CheckLogin returns an error that wraps trust.ErrUnauthorized when the context's caller brings a login that the registry
+// does not take. Somebody without a login is not asked for.
+func (u *Upstream) CheckLogin(ctx context.Context) error {
+	login := caller.Of(ctx).Logins[u.options.Host]
+	if !u.options.PassThrough || login.Empty() {
+		return nil
+	}
+	r, err := u.with(login)
+	if err != nil {
+		return err
+	}
+	if err, ok := u.rights.known(r.repository("")); ok {
+		return err
+	}
+	return r.ask(ctx, trust.Reference{}, r.registry.Ping)
+}
+
+// isDown reports whether a registry could not answer, as opposed to having said no.
+func isDown(err error) bool {
+	return errors.Is(err, trust.ErrUnavailable) || errors.Is(err, trust.ErrRateLimited)
 }
 
 // ask asks the registry as the reader, once for all who want the same answer at one time.

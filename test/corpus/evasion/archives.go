@@ -147,6 +147,8 @@ func archives() []recipe {
 		{"zip", "opt/pkg/data.zip", "unzip", func(p []byte) []byte { return zipOf("bin/worker", p) }},
 		{"jar", "opt/pkg/app.jar", "java -jar", func(p []byte) []byte { return zipOf("META-INF/native/libworker.so", p) }},
 		{"renamed-zip", "opt/pkg/logo.dat", "unzip", func(p []byte) []byte { return zipOf("w", p) }},
+		{"cabinet", "opt/pkg/data.cab", "cabextract", func(p []byte) []byte { return cabinetOf("w", p) }},
+		{"zip-deflate64", "opt/pkg/data.zip", "unzip", func(p []byte) []byte { return zip64kOf("bin/worker", p) }},
 		{"deb", "opt/pkg/worker.deb", "dpkg -i", func(p []byte) []byte { return debOf("usr/bin/worker", p) }},
 		{"cpio", "opt/pkg/initrd", "cpio -id <", func(p []byte) []byte { return cpioOf("bin/worker", p) }},
 		{"cpio-gz", "opt/pkg/initrd.gz", "zcat", func(p []byte) []byte { return []byte(gzipped(string(cpioOf("bin/worker", p)))) }},

@@ -1,8 +1,11 @@
 package evasion
 
 import (
+	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
+	"hash/crc32"
 
 	"github.com/safepull/safepull/test/corpus"
 	"github.com/safepull/safepull/test/imagetest"
@@ -64,10 +67,81 @@ func disks() []recipe {
 		{group: group, name: "squashfs-script", make: func(k *kit) imagetest.Image {
 			return k.starts(hiding+"unsquashfs -d /tmp/x /srv/data.img\nsh /tmp/x/w\n", imagetest.File{Path: "srv/data.img", Body: squashfsOf("w", []byte(k.shell(run)))})
 		}},
+		{group: group, name: "iso9660", make: func(k *kit) imagetest.Image {
+			return k.starts(hiding+"mount -o loop /srv/data.bin /mnt\nexec /mnt/w\n", imagetest.File{Path: "srv/data.bin", Body: isoOf("W", []byte(gzipped(string(k.program()))))})
+		}},
 		{group: group, name: "appimage", make: func(k *kit) imagetest.Image {
 			own := corpus.Ordinary(k.rng, amd64, "runtime")
 			copy(own[8:], "AI\x02")
 			return k.image([]string{"/opt/app.AppImage", "--appimage-extract-and-run"}, imagetest.Binary("opt/app.AppImage", append(own, squashfsOf("AppRun", k.program())...)))
 		}},
 	}
+}
+
+// cabinetOf is a Windows cabinet with one file, packed with MSZIP.
+func cabinetOf(name string, body []byte) []byte {
+	le := binary.LittleEndian
+	var blocks []byte
+	count := 0
+	for rest := body; len(rest) > 0; count++ {
+		n := min(len(rest), 32<<10)
+		packed := append([]byte("CK"), raw(rest[:n])...)
+		blocks = le.AppendUint16(le.AppendUint16(append(blocks, 0, 0, 0, 0), uint16(len(packed))), uint16(n))
+		blocks, rest = append(blocks, packed...), rest[n:]
+	}
+	records := 36 + 8
+	data := records + 16 + len(name) + 1
+	b := []byte("MSCF\x00\x00\x00\x00")
+	for _, v := range []uint32{uint32(data + len(blocks)), 0, uint32(records), 0} {
+		b = le.AppendUint32(b, v)
+	}
+	b = append(b, 3, 1, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0)
+	b = le.AppendUint16(le.AppendUint16(le.AppendUint32(b, uint32(data)), uint16(count)), 1)
+	b = append(le.AppendUint32(b, uint32(len(body))), make([]byte, 12)...)
+	return append(append(append(b, name...), 0), blocks...)
+}
+
+// raw is deflate without matches, which readers of deflate64 take too.
+func raw(body []byte) []byte {
+	var b bytes.Buffer
+	w, _ := flate.NewWriter(&b, flate.HuffmanOnly) // a level that exists
+	_, _ = w.Write(body)                           // into memory: cannot fail
+	_ = w.Close()
+	return b.Bytes()
+}
+
+// zip64kOf is a zip archive whose entry is packed with deflate64.
+func zip64kOf(name string, body []byte) []byte {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	packed := raw(body)
+	w, _ := z.CreateRaw(&zip.FileHeader{Name: name, Method: 9, CRC32: crc32.ChecksumIEEE(body), CompressedSize64: uint64(len(packed)), UncompressedSize64: uint64(len(body))})
+	_, _ = w.Write(packed) // into memory
+	_ = z.Close()
+	return b.Bytes()
+}
+
+// isoOf is an image of a disc with one file in its root.
+func isoOf(name string, body []byte) []byte {
+	const sector = 2048
+	le := binary.LittleEndian
+	record := func(name string, at, size int, flags byte) []byte {
+		b := make([]byte, 33, 34+len(name))
+		le.PutUint32(b[2:], uint32(at))
+		le.PutUint32(b[10:], uint32(size))
+		b[25], b[32] = flags, byte(len(name))
+		b = append(b, name...)
+		if len(b)%2 == 1 {
+			b = append(b, 0)
+		}
+		b[0] = byte(len(b))
+		return b
+	}
+	out := make([]byte, 19*sector)
+	copy(out[16*sector:], "\x01CD001\x01")
+	copy(out[16*sector+156:], record("\x00", 18, sector, 2))
+	copy(out[17*sector:], "\xffCD001\x01")
+	copy(out[18*sector:], bytes.Join([][]byte{record("\x00", 18, sector, 2), record("\x01", 18, sector, 2), record(name+";1", 19, len(body), 0)}, nil))
+	out = append(out, body...)
+	return append(out, make([]byte, sector-len(out)%sector)...)
 }

@@ -94,6 +94,9 @@ func (w *watch) Hit(h indicator.Hit) {
 	if h.Literal >= len(w.ind.rules.Wrappers) && !isAssigned(window[:at]) || !w.read.Spend(w.out, h.Offset) {
 		return // the address of a proxy that nothing is told to use, as in a list of proxies
 	}
+	if line, _ := logicalLine(window, at); !w.read.Weigh(w.out, h.Offset, len(line)) {
+		return
+	}
 	for _, c := range calls(window, at) {
 		for i := range c {
 			if at < c[i].At || at >= c[i].At+len(c[i].Text) {

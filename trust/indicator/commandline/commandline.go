@@ -143,6 +143,10 @@ func (w *watch) judge(window []byte, at int, offset int64) {
 		return
 	}
 	command = gather(commands, command)
+	last := command[len(command)-1]
+	if !w.read.Weigh(w.out, offset, last.At+len(last.Text)-command[0].At) {
+		return
+	}
 	s := w.ind.read(command, window)
 	strength, why := s.weigh()
 	if strength < trust.Proof && (s.bare || len(s.only) > 0) && w.runs() && isCut(command, window, at) {

@@ -306,6 +306,9 @@ func (w *watch) installed(window []byte, at int, offset int64) {
 		for _, word := range c {
 			words.WriteString(word.Text + " ")
 		}
+		if !w.read.Weigh(w.out, offset, words.Len()) {
+			return
+		}
 		if w.ind.install.Match(words.Bytes()) {
 			w.out.Add(offset, trust.Strong, words.Bytes(), "installs a mining program as a package")
 		}

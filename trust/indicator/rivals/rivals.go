@@ -118,6 +118,21 @@ type watch struct {
 	first        int64
 	excerpt      []byte
 	bring, start bool
+	// quiet is a part of the file that is known to hold nothing that kills.
+	quiet struct{ from, to int64 }
+}
+
+// kills reports whether something in window[from:to] kills; offset is where the window stands in the file. What was looked
+// at before is not looked at again, so that names without end cost their length.
+func (w *watch) kills(window []byte, offset int64, from, to int) bool {
+	if offset+int64(from) >= w.quiet.from && offset+int64(to) <= w.quiet.to {
+		return false
+	}
+	if !w.ind.kill.Match(window) {
+		w.quiet.from, w.quiet.to = offset, offset+int64(len(window))
+		return false
+	}
+	return w.ind.kill.Match(window[from:to])
 }
 
 // Hit implements indicator.Watch.
@@ -131,12 +146,13 @@ func (w *watch) Hit(h indicator.Hit) {
 		return // a longer word
 	}
 	line, start := text.Line(window, at, near)
-	around := window[max(0, at-near):min(len(window), at+near)]
+	from, to := max(0, at-near), min(len(window), at+near)
+	begin := h.Offset - int64(at)
 	switch {
 	case behaviour.IsComment(line):
 		return
-	case w.ind.kill.Match(line):
-	case isList(window, at, start) && w.ind.kill.Match(around):
+	case w.kills(window, begin, start, start+len(line)):
+	case isList(window, at, start) && w.kills(window, begin, from, to):
 	default:
 		return
 	}

@@ -4,9 +4,11 @@ package all
 import (
 	"github.com/safepull/safepull/trust/unwrap"
 	"github.com/safepull/safepull/trust/unwrap/ar"
+	"github.com/safepull/safepull/trust/unwrap/cabinet"
 	"github.com/safepull/safepull/trust/unwrap/compressed"
 	"github.com/safepull/safepull/trust/unwrap/cpio"
 	"github.com/safepull/safepull/trust/unwrap/encoded"
+	"github.com/safepull/safepull/trust/unwrap/iso9660"
 	"github.com/safepull/safepull/trust/unwrap/nuitka"
 	"github.com/safepull/safepull/trust/unwrap/opaque"
 	"github.com/safepull/safepull/trust/unwrap/pyc"
@@ -39,6 +41,8 @@ func New() []unwrap.Wrapper {
 		sevenzip.New(),
 		rar.New(),
 		squashfs.New(),
+		cabinet.New(),
+		iso9660.New(),
 		opaque.New(),
 	}
 }

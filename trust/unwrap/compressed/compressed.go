@@ -51,22 +51,14 @@ func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) er
 	} else {
 		d, err = f.OpenTailed(src, in)
 	}
-	var body *bufio.Reader
-	if err == nil {
-		defer d.Close()
-		body = bufio.NewReader(stream.NewBody(d))
-		_, err = body.Peek(max(1, trial))
+	if err != nil {
+		return failed(src, f, trial, err)
 	}
-	switch {
-	case src.Err() != nil:
-		return src.Err()
-	case err == nil, err == io.EOF, errors.Is(err, stream.ErrTrailing): //nolint:errorlint // bufio returns the reader's value
-	case errors.Is(err, trust.ErrUnsupported): // there is no memory left to find out
-		return err
-	case trial > 0:
-		return nil // something else that begins alike
-	default:
-		return f.Classify(err)
+	defer d.Close()
+	body := bufio.NewReader(stream.NewBody(d))
+	_, err = body.Peek(max(1, trial))
+	if src.Err() != nil || err != nil && err != io.EOF && !errors.Is(err, stream.ErrTrailing) { //nolint:errorlint // bufio returns the reader's value
+		return failed(src, f, trial, err)
 	}
 	decoded := stream.NewBody(body)
 	if err := show(unwrap.Piece{Name: w.name(content.Path, f), Size: -1}, decoded); err != nil {
@@ -76,6 +68,19 @@ func (w Wrapper) Unwrap(_ context.Context, in unwrap.Input, show unwrap.Show) er
 		return src.Err()
 	}
 	return cmp.Or(w.rest(d, decoded.Err(), src, show), f.Classify(decoded.Err()))
+}
+
+// failed is what the failure to read the beginning means.
+func failed(src *stream.Source, f decompress.Format, trial int, err error) error {
+	switch {
+	case src.Err() != nil:
+		return src.Err()
+	case errors.Is(err, trust.ErrUnsupported): // there is no memory left to find out
+		return err
+	case trial > 0:
+		return nil // something else that begins alike
+	}
+	return f.Classify(err)
 }
 
 // rest shows what follows the compressed data, unless that is next to nothing or nothing but zeros and line ends.

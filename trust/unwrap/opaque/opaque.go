@@ -1,5 +1,5 @@
 // Package opaque recognises formats that hold files and are not read here, so that a program which runs such a file is
-// not taken for one that was seen: file systems, disk images, AppImages and cabinets.
+// not taken for one that was seen: file systems, disk images and encrypted files.
 package opaque
 
 import (
@@ -42,8 +42,8 @@ const superblock = 1024
 func format(head []byte) string {
 	begins := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }
 	switch {
-	case begins("\x7fELF") && len(head) > 10 && string(head[8:10]) == "AI" && head[10] == 1:
-		return "AppImage"
+	case begins("\x37\xe4\x53\x96\xc9\xdb\xd6\x07"):
+		return "file that zisofs packed"
 	case begins("LUKS\xba\xbe\x00") && len(head) >= 208 && head[7] >= 1 && head[7] <= 2:
 		return "encrypted disk image"
 	case begins("Salted__") && len(head) >= 32:
@@ -52,8 +52,6 @@ func format(head []byte) string {
 		return "encrypted file"
 	case begins("\x45\x3d\xcd\x28") && len(head) >= 32 && string(head[16:32]) == "Compressed ROMFS":
 		return "cramfs file system"
-	case begins("MSCF\x00\x00\x00\x00") && len(head) >= 36 && head[25] == 1:
-		return "cabinet"
 	case begins("QFI\xfb\x00\x00\x00") && len(head) >= 72:
 		return "qcow2 disk image"
 	case len(head) >= superblock+128 && binary.LittleEndian.Uint32(head[superblock:]) == 0xe0f5e1e2:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap/internal/decompress"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress/deflate64"
 	"github.com/safepull/safepull/trust/unwrap/internal/filter"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
@@ -140,6 +141,7 @@ const (
 	idLzma      = "\x03\x01\x01"
 	idLzma2     = "\x21"
 	idDeflate   = "\x04\x01\x08"
+	idDeflate64 = "\x04\x01\x09"
 	idBzip2     = "\x04\x02\x02"
 	idZstd      = "\x04\xf7\x11\x01"
 	idEncrypted = "\x06\xf1\x07\x01"
@@ -208,6 +210,8 @@ func (a *archive) decode(k coder, ins []io.Reader, size int64, password string) 
 		return decompress.NewLzma2(r, k.props[0], &a.coders)
 	case idDeflate:
 		return flate.NewReader(r), nil
+	case idDeflate64:
+		return deflate64.NewReader(r), nil
 	case idBzip2:
 		return decompress.Bzip2.Open(r, &a.coders)
 	case idZstd:

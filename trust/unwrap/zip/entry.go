@@ -12,19 +12,21 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/unwrap"
 	"github.com/safepull/safepull/trust/unwrap/internal/decompress"
+	"github.com/safepull/safepull/trust/unwrap/internal/decompress/deflate64"
 	"github.com/safepull/safepull/trust/unwrap/internal/stream"
 )
 
 // Methods of compression.
 const (
-	methodStored  = 0
-	methodDeflate = 8
-	methodBzip2   = 12
-	methodLzma    = 14
-	methodZstdOld = 20
-	methodZstd    = 93
-	methodXz      = 95
-	methodAES     = 99
+	methodStored    = 0
+	methodDeflate   = 8
+	methodDeflate64 = 9
+	methodBzip2     = 12
+	methodLzma      = 14
+	methodZstdOld   = 20
+	methodZstd      = 93
+	methodXz        = 95
+	methodAES       = 99
 )
 
 // named shows an entry of the directory, and once more as its local header has it if that says something else: readers
@@ -191,6 +193,8 @@ func (d *decoder) open(h header, r io.Reader) (io.ReadCloser, error) {
 		return openLzma(h, r, &d.held)
 	case methodStored:
 		return io.NopCloser(r), nil
+	case methodDeflate64:
+		return io.NopCloser(deflate64.NewReader(r)), nil
 	case methodDeflate:
 		if d.flate == nil {
 			d.buf = bufio.NewReaderSize(r, 16<<10)

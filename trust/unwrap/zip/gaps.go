@@ -146,7 +146,7 @@ func (h header) plausible() bool {
 
 func known(method uint16) bool {
 	switch method {
-	case methodStored, methodDeflate, methodBzip2, methodLzma, methodZstd, methodZstdOld, methodXz, methodAES:
+	case methodStored, methodDeflate, methodDeflate64, methodBzip2, methodLzma, methodZstd, methodZstdOld, methodXz, methodAES:
 		return true
 	}
 	return false
