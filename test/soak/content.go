@@ -31,7 +31,7 @@ type image struct {
 type upstream struct {
 	host     string
 	registry *registrytest.Registry
-	// user and password are the account that the proxies read it with; empty for none.
+	// user and password are the account of the one who may read it; empty where everybody may.
 	user, password string
 }
 

@@ -39,6 +39,7 @@ type ledger struct {
 	wrong    []string
 	arrived  map[digest.Digest][]span // of layers that must not arrive
 	blocked  []string
+	private  []string
 	surprise []string
 }
 
@@ -86,6 +87,16 @@ func (l *ledger) part(where string, d digest.Digest, offset, n, size int64) {
 		if len(l.blocked) < keepWords {
 			l.blocked = append(l.blocked, fmt.Sprintf("%s: all %d bytes of %s", where, size, d))
 		}
+	}
+}
+
+// stranger notes that somebody got what only another may read.
+func (l *ledger) stranger(where string, n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts["private"]++
+	if len(l.private) < keepWords {
+		l.private = append(l.private, fmt.Sprintf("%s: %d bytes for a stranger", where, n))
 	}
 }
 

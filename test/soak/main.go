@@ -65,7 +65,7 @@ func run(ctx context.Context, o options) (err error) {
 	upstreams := []*upstream{
 		{host: "docker.io", registry: registrytest.New(registrytest.Options{})},
 		{host: "bearer.example", registry: registrytest.New(registrytest.Options{Auth: "bearer"})},
-		{host: "basic.example", user: "reader", password: "for-tests-only", registry: registrytest.New(registrytest.Options{Auth: "basic", User: "reader", Password: "for-tests-only"})},
+		{host: "private.example", user: "reader", password: "for-tests-only", registry: registrytest.New(registrytest.Options{Auth: "basic", User: "reader", Password: "for-tests-only"})},
 	}
 	for _, u := range upstreams {
 		defer u.registry.Close()

@@ -39,20 +39,18 @@ func newProxy(dir, program string, upstreams []*upstream) (*proxy, error) {
 	if err := l.Close(); err != nil {
 		return nil, err
 	}
-	var b strings.Builder
+	var b, door strings.Builder
 	// The cache is too small for all images, so that blobs are fetched again, and room is made, all the time.
 	fmt.Fprintf(&b, "version: 1\nlisten: %s\nstateDir: %s\ncache:\n  maxBytes: 12MiB\njudge:\n  holdFor: 5s\n  deadline: 1m\nlog:\n  level: warn\nupstreams:\n",
 		p.address, filepath.Join(dir, "state"))
 	for i, u := range upstreams {
 		fmt.Fprintf(&b, "  - host: %s\n    url: %s\n    plainHTTP: true\n    timeout: %s\n    default: %v\n", u.host, u.registry.URL(), upstreamTimeout, i == 0)
-		if u.password != "" {
-			file := filepath.Join(dir, u.host+".password")
-			if err := os.WriteFile(file, []byte(u.password), 0o600); err != nil {
-				return nil, err
-			}
-			fmt.Fprintf(&b, "    credentials:\n      kind: static\n      username: %s\n      passwordFile: %s\n      shareWithEveryone: [\"**\"]\n", u.user, file)
+		if u.user != "" {
+			b.WriteString("    credentials:\n      kind: passThrough\n")
+			fmt.Fprintf(&door, "door:\n  basicIsFor: %s\n", u.host)
 		}
 	}
+	b.WriteString(door.String())
 	return p, os.WriteFile(filepath.Join(dir, "proxy.yaml"), []byte(b.String()), 0o600)
 }
 

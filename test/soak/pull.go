@@ -37,6 +37,8 @@ type puller struct {
 	client  *http.Client
 	crane   string
 	dir     string
+	// stranger is true while nobody is logged in.
+	stranger bool
 }
 
 // run pulls until ctx ends.
@@ -44,6 +46,7 @@ func (p *puller) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		i, at := p.gallery.pick(p.rng), p.proxies[p.rng.IntN(len(p.proxies))]
 		p.ledger.count("pulls", 1)
+		p.stranger = p.rng.IntN(3) == 0
 		switch p.rng.IntN(12) {
 		case 0:
 			p.byCrane(ctx, at, i)
@@ -91,7 +94,7 @@ func (p *puller) whole(ctx context.Context, at *proxy, i image) bool {
 
 // manifest asks for a manifest, and compares it.
 func (p *puller) manifest(ctx context.Context, at *proxy, i image, reference string, want []byte) ([]byte, bool) {
-	resp, err := p.ask(ctx, http.MethodGet, at, i.path("manifests", reference), "")
+	resp, err := p.ask(ctx, http.MethodGet, at, i, i.path("manifests", reference), "")
 	if err != nil {
 		return nil, false
 	}
@@ -101,6 +104,7 @@ func (p *puller) manifest(ctx context.Context, at *proxy, i image, reference str
 		return nil, false
 	}
 	p.ledger.compare(i.repository+" manifest "+reference, body, want, 0)
+	p.theirs(i, "manifest "+reference, len(body))
 	if err == nil && len(body) != len(want) {
 		p.ledger.odd(fmt.Sprintf("%s manifest %s: a complete answer of %d bytes, not %d", i.repository, reference, len(body), len(want)))
 	}
@@ -115,7 +119,7 @@ func (p *puller) blob(ctx context.Context, at *proxy, i image, b imagetest.Blob,
 	} else if from > 0 {
 		header = fmt.Sprintf("bytes=%d-", from)
 	}
-	resp, err := p.ask(ctx, http.MethodGet, at, i.path("blobs", b.Descriptor.Digest.String()), header)
+	resp, err := p.ask(ctx, http.MethodGet, at, i, i.path("blobs", b.Descriptor.Digest.String()), header)
 	if err != nil {
 		return 0, 0
 	}
@@ -134,6 +138,7 @@ func (p *puller) blob(ctx context.Context, at *proxy, i image, b imagetest.Blob,
 	body, err := io.ReadAll(io.LimitReader(resp.Body, b.Descriptor.Size+1))
 	where := fmt.Sprintf("%s blob %s %s", i.repository, b.Descriptor.Digest, header)
 	p.ledger.compare(where, body, b.Content, from)
+	p.theirs(i, where, len(body))
 	if err == nil && int64(len(body)) != end-from {
 		p.ledger.odd(fmt.Sprintf("%s: a complete answer of %d bytes, not %d", where, len(body), end-from))
 	}
@@ -167,7 +172,7 @@ func (p *puller) parts(ctx context.Context, at *proxy, i image) {
 
 // heads asks for lengths.
 func (p *puller) heads(ctx context.Context, at *proxy, i image) {
-	resp, err := p.ask(ctx, http.MethodHead, at, i.path("manifests", i.tag), "")
+	resp, err := p.ask(ctx, http.MethodHead, at, i, i.path("manifests", i.tag), "")
 	if err != nil {
 		return
 	}
@@ -176,7 +181,7 @@ func (p *puller) heads(ctx context.Context, at *proxy, i image) {
 		p.ledger.odd(fmt.Sprintf("HEAD of %s says %q", i.repository, d))
 	}
 	b := i.own()
-	if resp, err = p.ask(ctx, http.MethodHead, at, i.path("blobs", b.Descriptor.Digest.String()), ""); err != nil {
+	if resp, err = p.ask(ctx, http.MethodHead, at, i, i.path("blobs", b.Descriptor.Digest.String()), ""); err != nil {
 		return
 	}
 	_ = resp.Body.Close()
@@ -192,14 +197,27 @@ func (p *puller) cancelled(ctx context.Context, at *proxy, i image) {
 	p.whole(ctx, at, i)
 }
 
+// theirs notes an answer with content that only another may have.
+func (p *puller) theirs(i image, where string, n int) {
+	if p.stranger && i.upstream.user != "" {
+		p.ledger.stranger(i.repository+" "+where, int64(n))
+	}
+}
+
 // ask sends one request. What is no answer is counted.
-func (p *puller) ask(ctx context.Context, method string, at *proxy, path, rng string) (*http.Response, error) {
+func (p *puller) ask(ctx context.Context, method string, at *proxy, i image, path, rng string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+at.address+path, nil)
 	if err != nil {
 		return nil, err
 	}
 	for _, t := range []string{ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, imagetest.DockerManifest, imagetest.DockerIndex} {
 		req.Header.Add("Accept", t)
+	}
+	switch {
+	case i.upstream.user != "" && p.stranger:
+		p.ledger.count("strange", 1)
+	case i.upstream.user != "":
+		req.SetBasicAuth(i.upstream.user, i.upstream.password)
 	}
 	if rng != "" {
 		req.Header.Set("Range", rng)
@@ -225,9 +243,30 @@ func (p *puller) byCrane(ctx context.Context, at *proxy, i image) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	name := at.address + "/" + i.upstream.host + "/" + i.repository + ":" + i.tag
-	err = exec.CommandContext(ctx, p.crane, "pull", "--insecure", "--format=oci", name, dir).Run()
+	config, err := p.login(at, i)
+	if err != nil {
+		p.ledger.odd(err.Error())
+		return
+	}
+	cmd := exec.CommandContext(ctx, p.crane, "pull", "--insecure", "--format=oci", name, dir)
+	cmd.Env = append(os.Environ(), "DOCKER_CONFIG="+config)
+	err = cmd.Run()
 	p.ledger.count("crane", 1)
+	_ = os.RemoveAll(config)
 	p.layout(i, dir, err == nil)
+}
+
+// login writes what "docker login" at the proxy would have, and returns its folder.
+func (p *puller) login(at *proxy, i image) (string, error) {
+	dir, err := os.MkdirTemp(p.dir, "login-")
+	if err != nil {
+		return "", err
+	}
+	text := "{}"
+	if i.upstream.user != "" && !p.stranger {
+		text = fmt.Sprintf(`{"auths":{%q:{"username":%q,"password":%q}}}`, at.address, i.upstream.user, i.upstream.password)
+	}
+	return dir, os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600)
 }
 
 // layout compares what lies in an OCI layout with the image.
@@ -251,6 +290,7 @@ func (p *puller) layout(i image, dir string, complete bool) {
 			return nil // half of one, under a name of crane's
 		}
 		found++
+		p.theirs(i, "crane "+d.Name(), len(content))
 		p.ledger.compare("crane "+i.repository+" "+d.Name(), content, want, 0)
 		if own := i.own().Descriptor; i.mining && name == own.Digest {
 			p.ledger.part("crane "+i.repository, name, 0, int64(len(content)), own.Size)

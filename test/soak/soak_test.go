@@ -162,6 +162,15 @@ func TestPuller(t *testing.T) {
 	if l := p.ledger; l.total("wrong") != 0 || l.total("odd") != 0 {
 		t.Errorf("an honest registry is found wrong: %q %q", l.wrong, l.surprise)
 	}
+	if p.ledger.total("private") != 0 {
+		t.Errorf("what everybody may read is private: %q", p.ledger.private)
+	}
+	g.upstreams[0].user, p.stranger = "reader", true
+	p.whole(t.Context(), at, g.all()[0])
+	if p.ledger.total("private") == 0 {
+		t.Error("a stranger got what is private, and nobody noticed")
+	}
+	g.upstreams[0].user, p.stranger = "", false
 	if p.ledger.total("blocked") == 0 {
 		t.Error("an image that mines arrived, and nobody noticed")
 	}

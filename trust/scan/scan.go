@@ -130,7 +130,7 @@ func (s *Scanner) merge() error {
 			s.wakes[p] = append(s.wakes[p], wake{check: i, literal: k})
 		}
 	}
-	for _, own := range append(programs(), program{discMagic, discName}, program{shcMark, shcName}) {
+	for _, own := range append(programs(), program{discMagic, discName}, program{shcMark(), shcName}) {
 		patterns = append(patterns, match.Pattern{Bytes: []byte(own.holds)})
 		s.wakes, s.lengths, s.names = append(s.wakes, nil), append(s.lengths, len(own.holds)), append(s.names, own.name)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -33,10 +34,12 @@ const (
 	discMagic = "\x01CD001\x01"
 	discAt    = 32 << 10
 	discName  = "iso9660"
-	// shcMark is what every program says that shc makes of a script, which is encrypted in it.
-	shcMark = "neither argv[0] nor $_ works"
-	shcName = "shc"
+	shcName   = "shc"
 )
+
+// shcMark is what every program says that shc makes of a script, which is encrypted in it. It is put together when it is
+// needed, so that this program does not say it.
+func shcMark() string { return strings.Join([]string{"neither", "argv[0] nor", "$_ works"}, " ") }
 
 // worker follows one file after another of one blob, at one depth of nesting. All its memory is used again; it belongs to
 // one goroutine.
