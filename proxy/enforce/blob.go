@@ -26,12 +26,23 @@ type Blob struct {
 	Descriptor ocispec.Descriptor
 	// Sealed is true while the image that it is asked for with is being judged: reading waits near its end.
 	Sealed bool
+	await  func(ctx context.Context, offset int64) error
 	open   func(context.Context) (io.ReadCloser, error)
 }
 
 // Open returns the content, which is an io.Seeker too when it is at hand. The reader fails in place of io.EOF when the
 // content is not the descriptor's. The caller closes it.
 func (b Blob) Open(ctx context.Context) (io.ReadCloser, error) { return b.open(ctx) }
+
+// Await returns at once when bytes behind the offset may go out. Where none may before the verdict, it waits for that as
+// long as a client may wait for an answer to begin, and returns why the image is refused: an answer that has not begun
+// can still say it.
+func (b Blob) Await(ctx context.Context, offset int64) error {
+	if b.await == nil {
+		return nil
+	}
+	return b.await(ctx, offset)
+}
 
 // Blob releases the blob that ref's digest names if an allowed manifest of ref's repository references it. It returns
 // *Refusal when only refused ones do and *NotReferenced when none does. On Terms.Sealed an image that is being judged does

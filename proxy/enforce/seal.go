@@ -60,6 +60,20 @@ func (s *seal) open() bool {
 	}
 }
 
+// await waits for the verdict, patience at most, and returns why the image is refused.
+func (s *seal) await(ctx context.Context, patience time.Duration) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-s.decided:
+		return s.refused
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // seals are the images that are delivered sealed, found by the blobs that they name.
 type seals struct {
 	mu     sync.Mutex
@@ -178,9 +192,16 @@ func (g *Gate) behind(ctx context.Context, s *seal, ref trust.Reference, src tru
 	case <-s.decided:
 	default:
 		desc := s.blobs[ref.Digest]
-		return Blob{Descriptor: desc, Sealed: true, open: func(ctx context.Context) (io.ReadCloser, error) {
-			return g.openSealed(ctx, ref, src, desc, s)
-		}}, nil
+		return Blob{
+			Descriptor: desc, Sealed: true,
+			await: func(ctx context.Context, offset int64) error {
+				if offset < desc.Size-reserve {
+					return nil
+				}
+				return s.await(ctx, min(g.hold, maxWholeHold))
+			},
+			open: func(ctx context.Context) (io.ReadCloser, error) { return g.openSealed(ctx, ref, src, desc, s) },
+		}, nil
 	}
 	if s.refused == nil { // while the records were read
 		b, _, err := g.byMemory(ctx, ref, src, []digest.Digest{s.ref.Digest})

@@ -550,3 +550,48 @@ func TestSealedOnlyForWhoMayRead(t *testing.T) {
 		w.verdict <- trust.Allow
 	})
 }
+
+// TestAwait: an answer of which nothing could go out does not begin before the verdict, within what a client waits.
+func TestAwait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newSealedWorld(100_000, nil)
+		g := w.gate(t, enforce.Options{})
+		begin(t, g)
+		blob := func(body []byte) enforce.Blob {
+			b, err := g.Blob(t.Context(), app.WithDigest(digest.FromBytes(body)), sealedTerms)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b
+		}
+		small, large := blob(w.config), blob(w.layer)
+		for name, c := range map[string]struct {
+			b      enforce.Blob
+			offset int64
+			waits  bool
+		}{
+			"flows": {large, 0, false}, "flows-still": {large, 100_000 - reserve - 1, false},
+			"reserve": {large, 100_000 - reserve, true}, "small": {small, 0, true},
+		} {
+			start := time.Now()
+			err := c.b.Await(t.Context(), c.offset)
+			if took := time.Since(start); err != nil || (took > 0) != c.waits || took >= 20*time.Second {
+				t.Errorf("%s: %v after %s", name, err, took)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := small.Await(ctx, 0); !errors.Is(err, context.Canceled) {
+			t.Errorf("gone: %v", err)
+		}
+		w.verdict <- trust.Block
+		var refusal *enforce.Refusal
+		if err := small.Await(t.Context(), 0); !errors.As(err, &refusal) {
+			t.Errorf("refused: %v", err)
+		}
+		if err := (enforce.Blob{}).Await(t.Context(), 0); err != nil {
+			t.Errorf("not sealed: %v", err)
+		}
+	})
+}

@@ -50,6 +50,10 @@ func (h *Handler) blob(w http.ResponseWriter, r *http.Request, p pull) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
+	if err := b.Await(r.Context(), part.start); err != nil {
+		h.refuseBlob(w, r, p, err)
+		return
+	}
 	content, err := openAt(r.Context(), b, part.start)
 	if err != nil {
 		h.refuseBlob(w, r, p, err)

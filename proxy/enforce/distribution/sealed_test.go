@@ -61,9 +61,9 @@ func (w sealedWorld) Manifests(ctx context.Context, name string, blob digest.Dig
 }
 
 // serve starts a server that delivers sealed to those without another road.
-func (w sealedWorld) serve(t *testing.T, drip time.Duration) *httptest.Server {
+func (w sealedWorld) serve(t *testing.T, drip, hold time.Duration) *httptest.Server {
 	t.Helper()
-	g, err := enforce.New(w, w, enforce.ByHost{"docker.io": w}, enforce.Options{Cache: w, SealAfter: time.Millisecond, Drip: drip})
+	g, err := enforce.New(w, w, enforce.ByHost{"docker.io": w}, enforce.Options{Cache: w, Hold: hold, SealAfter: time.Millisecond, Drip: drip})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestSealedDelivery(t *testing.T) {
 				w := newSealedWorld(t)
 				w.action, w.cached = action, cached
 				size := int64(len(w.blob))
-				s := w.serve(t, time.Millisecond)
+				s := w.serve(t, time.Millisecond, 50*time.Millisecond)
 				w.begin(t, s)
 				r := rand.New(rand.NewPCG(4, uint64(len(action))))
 				all := []*download{fetch(t, s, w.path(), "", 0)}
@@ -198,12 +198,34 @@ func TestSealedDelivery(t *testing.T) {
 	}
 }
 
+// TestSmallBlobIsRefusedWithItsReason: nothing of it could go out, so that its answer waits, and can still say why.
+func TestSmallBlobIsRefusedWithItsReason(t *testing.T) {
+	t.Parallel()
+	w := newSealedWorld(t)
+	w.action = trust.Block
+	s := w.serve(t, time.Hour, 20*time.Second)
+	w.begin(t, s)
+	answers := make(chan answer)
+	for _, header := range [][]string{nil, {"Range", "bytes=0-"}} {
+		go func() {
+			answers <- do(t, s, "GET", "/v2/docker.io/acme/app/blobs/"+digest.FromString("{}").String(), header...)
+		}()
+	}
+	time.Sleep(50 * time.Millisecond)
+	close(w.hold)
+	for range 2 {
+		if got := <-answers; got.StatusCode != 403 || len(got.message()) == 0 {
+			t.Errorf("%s %s", got.Status, got.body)
+		}
+	}
+}
+
 // TestSealedGoesToNobodyElse: a client that could fall back waits for the verdict, and gets no blob before.
 func TestSealedGoesToNobodyElse(t *testing.T) {
 	t.Parallel()
 	w := newSealedWorld(t)
 	defer close(w.hold)
-	s := w.serve(t, time.Hour)
+	s := w.serve(t, time.Hour, 50*time.Millisecond)
 	w.begin(t, s)
 	blob := "/v2/acme/app/blobs/" + digest.FromBytes(w.blob).String()
 	for _, agent := range []string{agentGraphdriver, agentPodman, agentUnknown} {
@@ -220,7 +242,7 @@ func TestSealedGoesToNobodyElse(t *testing.T) {
 func TestSealedClientLeaves(t *testing.T) {
 	t.Parallel()
 	w := newSealedWorld(t)
-	s := w.serve(t, time.Hour)
+	s := w.serve(t, time.Hour, 50*time.Millisecond)
 	w.begin(t, s)
 	ctx, cancel := context.WithCancel(t.Context())
 	req, err := http.NewRequestWithContext(ctx, "GET", s.URL+w.path(), nil)
