@@ -60,6 +60,9 @@ type Content struct {
 	Head []byte
 	// Passwords are candidates for archives, found elsewhere in the image; mostly none.
 	Passwords []string
+	// Again says that a file is read once more, because the image runs it and its first reading left something hidden:
+	// formats that are found by their end, whatever they begin with, are looked for.
+	Again bool
 }
 
 // Input is content that is read once, from its beginning. A Wrapper need not read it to its end.
