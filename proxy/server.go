@@ -65,6 +65,8 @@ type Options struct {
 	// Door is before Registry and Verdicts; nil lets everyone in. Refuse answers those that it does not let in.
 	Door   Door
 	Refuse func(http.ResponseWriter, *http.Request, error)
+	// Login gives out tokens at /safepull/v1/token; nil gives none.
+	Login http.Handler
 	// Ready fails while requests could not be served; nil means always ready.
 	Ready func(context.Context) error
 	// Observer and Log may be nil.
