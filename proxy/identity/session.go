@@ -16,7 +16,7 @@ import (
 
 // TokenPath is where clients that were answered with a Bearer challenge get a token, with their login or without one.
 // Engines that know only a Basic challenge's two ways, to show a login or to give up, go on without a login so.
-const TokenPath = "/safepull/v1/token"
+const TokenPath = "/safepull/v1/token" //nolint:gosec // a path
 
 const (
 	sessionPrefix = "safepull-session_"
