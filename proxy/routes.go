@@ -35,6 +35,8 @@ func (s *Server) routes() http.Handler {
 			s.behindDoor(w, r, s.options.Verdicts)
 		case r.URL.Path == "/v2" || strings.HasPrefix(r.URL.Path, "/v2/"):
 			s.behindDoor(w, r, s.options.Registry)
+		case route == "token" && s.options.Login != nil:
+			s.options.Login.ServeHTTP(w, r)
 		case s.admin == nil:
 			s.health(w, r)
 		default:
@@ -185,6 +187,8 @@ func routeOf(path string) string {
 		return "health"
 	case "/v2", "/v2/":
 		return "base"
+	case "/safepull/v1/token":
+		return "token"
 	}
 	if path == "/safepull/v1/verdicts" || strings.HasPrefix(path, "/safepull/v1/verdicts/") {
 		return "verdicts"

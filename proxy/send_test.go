@@ -120,6 +120,7 @@ func TestLimitedConnectionsReadFrom(t *testing.T) {
 	if _, ok := first.(io.ReaderFrom); !ok {
 		t.Errorf("a %T is sent to by copying", first)
 	}
+	follow(first, http.StateActive)
 	second := make(chan net.Conn)
 	go func() {
 		c, err := l.Accept()

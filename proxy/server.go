@@ -65,12 +65,15 @@ type Options struct {
 	// Door is before Registry and Verdicts; nil lets everyone in. Refuse answers those that it does not let in.
 	Door   Door
 	Refuse func(http.ResponseWriter, *http.Request, error)
+	// Login gives out tokens at /safepull/v1/token; nil gives none.
+	Login http.Handler
 	// Ready fails while requests could not be served; nil means always ready.
 	Ready func(context.Context) error
 	// Observer and Log may be nil.
 	Observer Observer
 	Log      *logrus.Logger
-	// MaxConnections of clients are open at one time. Zero means 1024.
+	// MaxConnections of clients are open at one time; when one more comes, the longest idle one is closed, and where none
+	// is idle it waits. Zero means 1024.
 	MaxConnections int
 	// Grace is what answers get to end after the stop. Zero means that they are cut.
 	Grace time.Duration
@@ -244,7 +247,8 @@ func (s *Server) stop(servers map[*http.Server]net.Listener) error {
 func (s *Server) server(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTime, MaxHeaderBytes: maxHeader, IdleTimeout: idleTime,
-		ErrorLog: log.New(errorLog{s.options.Log}, "", 0),
+		ConnState: follow,
+		ErrorLog:  log.New(errorLog{s.options.Log}, "", 0),
 	}
 }
 

@@ -309,6 +309,7 @@ func TestMistakes(t *testing.T) {
 		"pass_login":         {up("credentials: {kind: passThrough, username: me}"), nil, "kind passThrough does not use it"},
 		"share_nobody":       {up("credentials: {kind: helper, helper: pass, shareWithAuthenticated: true}"), nil, "nobody logs in at this proxy"},
 		"door_open":          {"door: {anonymous: true}", nil, "everyone is let in already"},
+		"door_url":           {"door: {url: 'https://me:hunter2@proxy.example'}", nil, "this is no address of the proxy"},
 		"door_missing":       {"door: {htpasswd: /nonexistent/h}", nil, "door.htpasswd: cannot read"},
 		"door_tokens":        {"door: {tokens: /nonexistent/h}", nil, "door.tokens: cannot read"},
 		"door_http":          {"door: {oidc: {issuer: 'http://login.example', audience: a}}", nil, "must be an https URL"},

@@ -16,6 +16,8 @@ type Door struct {
 	Tokens    string `yaml:"tokens"`
 	OIDC      OIDC   `yaml:"oidc"`
 	MTLS      MTLS   `yaml:"mtls"`
+	// URL is where clients reach the proxy.
+	URL string `yaml:"url"`
 	// BasicIsFor is the upstream whose login callers show at the proxy.
 	BasicIsFor string `yaml:"basicIsFor"`
 }
@@ -59,6 +61,12 @@ func (c *Config) checkDoor(at origins) error {
 	}
 	if d.Anonymous && !d.Authenticates() {
 		return at.errorf("door.anonymous", "everyone is let in already: name a method (htpasswd, tokens, oidc, mtls), or remove it")
+	}
+	if d.URL != "" {
+		u, err := url.Parse(d.URL)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+			return at.errorf("door.url", "this is no address of the proxy: write for example https://proxy.example.com")
+		}
 	}
 	if err := d.OIDC.check(at); err != nil {
 		return err

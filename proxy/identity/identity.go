@@ -46,6 +46,8 @@ type Options struct {
 	// Hosts are names under which clients take the proxy for a registry (host, or host:port), with the registry. A login
 	// that is shown to one of them is for that registry, and for no other.
 	Hosts map[string]string
+	// URL is where clients reach the proxy, if that is known; see challengeFor.
+	URL string
 	// Log is told when a file changed and cannot be read. Nil is silent.
 	Log logrus.FieldLogger
 }
@@ -58,6 +60,7 @@ type Door struct {
 	claims      *claims
 	passThrough map[string]bool
 	hosts       map[string]string
+	sessions    *sessions
 }
 
 // New reads the files, and fails where one cannot be used. It asks no network.
@@ -78,6 +81,9 @@ func New(o Options) (*Door, error) {
 		d.options.Log = silent
 	}
 	var err error
+	if d.sessions, err = newSessions(); err != nil {
+		return nil, err
+	}
 	if o.HTPasswd != "" {
 		if d.passwords, err = newPasswords(o.HTPasswd, d.options.Log); err != nil {
 			return nil, err
@@ -117,7 +123,7 @@ func (d *Door) Enter(r *http.Request) (caller.Caller, error) {
 	// word, and others show the login of another registry.
 	offer := ""
 	if !r.URL.Query().Has("ns") && (d.ownLogins() || d.options.BasicIsFor != "") {
-		offer = challenge
+		offer = d.challengeFor(r)
 	}
 	shown, err := shownBy(r)
 	if err != nil {
@@ -130,6 +136,9 @@ func (d *Door) Enter(r *http.Request) (caller.Caller, error) {
 	if registry, ok := d.hosts[spelling(r.Host)]; ok {
 		shown, offer = d.transparent(r, &c, registry, shown)
 	}
+	if isSession(shown.bearer) {
+		return d.resume(c, shown, offer)
+	}
 	switch claimed, err := d.prove(r.Context(), &c, shown); {
 	case err != nil:
 		var refused *caller.Refused
@@ -141,6 +150,26 @@ func (d *Door) Enter(r *http.Request) (caller.Caller, error) {
 		return caller.Caller{}, &caller.Refused{Reason: d.closed(), Challenge: offer}
 	case !claimed && c.Identity == "":
 		c.Challenge = offer
+	}
+	return c, nil
+}
+
+// resume takes a token that the door gave out. Who got it without a login is not asked for one again.
+func (d *Door) resume(c caller.Caller, s shown, offer string) (caller.Caller, error) {
+	got, ok := d.sessions.open(s.bearer)
+	if !ok {
+		return caller.Caller{}, &caller.Refused{Reason: "the token has expired: get another one", Challenge: offer}
+	}
+	if got.Identity != "" {
+		c.Identity, c.Method = got.Identity, got.Method
+	}
+	for registry, l := range got.Logins {
+		if _, handed := c.Logins[registry]; !handed {
+			c.Logins[registry] = l
+		}
+	}
+	if c.Identity == "" && !d.open() {
+		return caller.Caller{}, &caller.Refused{Reason: d.closed(), Challenge: offer}
 	}
 	return c, nil
 }

@@ -3,6 +3,7 @@ package identity_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -135,7 +136,7 @@ func TestWhoIsLetIn(t *testing.T) {
 		"closed, foreign bearer":            {door: "closed", headers: []string{"Authorization: Bearer hush"}, refused: "does not know", challenge: wanted},
 		"closed, two":                       {door: "closed", headers: []string{"Authorization: " + basic("ada", "lovelace"), "Authorization: " + basic("eve", "hush")}, refused: "more than one"},
 		"closed, two ways":                  {door: "closed", headers: []string{"Authorization: " + basic("ada", "lovelace"), handed + basic("eve", "hush")}, refused: "more than one"},
-		"closed, too long":                  {door: "closed", headers: []string{"Authorization: Bearer " + strings.Repeat("x", 17<<10)}, refused: "longer"},
+		"closed, too long":                  {door: "closed", headers: []string{"Authorization: Bearer " + strings.Repeat("x", 33<<10)}, refused: "longer"},
 		"closed, not base64":                {door: "closed", headers: []string{"Authorization: Basic ???"}, refused: "log in", challenge: wanted},
 		"both, nothing":                     {door: "both", want: asked},
 		"both, nothing, mirror":             {door: "both", target: mirrored, want: anonymous},
@@ -190,6 +191,71 @@ func TestWhoIsLetIn(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTokensForClients: who logs in for a token is who asks with it; who gets one without a login is not asked again.
+func TestTokensForClients(t *testing.T) {
+	t.Parallel()
+	htpasswd := write(t, hashed(t, "ada", "lovelace"))
+	pass := newDoor(t, identity.Options{PassThrough: []string{"docker.io"}, BasicIsFor: "docker.io", URL: "https://proxy.example/"})
+	closed := newDoor(t, identity.Options{HTPasswd: htpasswd, URL: "https://proxy.example"})
+	other := newDoor(t, identity.Options{HTPasswd: htpasswd})
+	const realm = `Bearer realm="https://proxy.example/safepull/v1/token",service="safepull"`
+	get := func(d *identity.Door, status int, headers ...string) string {
+		t.Helper()
+		w := httptest.NewRecorder()
+		d.ServeHTTP(w, ask(identity.TokenPath+"?service=safepull&scope=repository:a:pull&account=x", headers...))
+		var got struct {
+			Token  string `json:"token"`
+			Expire int    `json:"expires_in"`
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != status || (got.Token != "") != (status == 200) {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		if strings.Contains(w.Body.String(), "hub-password") || strings.Contains(w.Body.String(), "lovelace") {
+			t.Errorf("the password is in %s", w.Body)
+		}
+		return "Authorization: Bearer " + got.Token
+	}
+	if c, err := pass.Enter(ask(image)); err != nil || c.Challenge != realm {
+		t.Errorf("%+v, %v", c, err)
+	}
+	login := get(pass, 200, "Authorization: "+basic("bob", "hub-password"))
+	if c, err := pass.Enter(ask(image, login)); err != nil || c.Logins["docker.io"].Username != "bob" || c.Logins["docker.io"].Password.Reveal() != "hub-password" || c.Challenge != "" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err := pass.Enter(ask(image, get(pass, 200))); err != nil || len(c.Logins) != 0 || c.Challenge != "" {
+		t.Errorf("without a login: %+v, %v", c, err)
+	}
+	token := get(closed, 200, "Authorization: "+basic("ada", "lovelace"))
+	if c, err := closed.Enter(ask(image, token)); err != nil || c.Identity != "ada" || c.Method != "htpasswd" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	get(closed, 401)
+	get(closed, 401, "Authorization: "+basic("ada", "wrong"))
+	for name, r := range map[string]*http.Request{
+		"another door's": ask(image, token), "nonsense": ask(image, "Authorization: Bearer safepull-session_AAAA"), "cut": ask(image, token[:len(token)-2]),
+	} {
+		var refused *caller.Refused
+		if _, err := other.Enter(r); !errors.As(err, &refused) || refused.Challenge != wanted {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// Over TLS, the name that the client used is our address; a name that is none is not repeated.
+	r := ask("https://proxy.corp:8443" + image)
+	if c, err := other.Enter(r); err == nil || err.(*caller.Refused).Challenge != `Bearer realm="https://proxy.corp:8443/safepull/v1/token",service="safepull"` { //nolint:errorlint // the test knows
+		t.Errorf("%+v, %v", c, err)
+	}
+	r.Host = `x",realm="evil`
+	if c, err := other.Enter(r); err == nil || err.(*caller.Refused).Challenge != wanted { //nolint:errorlint // the test knows
+		t.Errorf("%+v, %v", c, err)
+	}
+	w := httptest.NewRecorder()
+	post := ask(identity.TokenPath)
+	post.Method = http.MethodPost
+	if closed.ServeHTTP(w, post); w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %d", w.Code)
 	}
 }
 

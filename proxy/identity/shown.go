@@ -18,7 +18,7 @@ const Header = "X-Meta-Safepull-Authorization"
 const (
 	// maxHandedOver bounds the logins of one request, and maxLogin the length of each.
 	maxHandedOver = 8
-	maxLogin      = 16 << 10
+	maxLogin      = 32 << 10
 )
 
 var (

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -106,21 +107,25 @@ func (c *inquiry) readBodies(ctx context.Context, files []*rootfs.File, bodies m
 	})
 }
 
-// askAgain inspects what scripts join and what they have passwords for.
+// askAgain inspects what scripts join, what they have passwords for, and what runs and hides something: knowing that,
+// formats are looked for that nothing at the beginning of a file tells.
 func (c *inquiry) askAgain(ctx context.Context, runs *closure.Closure) error {
 	opener, ok := c.judge.Scanner.(Opener)
-	if !ok || len(runs.Joins)+len(runs.Passwords) == 0 {
+	files := c.closed()
+	if !ok || len(runs.Joins)+len(runs.Passwords)+len(files) == 0 {
 		return nil
 	}
-	var files []*rootfs.File
 	for _, j := range runs.Joins {
 		for _, p := range j.Parts {
 			files = append(files, p.File)
 		}
 	}
 	passwords := map[*rootfs.File][]string{}
+	for _, f := range c.closed() {
+		passwords[f] = []string{}
+	}
 	for _, p := range runs.Passwords {
-		if passwords[p.Archive] == nil {
+		if passwords[p.Archive] == nil { // not closed either
 			files = append(files, p.Archive)
 		}
 		passwords[p.Archive] = append(passwords[p.Archive], p.Password)
@@ -155,6 +160,23 @@ func (c *inquiry) askAgain(ctx context.Context, runs *closure.Closure) error {
 		passwords[f] = nil
 	}
 	return nil
+}
+
+// closed are the files that run, and whose first reading left something hidden, as far as they may be kept.
+func (c *inquiry) closed() []*rootfs.File {
+	var files []*rootfs.File
+	room := int64(maxSpool / 2) // the rest is for what scripts name
+	for i, f := range c.signs.weighed {
+		if f.Class != trust.ClassOpaque || f.Reach != trust.ReachRuns || c.signs.running[i] || strings.Contains(f.Path, trust.Nested) {
+			continue
+		}
+		for _, file := range c.merged.Files(f.Layer, f.Path) {
+			if !slices.Contains(files, file) && file.Size <= room {
+				files, room = append(files, file), room-file.Size
+			}
+		}
+	}
+	return files
 }
 
 // askJoined inspects what a script joins or cuts out, in every way that this may be.

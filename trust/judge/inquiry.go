@@ -14,6 +14,7 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/closure"
 	"github.com/safepull/safepull/trust/inspect"
+	"github.com/safepull/safepull/trust/rootfs"
 )
 
 // The names of questions, as Evidence has them. A layer's name is "layer N DIGEST".
@@ -38,6 +39,8 @@ type inquiry struct {
 	// hasConfig is true when there is a configuration that an engine may run.
 	hasConfig bool
 	trees     trees
+	// merged is what the layers come to.
+	merged *rootfs.View
 	// bytes counts what the layers unpack to.
 	bytes int64
 	signs signs

@@ -93,6 +93,7 @@ func (c *inquiry) resolve(ctx context.Context) (runs *closure.Closure, err error
 		}
 	}()
 	view, links := c.view(), c.trees.links()
+	c.merged = view
 	bodies := map[*rootfs.File]string{}
 	for round := 0; ; round++ {
 		runs = closure.Resolve(c.config, links, c.trees.cut, view, bodies)

@@ -93,6 +93,8 @@ type nested struct {
 	began     time.Time
 	arrival   time.Duration // spent waiting for the bytes of the current file
 	passwords []string
+	// again is for files that are read once more; see unwrap.Content.
+	again bool
 }
 
 func (n *nested) beginFile() { n.steps, n.began, n.arrival = 0, time.Now(), 0 }
@@ -137,6 +139,7 @@ func (w *worker) unwrap(in *input) {
 	c := unwrap.Content{
 		Path: w.file.Path, Kind: w.file.Kind, Size: w.file.Size,
 		Head: w.buf[:min(w.n, unwrap.HeadBytes)], Passwords: w.blob.nested.passwords,
+		Again: w.blob.nested.again && w.depth == 0,
 	}
 	var takers []unwrap.Wrapper
 	for _, u := range w.scanner.wrappers {

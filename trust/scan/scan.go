@@ -25,7 +25,7 @@ import (
 )
 
 // version grows whenever the same indicators could find something else, or be asked differently, in the same content.
-const version = 12
+const version = 14
 
 // Check is the name under which the scanner itself reports.
 const Check = "scan@1"
@@ -209,19 +209,19 @@ func (s *Scanner) Text(blob digest.Digest, path string, kind trust.Kind, body []
 
 // Snippet is Text with an error, which wraps trust.ErrUnsupported or trust.ErrLimit: what was found is returned too.
 func (s *Scanner) Snippet(blob digest.Digest, path string, kind trust.Kind, body []byte) ([]trust.Finding, error) {
-	return s.one(context.Background(), blob, subject{path: path, name: path, kind: kind, size: int64(len(body))}, bytes.NewReader(body), nil)
+	return s.one(context.Background(), blob, subject{path: path, name: path, kind: kind, size: int64(len(body))}, bytes.NewReader(body), nil, false)
 }
 
 // File inspects one file of a layer again, with passwords for archives in it that were found elsewhere in the image.
 // Errors are those of Snippet, and those of ctx and r, with which there is no answer.
 func (s *Scanner) File(ctx context.Context, blob digest.Digest, e layer.Entry, r io.Reader, passwords []string) ([]trust.Finding, error) {
-	return s.one(ctx, blob, subject{path: e.Path, name: e.Path, mode: e.Mode, size: e.Size}, r, passwords)
+	return s.one(ctx, blob, subject{path: e.Path, name: e.Path, mode: e.Mode, size: e.Size}, r, passwords, true)
 }
 
-func (s *Scanner) one(ctx context.Context, blob digest.Digest, what subject, r io.Reader, passwords []string) ([]trust.Finding, error) {
+func (s *Scanner) one(ctx context.Context, blob digest.Digest, what subject, r io.Reader, passwords []string, again bool) ([]trust.Finding, error) {
 	w := s.worker(blob)
 	defer s.release(w)
-	w.blob.nested.passwords = passwords
+	w.blob.nested.passwords, w.blob.nested.again = passwords, again
 	w.blob.nested.beginFile()
 	if err := w.follow(ctx, what, &clock{r: r, nested: &w.blob.nested}); err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ import (
 )
 
 // Version grows whenever a wrapper could show something else of the same content, so that answers of before are not used.
-const Version = 4
+const Version = 5
 
 // HeadBytes is how much of a file's beginning Wraps is shown, unless the file is shorter.
 const HeadBytes = 4 << 10
@@ -60,6 +60,9 @@ type Content struct {
 	Head []byte
 	// Passwords are candidates for archives, found elsewhere in the image; mostly none.
 	Passwords []string
+	// Again says that a file is read once more, because the image runs it and its first reading left something hidden:
+	// formats that are found by their end, whatever they begin with, are looked for.
+	Again bool
 }
 
 // Input is content that is read once, from its beginning. A Wrapper need not read it to its end.

@@ -14,7 +14,7 @@ func newDoor(cfg config.Config, log logrus.FieldLogger) (*identity.Door, error) 
 	d := cfg.Door
 	o := identity.Options{
 		HTPasswd: d.HTPasswd, Tokens: d.Tokens, Anonymous: d.Anonymous,
-		PassThrough: cfg.PassThrough(), BasicIsFor: d.BasicIsFor, Hosts: map[string]string{}, Log: log,
+		PassThrough: cfg.PassThrough(), BasicIsFor: d.BasicIsFor, URL: d.URL, Hosts: map[string]string{}, Log: log,
 	}
 	for _, u := range cfg.Upstreams {
 		for _, host := range append([]string{u.Host}, u.TransparentHosts...) {

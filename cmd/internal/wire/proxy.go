@@ -163,7 +163,7 @@ func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sq
 			_, _, err := store.VerdictByID(ctx, "SP-0000000000")
 			return errors.Join(err, state.check(ctx))
 		},
-		Door: door, Refuse: registry.Refuse, Observer: counters, Log: log, MaxConnections: cfg.MaxConnections, Grace: cfg.StopGrace,
+		Door: door, Refuse: registry.Refuse, Login: door, Observer: counters, Log: log, MaxConnections: cfg.MaxConnections, Grace: cfg.StopGrace,
 	})
 	if err != nil {
 		return err

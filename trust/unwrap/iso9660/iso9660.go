@@ -167,6 +167,10 @@ func (v *volume) folder(r record, name string, joliet bool, depth int) error {
 	if err := v.in.Spend(e.size); err != nil {
 		return err
 	}
+	if err := v.in.Hold(e.size); err != nil {
+		return err //nolint:wrapcheck // as the interface demands
+	}
+	defer func() { _ = v.in.Hold(-e.size) }()
 	list := make([]byte, e.size)
 	if err := v.at.Full(list, e.at); err != nil {
 		return err

@@ -54,3 +54,19 @@ func FuzzEnds(f *testing.F) {
 		zip.New().Ends(tail, max(before, 0)>>1, exact)
 	})
 }
+
+// TestReadAgain: nothing at the beginning tells of an archive behind more than the head, so it is looked for only in files
+// that are read once more because they hid something.
+func TestReadAgain(t *testing.T) {
+	t.Parallel()
+	c := unwrap.Content{Path: "data.bin", Size: 3 * unwrap.HeadBytes, Head: bytes.Repeat([]byte{0xa5}, unwrap.HeadBytes)}
+	if zip.New().Wraps(c) {
+		t.Error("every file is taken for an archive")
+	}
+	if c.Again = true; !zip.New().Wraps(c) {
+		t.Error("a file that is read again is not looked into")
+	}
+	if c.Size = int64(len(c.Head)); zip.New().Wraps(c) {
+		t.Error("the head shows the whole file, and no archive")
+	}
+}

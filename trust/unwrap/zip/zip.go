@@ -39,7 +39,7 @@ func (Wrapper) Name() string { return "zip" }
 // Wraps implements unwrap.Wrapper. Scripts and Windows programs may have an archive at their end, which the first bytes do
 // not show.
 func (Wrapper) Wraps(c unwrap.Content) bool {
-	return begins(c.Head) || mayCarry(c) || named(c)
+	return begins(c.Head) || mayCarry(c) || named(c) || c.Again && (c.Size < 0 || c.Size > unwrap.HeadBytes)
 }
 
 // begins reports whether an entry, or the end of an empty archive, is at the beginning, or behind something short.

@@ -189,6 +189,7 @@ func tampered() []unwraptest.Sample {
 	return []unwraptest.Sample{
 		{Name: "hidden-before", Content: assembled(1, stored("h", "hidden"), stored("a", "alpha")), Want: map[string]string{"h": "hidden", "a": "alpha"}},
 		{Name: "hidden-with-descriptor", Content: hidden, Want: map[string]string{"h": "hidden", "a": "alpha"}},
+		{Name: "magic-numbers-alone", Content: []byte("PK\x03\x04 and PK\x05\x06 are what a library looks for, and then a long text follows that is no part of any archive"), Err: trust.ErrMalformed},
 		{Name: "behind-the-end", Content: append(bytes.Clone(jar), long...), Want: map[string]string{"a": "alpha", fmt.Sprintf("tail@%d", len(jar)): long}},
 		{Name: "far-behind-the-end", Content: append(bytes.Clone(jar[:50]), strings.Repeat(long, 2000)...), Want: map[string]string{"a": "alpha", "tail@42": string(jar[42:50]) + strings.Repeat(long, 2000)}, Err: trust.ErrMalformed},
 		{Name: "no-directory", Content: jar[:50], Want: a, Err: trust.ErrMalformed},
