@@ -22,6 +22,8 @@ import (
 // commands are what scripts can say besides testscript's own commands:
 //
 //	engine [-mirror URL] [-hub]     start a private engine; docker talks to it. -hub: its road to the internet is $HUB
+//	  [-through ADDRESS CA]         its road to the internet is that HTTP proxy, and it trusts that authority alone
+//	free NAME                       put an address that nothing listens on into a variable
 //	upstream [auth [user password]] start a registry with the corpus that can misbehave; $UPSTREAM. auth: basic, bearer
 //	misbehave PATH key=value...     arm a fault (registrytest.Fault's fields, in lower case) for a path or prefix*
 //	behave                          disarm all faults
@@ -56,7 +58,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"close": with(cmdClose), "proxy": with(cmdProxy), "status": with(cmdStatus), "requests": with(cmdRequests),
 		"forget": with(cmdForget), "await": with(cmdAwait), "contacts": with(cmdContacts), "clean": with(cmdClean),
 		"tidy": with(cmdTidy), "json": with(cmdJSON), "capture": with(cmdCapture), "get": with(cmdGet),
-		"hostile": with(cmdHostile), "says": with(cmdSays), "lines": with(cmdLines),
+		"hostile": with(cmdHostile), "says": with(cmdSays), "lines": with(cmdLines), "free": with(cmdFree),
 	}
 }
 
@@ -76,8 +78,11 @@ func cmdEngine(s *story, ts *testscript.TestScript, _ bool, args []string) {
 			s.hub = h
 			ts.Setenv("HUB", h.addr)
 			options.Env = []string{"HTTP_PROXY=http://" + h.addr, "HTTPS_PROXY=http://" + h.addr, "NO_PROXY=127.0.0.1,localhost"}
+		case args[i] == "-through" && i+2 < len(args):
+			options.Env = []string{"HTTPS_PROXY=http://" + args[i+1], "SSL_CERT_FILE=" + ts.MkAbs(args[i+2]), "SSL_CERT_DIR=" + ts.MkAbs(".")}
+			i += 2
 		default:
-			ts.Fatalf("usage: engine [-mirror URL] [-hub]")
+			ts.Fatalf("usage: engine [-mirror URL] [-hub] [-through ADDRESS CA]")
 		}
 	}
 	e, err := s.start(context.Background(), options)
@@ -85,6 +90,15 @@ func cmdEngine(s *story, ts *testscript.TestScript, _ bool, args []string) {
 	s.engine = e
 	ts.Setenv("DOCKER_HOST", e.Host)
 	ts.Logf("engine %s, %s", e.Version, e.Driver)
+}
+
+func cmdFree(_ *story, ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: free NAME")
+	}
+	address, err := listenOnce()
+	ts.Check(err)
+	ts.Setenv(args[0], address)
 }
 
 func cmdUpstream(s *story, ts *testscript.TestScript, _ bool, args []string) {
