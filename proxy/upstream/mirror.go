@@ -29,13 +29,20 @@ type Mirror struct {
 	URL string
 	// Resolve trusts it to say where tags point. Others say so only while the registry itself is down.
 	Resolve bool
+	// rest is shared by all who read the upstream, when NewMirror made it.
+	rest *atomic.Int64
+}
+
+// NewMirror is a mirror that rests for all registries that share it, when it failed one of them.
+func NewMirror(url string, resolve bool) Mirror {
+	return Mirror{URL: url, Resolve: resolve, rest: new(atomic.Int64)}
 }
 
 type mirror struct {
 	*Registry
 	resolves bool
 	// restUntil is when it may be asked again, in Unix nanoseconds.
-	restUntil atomic.Int64
+	restUntil *atomic.Int64
 }
 
 func newMirrors(o Options, transport http.RoundTripper) ([]*mirror, error) {
@@ -48,7 +55,10 @@ func newMirrors(o Options, transport http.RoundTripper) ([]*mirror, error) {
 		if err != nil {
 			return nil, fmt.Errorf("mirror: %w", err)
 		}
-		all = append(all, &mirror{Registry: r, resolves: m.Resolve})
+		if m.rest == nil {
+			m.rest = new(atomic.Int64)
+		}
+		all = append(all, &mirror{Registry: r, resolves: m.Resolve, restUntil: m.rest})
 	}
 	return all, nil
 }

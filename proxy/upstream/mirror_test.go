@@ -89,6 +89,23 @@ func TestMirrorFails(t *testing.T) {
 	}
 }
 
+// TestMirrorRestsForAll: what one reader of an upstream found out need not be found out by the next.
+func TestMirrorRestsForAll(t *testing.T) {
+	t.Parallel()
+	w := mirrored(t, false)
+	w.mirror.Misbehave("", registrytest.Fault{Status: http.StatusBadGateway})
+	shared := []upstream.Mirror{upstream.NewMirror(w.mirror.URL(), false)}
+	for range 3 {
+		w.source = dial(t, w.base, func(o *upstream.Options) { o.Mirrors = shared })
+		if got, err := w.fetch(t); err != nil || !bytes.Equal(got, w.content) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	}
+	if n := len(w.mirror.Requests()); n != 1 {
+		t.Errorf("the mirror was asked %d times", n)
+	}
+}
+
 // TestBaseLies: the registry's own lie stays one.
 func TestBaseLies(t *testing.T) {
 	t.Parallel()

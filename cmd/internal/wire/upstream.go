@@ -157,7 +157,7 @@ func reading(u config.Upstream) upstream.Options {
 		Limits: upstream.NewLimits(float64(u.RequestsPerSecond), int64(u.BytesPerSecond)),
 	}
 	for _, m := range u.Mirrors {
-		o.Mirrors = append(o.Mirrors, upstream.Mirror{URL: m.URL, Resolve: m.Resolve})
+		o.Mirrors = append(o.Mirrors, upstream.NewMirror(m.URL, m.Resolve))
 	}
 	return o
 }
