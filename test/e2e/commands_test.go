@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/safepull/safepull/test/e2e/engines"
@@ -22,11 +25,14 @@ import (
 // commands are what scripts can say besides testscript's own commands:
 //
 //	engine [-mirror URL] [-hub]     start a private engine; docker talks to it. -hub: its road to the internet is $HUB
+//	  [-through ADDRESS CA]         its road to the internet is that HTTP proxy, and it trusts that authority alone
+//	free NAME                       put an address that nothing listens on into a variable
 //	upstream [auth [user password]] start a registry with the corpus that can misbehave; $UPSTREAM. auth: basic, bearer
 //	misbehave PATH key=value...     arm a fault (registrytest.Fault's fields, in lower case) for a path or prefix*
 //	behave                          disarm all faults
 //	hostile                         put the images of hostile_test.go into $UPSTREAM as hostile/NAME:1
-//	close upstream                  stop the registry
+//	close upstream | close bucket   stop the registry, or the server of the bucket
+//	bucket                          start an S3 server with the bucket blobs; $BUCKET is its address
 //	proxy start [FILE]              start safepull-proxy, with FILE or in front of $UPSTREAM, else $REGISTRY; $PROXY
 //	proxy kill | proxy stop         end it at once, or by SIGTERM, which must end it with status 0
 //	status N[,M...] PROGRAM ARGS... run a program, which must end with one of these statuses
@@ -56,7 +62,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"close": with(cmdClose), "proxy": with(cmdProxy), "status": with(cmdStatus), "requests": with(cmdRequests),
 		"forget": with(cmdForget), "await": with(cmdAwait), "contacts": with(cmdContacts), "clean": with(cmdClean),
 		"tidy": with(cmdTidy), "json": with(cmdJSON), "capture": with(cmdCapture), "get": with(cmdGet),
-		"hostile": with(cmdHostile), "says": with(cmdSays), "lines": with(cmdLines),
+		"bucket": with(cmdBucket), "hostile": with(cmdHostile), "says": with(cmdSays), "lines": with(cmdLines), "free": with(cmdFree),
 	}
 }
 
@@ -76,8 +82,11 @@ func cmdEngine(s *story, ts *testscript.TestScript, _ bool, args []string) {
 			s.hub = h
 			ts.Setenv("HUB", h.addr)
 			options.Env = []string{"HTTP_PROXY=http://" + h.addr, "HTTPS_PROXY=http://" + h.addr, "NO_PROXY=127.0.0.1,localhost"}
+		case args[i] == "-through" && i+2 < len(args):
+			options.Env = []string{"HTTPS_PROXY=http://" + args[i+1], "SSL_CERT_FILE=" + ts.MkAbs(args[i+2]), "SSL_CERT_DIR=" + ts.MkAbs(".")}
+			i += 2
 		default:
-			ts.Fatalf("usage: engine [-mirror URL] [-hub]")
+			ts.Fatalf("usage: engine [-mirror URL] [-hub] [-through ADDRESS CA]")
 		}
 	}
 	e, err := s.start(context.Background(), options)
@@ -85,6 +94,15 @@ func cmdEngine(s *story, ts *testscript.TestScript, _ bool, args []string) {
 	s.engine = e
 	ts.Setenv("DOCKER_HOST", e.Host)
 	ts.Logf("engine %s, %s", e.Version, e.Driver)
+}
+
+func cmdFree(_ *story, ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: free NAME")
+	}
+	address, err := listenOnce()
+	ts.Check(err)
+	ts.Setenv(args[0], address)
 }
 
 func cmdUpstream(s *story, ts *testscript.TestScript, _ bool, args []string) {
@@ -137,7 +155,23 @@ func cmdMisbehave(s *story, ts *testscript.TestScript, _ bool, args []string) {
 
 func cmdBehave(s *story, _ *testscript.TestScript, _ bool, _ []string) { s.upstream.Behave() }
 
-func cmdClose(s *story, _ *testscript.TestScript, _ bool, _ []string) { s.upstream.Close() }
+func cmdClose(s *story, ts *testscript.TestScript, _ bool, args []string) {
+	switch strings.Join(args, " ") {
+	case "upstream":
+		s.upstream.Close()
+	case "bucket":
+		s.bucket.Close()
+	default:
+		ts.Fatalf("usage: close upstream | bucket")
+	}
+}
+
+func cmdBucket(s *story, ts *testscript.TestScript, _ bool, _ []string) {
+	backend := s3mem.New()
+	ts.Check(backend.CreateBucket("blobs"))
+	s.bucket = httptest.NewServer(gofakes3.New(backend).Server())
+	ts.Setenv("BUCKET", strings.TrimPrefix(s.bucket.URL, "http://"))
+}
 
 func cmdProxy(s *story, ts *testscript.TestScript, _ bool, args []string) {
 	usage := "usage: proxy start [FILE] | kill | stop"

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -87,8 +88,14 @@ func newGallery(seed uint64, upstreams []*upstream, n int) *gallery {
 	return g
 }
 
+// slow makes an upstream send a layer so slowly, the first times, that it is asked for before its image is judged.
+func (i image) slow(rng *rand.Rand) {
+	i.upstream.registry.Misbehave("/v2/"+i.repository+"/blobs/"+i.own().Descriptor.Digest.String(),
+		registrytest.Fault{Times: 1 + rng.IntN(2), BodyDelay: time.Duration(1+rng.IntN(8)) * time.Millisecond})
+}
+
 // add makes one more image and puts it into its upstream.
-func (g *gallery) add(number int, mining bool) {
+func (g *gallery) add(number int, mining bool) image {
 	rng := rand.New(rand.NewPCG(g.seed, 1000+uint64(number)))
 	name := fmt.Sprintf("app-%d", number)
 	i := image{
@@ -99,11 +106,16 @@ func (g *gallery) add(number int, mining bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.images = append(g.images, i)
+	return i
 }
 
+// pick prefers those that have just appeared, which nobody has judged yet.
 func (g *gallery) pick(rng *rand.Rand) image {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if n := len(g.images); rng.IntN(3) == 0 {
+		return g.images[n-1-rng.IntN(min(n, 2))]
+	}
 	return g.images[rng.IntN(len(g.images))]
 }
 

@@ -31,7 +31,7 @@ type options struct {
 
 const (
 	// newImage is how often an image appears that nobody has seen.
-	newImage = 5 * time.Second
+	newImage = 4 * time.Second
 	// healing bounds how long everything may take to be well again after the last fault.
 	healing = 2 * time.Minute
 )
@@ -135,8 +135,11 @@ func (s *soak) storm(ctx context.Context) error {
 		return nil
 	})
 	work.Go(func() error {
+		rng := s.random(3)
 		for n := s.options.images + s.options.images/2; pause(ctx, newImage); n++ {
-			s.gallery.add(n, n%3 == 2)
+			if i := s.gallery.add(n, n%3 == 2); rng.IntN(4) > 0 {
+				i.slow(rng)
+			}
 		}
 		return nil
 	})

@@ -31,7 +31,7 @@ func (s *soak) report(w io.Writer, failed []string) {
 	l := s.ledger
 	row("wrong bytes", fmt.Sprintf("%d answers of %d, in %d MiB", l.total("wrong"), l.total("requests"), l.total("bytes")>>20), "0", l.total("wrong") == 0)
 	row("odd answers", fmt.Sprint(l.total("odd")), "0", l.total("odd") == 0)
-	row("blocked arrived", fmt.Sprintf("%d layers; %d MiB of refused layers flowed", l.total("blocked"), l.total("refused bytes")>>20), "0", l.total("blocked") == 0)
+	row("blocked arrived", fmt.Sprintf("%d layers; of %d refused layers %d KiB flowed", l.total("blocked"), len(l.arrived), l.total("refused bytes")>>10), "0", l.total("blocked") == 0)
 	row("private arrived", fmt.Sprintf("%d answers for a stranger, who asked %d times", l.total("private"), l.total("strange")), "0", l.total("private") == 0)
 	row("after the storm", fmt.Sprintf("%d of %d images are not as they should be", len(failed), len(s.gallery.all())*len(s.proxies)), "0", len(failed) == 0)
 	row("pulls", fmt.Sprintf("%d, %d of them whole, %d by crane", l.total("pulls"), l.total("whole"), l.total("crane")), "-", true)

@@ -17,7 +17,7 @@ const (
 	maxVisits   = 2000     // scripts that are read
 	maxLevel    = 8        // scripts that start scripts
 	maxRead     = 64 << 20 // bytes of scripts, those read again included
-	maxWork     = 1 << 22  // words, look-ups and folder entries
+	maxWork     = 1 << 20  // words, look-ups and folder entries
 	maxMarks    = 1 << 16  // files that run
 	maxCommands = 1 << 20  // bytes of command lines of all scripts; what is longer is left out, as files are inspected too
 	maxAliases  = 1 << 12
