@@ -159,6 +159,8 @@ type Limits struct {
 	Steps       int           `yaml:"steps"`
 	Spool       Bytes         `yaml:"spool"`
 	ImageBytes  Bytes         `yaml:"imageBytes"`
+	// ArtifactBytes is about manifests that are no images.
+	ArtifactBytes Bytes `yaml:"artifactBytes"`
 }
 
 // Clamd is a ClamAV daemon that is asked about every file; an empty address means that none is.

@@ -101,3 +101,41 @@ func TestJudge_followsLinksAcrossLayers(t *testing.T) {
 		})
 	}
 }
+
+// TestJudge_artifacts: what is no image is inspected as data and passes when it is small; what engines may run is not.
+func TestJudge_artifacts(t *testing.T) {
+	t.Parallel()
+	const own = "application/vnd.example.own"
+	for name, tc := range map[string]struct {
+		config, layer string
+		limit         int64
+		want          trust.Action
+	}{
+		"signature":           {"application/vnd.oci.empty.v1+json", "application/vnd.dev.cosign.simplesigning.v1+json", 0, trust.Allow},
+		"chart":               {"application/vnd.cncf.helm.config.v1+json", "application/vnd.cncf.helm.chart.provenance.v1.prov", 0, trust.Allow},
+		"of-unknown-type":     {own, own, 0, trust.Allow},
+		"just-small-enough":   {own, own, 2 + 5, trust.Allow},
+		"too-large":           {own, own, 2 + 4, trust.Quarantine},
+		"encrypted":           {own, "application/vnd.oci.image.layer.v1.tar+encrypted", 0, trust.Quarantine},
+		"may-run":             {own, "application/vnd.oci.image.layer.v1.own", 0, trust.Quarantine},
+		"image-of-odd-layers": {ocispec.MediaTypeImageConfig, own, 0, trust.Block}, // it lists no layer
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j, _, _ := newJudge(t, func(o *judge.Options) { o.ArtifactBytes = tc.limit })
+			src := newSource()
+			manifest, err := json.Marshal(ocispec.Manifest{
+				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: own,
+				Config: src.put(tc.config, []byte(`{}`)), Layers: []ocispec.Descriptor{src.put(tc.layer, []byte("layer"))},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			root := src.put(ocispec.MediaTypeImageManifest, manifest)
+			v, err := j.Judge(t.Context(), trust.Reference{Registry: "r.test", Repository: "a/b", Digest: root.Digest}, src)
+			if err != nil || v.Action != tc.want {
+				t.Errorf("%s, %v: %v", v.Action, err, v.Evidence.Unanswered)
+			}
+		})
+	}
+}

@@ -102,6 +102,9 @@ func (c *inquiry) askManifest(ctx context.Context) (bool, error) {
 		c.blobs = append(c.blobs, blob(l))
 	}
 	c.answered(askManifest)
+	if err := c.tooLarge(); err != nil {
+		return false, c.unanswered(askLayers, err)
+	}
 	return true, nil
 }
 

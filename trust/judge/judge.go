@@ -71,6 +71,8 @@ type Options struct {
 	Limits layer.Limits
 	// ImageBytes bounds what all layers of one image unpack to: CPU time. Zero means 60 GiB.
 	ImageBytes int64
+	// ArtifactBytes bounds the blobs of an artifact, which is none to run. Zero means 64 MiB.
+	ArtifactBytes int64
 	// Recent is how many verdicts are kept in process memory in front of Memory. Zero means 1024.
 	Recent int
 	// Now is the clock; nil means time.Now.
@@ -95,6 +97,9 @@ func New(o Options) (*Judge, error) {
 	}
 	if o.ImageBytes <= 0 {
 		o.ImageBytes = 60 << 30
+	}
+	if o.ArtifactBytes <= 0 {
+		o.ArtifactBytes = defaultArtifactBytes
 	}
 	if o.Recent <= 0 {
 		o.Recent = 1024
@@ -137,7 +142,7 @@ func (j *Judge) remembered(ctx context.Context, ref trust.Reference, key digest.
 // version grows whenever the same evidence could be gathered or weighed otherwise by the code of this package,
 // trust/inspect, trust/rootfs, trust/closure, trust/policy or trust/story, so that no verdict of an older program is
 // taken for an answer.
-const version = 6
+const version = 7
 
 // key names a question: this digest under this name (and tag, where a rule looks at it), ruleset, policy and lists. The
 // entry that decided is part of it, because it may have matched an index that led here.
@@ -152,7 +157,7 @@ func (j *Judge) key(ref trust.Reference, standing trust.Standing) digest.Digest 
 	}
 	return digest.FromString(strings.Join([]string{
 		fmt.Sprintf("verdict %d", version), ref.Name(), tag, ref.Digest.String(), decided,
-		j.Scanner.Key().String(), j.Policy.Digest().String(), j.Lists.Digest().String(), fmt.Sprint(j.ImageBytes),
+		j.Scanner.Key().String(), j.Policy.Digest().String(), j.Lists.Digest().String(), fmt.Sprint(j.ImageBytes, j.ArtifactBytes),
 	}, "\n"))
 }
 

@@ -290,7 +290,7 @@ func TestJudge_actions(t *testing.T) {
 		"unknown-artifact": {change: func(m *ocispec.Manifest, _ map[string]any) {
 			m.Config = ocispec.DescriptorEmptyJSON
 			m.Config.MediaType = "application/x-what"
-		}, want: trust.Quarantine, unanswered: true},
+		}, want: trust.Allow},
 		"urls":             {change: func(m *ocispec.Manifest, _ map[string]any) { m.Layers[0].URLs = []string{"https://evil.example/l"} }, layers: []string{"one"}, want: trust.Block, reason: "URLs"},
 		"inline-data-lies": {change: func(m *ocispec.Manifest, _ map[string]any) { m.Layers[0].Data = []byte("two") }, layers: []string{"one"}, want: trust.Block, reason: "inline data"},
 		"no-such-table": {change: func(m *ocispec.Manifest, _ map[string]any) {

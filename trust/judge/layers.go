@@ -151,7 +151,7 @@ func (c *inquiry) waive(ctx context.Context, order []int) (waived bool, err erro
 			continue
 		}
 		layer := c.manifest.Layers[i]
-		known, ok, err := c.judge.Memory.Inspection(ctx, layer.Digest, c.judge.inspectionKey(inspect.TreatmentOf(layer.MediaType)))
+		known, ok, err := c.judge.Memory.Inspection(ctx, layer.Digest, c.judge.inspectionKey(c.treatment(layer.MediaType)))
 		if err != nil {
 			return false, fmt.Errorf("read remembered inspection: %w", err)
 		}
@@ -174,7 +174,7 @@ func after(s string, sep byte) string {
 
 // content inspects one blob in the way that its media type asks for, once for everybody.
 func (c *inquiry) content(ctx context.Context, desc ocispec.Descriptor) (trust.Inspection, error) {
-	treatment := inspect.TreatmentOf(desc.MediaType)
+	treatment := c.treatment(desc.MediaType)
 	switch treatment {
 	case inspect.Encrypted:
 		return trust.Inspection{}, fmt.Errorf("%s is encrypted: %w", desc.Digest, trust.ErrUnsupported)

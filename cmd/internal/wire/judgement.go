@@ -42,6 +42,8 @@ type sources struct {
 	inflate string
 	// image bounds what all layers of an image unpack to, in bytes; zero means the judge's default.
 	image int64
+	// artifact bounds the blobs of an artifact, in bytes; zero means the judge's default.
+	artifact int64
 	// clamd is where ClamAV is asked; nobody is with an empty address.
 	clamd clamav.Options
 }
@@ -111,7 +113,7 @@ func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return judge.New(judge.Options{Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image})
+	return judge.New(judge.Options{Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image, ArtifactBytes: l.from.artifact})
 }
 
 // fields name the files and the digests of what they hold, for a log: files that change later count at the next start.

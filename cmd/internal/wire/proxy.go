@@ -89,7 +89,8 @@ func newGate(cfg config.Config, loaded inForce, store *sqlite.Store, cache *blob
 func judgedFrom(cfg config.Config) sources {
 	return sources{
 		policy: cfg.Policy, rules: cfg.Rules, lists: cfg.TrustLists, shippedList: len(cfg.TrustLists) == 0, yara: cfg.YARA,
-		limits: limits(cfg.Judge.Limits), image: int64(cfg.Judge.Limits.ImageBytes), layers: cfg.Judge.LayersInWork, inflate: cfg.Judge.Inflate,
+		limits: limits(cfg.Judge.Limits), image: int64(cfg.Judge.Limits.ImageBytes), artifact: int64(cfg.Judge.Limits.ArtifactBytes),
+		layers: cfg.Judge.LayersInWork, inflate: cfg.Judge.Inflate,
 		clamd: clamav.Options{Address: cfg.Clamd.Address, Timeout: cfg.Clamd.Timeout, MaxStream: int64(cfg.Clamd.MaxStream)},
 	}
 }
