@@ -73,7 +73,7 @@ type Stats struct {
 	Entries int
 	// Bytes are those of entries and of content on its way.
 	Bytes int64
-	// Rebuilt says that there was no usable inventory at Open; Sweeping, that entries are still being found.
+	// Rebuilt says that the inventory was damaged at Open; Sweeping, that entries are still being found.
 	Rebuilt, Sweeping bool
 }
 
@@ -151,7 +151,7 @@ func (c *Cache) load(ctx context.Context) error {
 	if err != nil && !errors.Is(err, inventory.ErrDamaged) {
 		return err
 	}
-	c.stats.Rebuilt = err != nil
+	c.stats.Rebuilt = err != nil && !errors.Is(err, os.ErrNotExist)
 	c.sweeper.Go(c.keepSweeping)
 	return nil
 }

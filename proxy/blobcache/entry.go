@@ -39,8 +39,12 @@ func (c *Cache) open(ctx context.Context, d digest.Digest) (*blob, error) {
 	place := none
 	b := &blob{ctx: ctx, cache: c, digest: d}
 	c.mu.Lock()
-	if ok && (c.root != "" || !time.Now().Before(c.paused)) {
+	if ok {
 		place = c.shelf.find(of)
+	}
+	if place != none && c.root == "" && time.Now().Before(c.paused) {
+		c.mu.Unlock()
+		return nil, fmt.Errorf("%s: %w: %w", d, ErrMiss, errUnreadable)
 	}
 	if place != none {
 		c.use(place)
@@ -64,11 +68,14 @@ func (c *Cache) open(ctx context.Context, d digest.Digest) (*blob, error) {
 		err = fmt.Errorf("%s: %w: its file was damaged", d, ErrMiss)
 	default:
 		c.storageFailed()
-		err = fmt.Errorf("%s: %w: %w", d, ErrMiss, err)
+		err = fmt.Errorf("%s: %w: %w: %w", d, ErrMiss, errUnreadable, err)
 	}
 	_ = b.Close() //nolint:contextcheck // as above
 	return nil, err
 }
+
+// errUnreadable says that the storage does not give an entry now.
+var errUnreadable = errors.New("the storage fails")
 
 // errNotThere says that an entry's file is gone or has another size.
 var errNotThere = errors.New("not there")

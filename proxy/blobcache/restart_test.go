@@ -139,7 +139,7 @@ func TestInventoryIsRebuilt(t *testing.T) {
 			}
 			free := make(chan struct{})
 			c = open(t, &stuck{onDisk(dir), free}, blobcache.Options{Root: dir})
-			if s := c.Stats(); s.Entries != 0 || !s.Rebuilt {
+			if s := c.Stats(); s.Entries != 0 || s.Rebuilt != (name == "damaged") {
 				t.Errorf("%+v", s)
 			}
 			fill(t, c, up, blob(3, 1000))
@@ -325,5 +325,25 @@ func TestFile(t *testing.T) {
 	}
 	if got, _ := file(c); got != string(body[4000:]) {
 		t.Errorf("%d bytes after it was read whole", len(got))
+	}
+}
+
+// Files that cannot be opened, for one because there are too many, are read from upstream.
+func TestUnreadableFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c, up := disk(t, dir, blobcache.Options{}), newUpstream()
+	body := counting(5000)
+	fill(t, c, up, body)
+	path := files(t, dir)[0]
+	if err := errors.Join(os.Remove(path), os.Symlink(path, path)); err != nil { // too many levels of links
+		t.Fatal(err)
+	}
+	fill(t, c, up, body)
+	if s := c.Stats(); up.fetched() != 2 || s.Entries != 1 || s.Errors == 0 {
+		t.Errorf("%d fetches, %+v", up.fetched(), s)
+	}
+	if _, err := c.Get(t.Context(), digest.FromBytes(body)); !errors.Is(err, blobcache.ErrMiss) {
+		t.Errorf("error %v", err)
 	}
 }

@@ -34,7 +34,12 @@ func (s *source) Fetch(ctx context.Context, ref trust.Reference, desc ocispec.De
 		return nil, fmt.Errorf("%w: digest %q", trust.ErrMalformed, trust.Sanitise(desc.Digest.String(), 128))
 	}
 	for ctx.Err() == nil {
-		if rc, err := s.stored(ctx, desc); rc != nil || err != nil {
+		rc, err := s.stored(ctx, desc)
+		switch {
+		case errors.Is(err, errUnreadable):
+			s.cache.count(false)
+			return s.direct(ctx, ref, desc)
+		case rc != nil || err != nil:
 			return rc, err
 		}
 		t, first, err := s.join(ctx, ref, desc)
@@ -82,6 +87,8 @@ func (s *source) stored(ctx context.Context, desc ocispec.Descriptor) (io.ReadCl
 		b, err = s.cache.open(ctx, desc.Digest)
 	}
 	switch {
+	case errors.Is(err, errUnreadable):
+		return nil, err
 	case errors.Is(err, ErrMiss):
 		return nil, nil
 	case err != nil:

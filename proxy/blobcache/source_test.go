@@ -320,6 +320,10 @@ func TestStorageFails(t *testing.T) {
 		if _, err := c.Get(t.Context(), digest.FromBytes(body)); !errors.Is(err, blobcache.ErrMiss) {
 			t.Errorf("error %v", err)
 		}
+		fill(t, c, up, body) // by upstream
+		if up.fetched() != 2 {
+			t.Errorf("%d fetches", up.fetched())
+		}
 		b.where = ""
 		if !has(t, c, body) {
 			t.Error("a storage that failed for a moment cost the entry")

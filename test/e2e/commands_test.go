@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/safepull/safepull/test/e2e/engines"
@@ -28,7 +31,8 @@ import (
 //	misbehave PATH key=value...     arm a fault (registrytest.Fault's fields, in lower case) for a path or prefix*
 //	behave                          disarm all faults
 //	hostile                         put the images of hostile_test.go into $UPSTREAM as hostile/NAME:1
-//	close upstream                  stop the registry
+//	close upstream | close bucket   stop the registry, or the server of the bucket
+//	bucket                          start an S3 server with the bucket blobs; $BUCKET is its address
 //	proxy start [FILE]              start safepull-proxy, with FILE or in front of $UPSTREAM, else $REGISTRY; $PROXY
 //	proxy kill | proxy stop         end it at once, or by SIGTERM, which must end it with status 0
 //	status N[,M...] PROGRAM ARGS... run a program, which must end with one of these statuses
@@ -58,7 +62,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"close": with(cmdClose), "proxy": with(cmdProxy), "status": with(cmdStatus), "requests": with(cmdRequests),
 		"forget": with(cmdForget), "await": with(cmdAwait), "contacts": with(cmdContacts), "clean": with(cmdClean),
 		"tidy": with(cmdTidy), "json": with(cmdJSON), "capture": with(cmdCapture), "get": with(cmdGet),
-		"hostile": with(cmdHostile), "says": with(cmdSays), "lines": with(cmdLines), "free": with(cmdFree),
+		"hostile": with(cmdHostile), "says": with(cmdSays), "lines": with(cmdLines), "free": with(cmdFree), "bucket": with(cmdBucket),
 	}
 }
 
@@ -151,7 +155,23 @@ func cmdMisbehave(s *story, ts *testscript.TestScript, _ bool, args []string) {
 
 func cmdBehave(s *story, _ *testscript.TestScript, _ bool, _ []string) { s.upstream.Behave() }
 
-func cmdClose(s *story, _ *testscript.TestScript, _ bool, _ []string) { s.upstream.Close() }
+func cmdClose(s *story, ts *testscript.TestScript, _ bool, args []string) {
+	switch strings.Join(args, " ") {
+	case "upstream":
+		s.upstream.Close()
+	case "bucket":
+		s.bucket.Close()
+	default:
+		ts.Fatalf("usage: close upstream | bucket")
+	}
+}
+
+func cmdBucket(s *story, ts *testscript.TestScript, _ bool, _ []string) {
+	backend := s3mem.New()
+	ts.Check(backend.CreateBucket("blobs"))
+	s.bucket = httptest.NewServer(gofakes3.New(backend).Server())
+	ts.Setenv("BUCKET", strings.TrimPrefix(s.bucket.URL, "http://"))
+}
 
 func cmdProxy(s *story, ts *testscript.TestScript, _ bool, args []string) {
 	usage := "usage: proxy start [FILE] | kill | stop"

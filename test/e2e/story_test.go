@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,7 @@ type story struct {
 	upstream *registrytest.Registry
 	proxy    *server
 	hub      *hub
+	bucket   *httptest.Server
 }
 
 // close stops everything, last started first.
@@ -45,6 +47,9 @@ func (s *story) close() {
 	}
 	if s.hub != nil {
 		s.hub.close()
+	}
+	if s.bucket != nil {
+		s.bucket.Close()
 	}
 }
 

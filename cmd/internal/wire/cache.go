@@ -65,7 +65,7 @@ func keep(ctx context.Context, cfg config.Config, bucket Bucket, store *sqlite.S
 		return nil, err
 	}
 	if s := k.blobs.Stats(); s.Rebuilt {
-		log.Info("the cache has no usable inventory: its folder is looked through meanwhile")
+		log.Warn("the inventory of the cache was damaged: what the cache holds is being found out")
 	}
 	counters.WatchCache(func() metrics.Cache { return watched(k.blobs.Stats()) })
 	remembered, err := tags.New(tags.Options{

@@ -63,8 +63,9 @@ type Holder interface {
 	Apply(Change, Record)
 }
 
-// Open reads the folder, which is made if need be, and tells the holder. The error wraps ErrDamaged when the snapshot cannot be used: nothing was applied then,
-// and the inventory begins empty. Any other error means that there is no inventory.
+// Open reads the folder, which is made if need be, and tells the holder. The error wraps ErrDamaged when the snapshot
+// cannot be used, and os.ErrNotExist too when there is none: nothing was applied then, and the inventory begins empty.
+// Any other error means that there is no inventory.
 func Open(dir string, h Holder) (*Inventory, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // nothing secret
 		return nil, fmt.Errorf("inventory: %w", err)
@@ -87,7 +88,7 @@ func Open(dir string, h Holder) (*Inventory, error) {
 func (v *Inventory) read(h Holder) error {
 	file, err := os.Open(filepath.Join(v.dir, snapshotName))
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w: there is no snapshot", ErrDamaged)
+		return fmt.Errorf("%w: there is no snapshot: %w", ErrDamaged, err)
 	}
 	if err != nil {
 		return err
