@@ -15,7 +15,7 @@ func TestEveryLimitIsPassedOn(t *testing.T) {
 		var l config.Limits
 		field := reflect.ValueOf(&l).Elem().Field(i)
 		field.SetInt(7)
-		if s := judgedFrom(config.Config{Judge: config.Judge{Limits: l}}); s.limits == (scan.Limits{}) && s.image == 0 {
+		if s := judgedFrom(config.Config{Judge: config.Judge{Limits: l}}); s.limits == (scan.Limits{}) && s.image == 0 && s.artifact == 0 {
 			t.Errorf("judge.limits: %s is not passed on", reflect.TypeFor[config.Limits]().Field(i).Name)
 		}
 	}
