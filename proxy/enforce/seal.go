@@ -35,9 +35,6 @@ const (
 	lookahead = 2 * floor
 	// openPatience is how long the first byte of a sealed blob is waited for before its answer begins.
 	openPatience = 5 * time.Second
-	// wholePatience is how long the verdict is waited for before the answer of a blob begins of which no byte may go out
-	// yet: a refusal that comes in time is told with its reason, where a cut connection has none. Clients wait 30 s.
-	wholePatience = 18 * time.Second
 )
 
 // seal is one image that is being judged while its blobs are delivered.
@@ -231,11 +228,7 @@ func (g *Gate) openSealed(ctx context.Context, ref trust.Reference, src trust.So
 			r.ahead = bufio.NewReaderSize(r.content, lookahead)
 		}
 	}()
-	wait := openPatience
-	if desc.Size <= reserve {
-		wait = wholePatience
-	}
-	patience := time.NewTimer(wait)
+	patience := time.NewTimer(openPatience)
 	defer patience.Stop()
 	select {
 	case <-r.opened:
@@ -244,22 +237,6 @@ func (g *Gate) openSealed(ctx context.Context, ref trust.Reference, src trust.So
 			return nil, r.why(err)
 		}
 	case <-patience.C:
-		return r, nil
-	}
-	if desc.Size > reserve {
-		return r, nil
-	}
-	select {
-	case <-s.decided:
-	case <-r.ctx.Done():
-	case <-patience.C:
-		return r, nil
-	}
-	if err := context.Cause(r.ctx); err != nil {
-		return nil, errors.Join(err, r.Close())
-	}
-	if s.refused != nil {
-		return nil, errors.Join(s.refused, r.Close())
 	}
 	return r, nil
 }

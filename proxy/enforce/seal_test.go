@@ -270,48 +270,6 @@ func TestSmallBlobsAreWithheldWhole(t *testing.T) {
 	})
 }
 
-// TestSmallBlobWaitsForItsReason: a blob of which nothing may go out is refused with the reason when the verdict comes
-// before clients lose their patience; later, its answer has begun.
-func TestSmallBlobWaitsForItsReason(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		name    string
-		size    int
-		verdict time.Duration
-		refused bool
-	}{
-		{"in time", reserve, 15 * time.Second, true},
-		{"too late", reserve, 25 * time.Second, false},
-		{"flows", reserve + 1, 15 * time.Second, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := newSealedWorld(c.size, nil)
-				g := w.gate(t, enforce.Options{})
-				begin(t, g)
-				asked := time.Now()
-				time.AfterFunc(c.verdict, func() { w.verdict <- trust.Block })
-				content, err := w.open(t, g, w.layer)
-				var refusal *enforce.Refusal
-				if c.refused != errors.As(err, &refusal) {
-					t.Errorf("after %s: %v", time.Since(asked), err)
-				}
-				if took := time.Since(asked); took > 20*time.Second {
-					t.Errorf("the answer took %s to begin", took)
-				}
-				if content == nil {
-					return
-				}
-				tk := take(content, 0)
-				if <-tk.done; !errors.As(tk.err, &refusal) || tk.upTo() > int64(c.size-floor) {
-					t.Errorf("%d bytes, then %v", tk.upTo(), tk.err)
-				}
-			})
-		})
-	}
-}
-
 // TestRefusedSealStaysRefused: what was cut is refused when it is asked for again, as is the manifest.
 func TestRefusedSealStaysRefused(t *testing.T) {
 	t.Parallel()
