@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,13 +78,14 @@ func (s *seal) await(ctx context.Context, patience time.Duration) error {
 
 // seals are the images that are delivered sealed, found by the blobs that they name.
 type seals struct {
-	mu     sync.Mutex
-	byKey  *lru.Cache[string, *seal]
-	byBlob map[string]*seal
+	mu    sync.Mutex
+	byKey *lru.Cache[string, *seal]
+	// byBlob are the seals of each blob, the newest last: images share layers.
+	byBlob map[string][]*seal
 }
 
 func newSeals() (*seals, error) {
-	s := &seals{byBlob: map[string]*seal{}}
+	s := &seals{byBlob: map[string][]*seal{}}
 	var err error
 	s.byKey, err = lru.NewWithEvict(maxSeals, func(_ string, old *seal) { s.forget(old) })
 	return s, err
@@ -92,7 +94,9 @@ func newSeals() (*seals, error) {
 // forget is called by byKey, with mu held.
 func (s *seals) forget(old *seal) {
 	for d := range old.blobs {
-		if key := old.ref.Name() + "@" + d.String(); s.byBlob[key] == old {
+		key := old.ref.Name() + "@" + d.String()
+		left := slices.DeleteFunc(s.byBlob[key], func(it *seal) bool { return it == old })
+		if s.byBlob[key] = left; len(left) == 0 {
 			delete(s.byBlob, key)
 		}
 	}
@@ -113,16 +117,32 @@ func (s *seals) add(key string, fresh func() *seal) (it *seal, isNew bool) {
 	s.byKey.Remove(key)
 	s.byKey.Add(key, it)
 	for d := range it.blobs {
-		s.byBlob[it.ref.Name()+"@"+d.String()] = it
+		key := it.ref.Name() + "@" + d.String()
+		s.byBlob[key] = append(s.byBlob[key], it)
 	}
 	return it, true
 }
 
-// of finds the seal of a blob.
+// of finds the seal of a blob: of several, the newest that was not refused, so that the refusal of one image is no answer
+// for another that is still being judged.
 func (s *seals) of(ref trust.Reference) *seal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.byBlob[ref.Name()+"@"+ref.Digest.String()]
+	all := s.byBlob[ref.Name()+"@"+ref.Digest.String()]
+	for _, it := range slices.Backward(all) {
+		select {
+		case <-it.decided:
+			if it.refused == nil {
+				return it
+			}
+		default:
+			return it
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all[len(all)-1]
 }
 
 // drop forgets a seal that opened: what names its blobs is on record now.

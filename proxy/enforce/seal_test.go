@@ -495,40 +495,59 @@ func (w waiting) Fetch(ctx context.Context, ref trust.Reference, d ocispec.Descr
 	return nil, ctx.Err()
 }
 
-// TestTwoImagesShareABlob: it is delivered for the one while the other is refused.
+// TestTwoImagesShareABlob: it is delivered for the one while the other is refused, whichever came first, also to who asks
+// after the refusal.
 func TestTwoImagesShareABlob(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newSealedWorld(100_000, nil)
-		other := w.src.add("2", ocispec.MediaTypeImageManifest, append(bytes.Clone(w.src.content[w.image]), ' '))
-		verdicts := map[digest.Digest]chan trust.Action{w.image: make(chan trust.Action, 1), other: make(chan trust.Action, 1)}
-		w.judge.verdict = func(_ context.Context, ref trust.Reference) (trust.Verdict, error) {
-			action := <-verdicts[ref.Digest]
-			return trust.Verdict{ID: "SP-0123456789", Reference: ref, Manifest: ref.Digest, Action: action, Blobs: []trust.Blob{
-				{Digest: digest.FromBytes(w.layer), Size: int64(len(w.layer))},
-			}}, nil
-		}
-		w.records.add(w.layer, w.image, other)
-		g := w.gate(t, enforce.Options{})
-		begin(t, g)
-		if _, err := g.Manifest(t.Context(), tagged("2"), sealedTerms); err != nil {
-			t.Fatal(err)
-		}
-		content, err := w.open(t, g, w.layer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		tk := take(content, 0)
-		verdicts[w.image] <- trust.Block
-		synctest.Wait()
-		if tk.upTo() != 100_000-reserve {
-			t.Errorf("up to %d, %v", tk.upTo(), tk.err)
-		}
-		verdicts[other] <- trust.Allow
-		if <-tk.done; tk.err != io.EOF || !bytes.Equal(tk.body, w.layer) {
-			t.Errorf("%d bytes, %v", len(tk.body), tk.err)
-		}
-	})
+	for name, firstIsRefused := range map[string]bool{"the first is refused": true, "the second is refused": false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newSealedWorld(100_000, nil)
+			other := w.src.add("2", ocispec.MediaTypeImageManifest, append(bytes.Clone(w.src.content[w.image]), ' '))
+			verdicts := map[digest.Digest]chan trust.Action{w.image: make(chan trust.Action, 1), other: make(chan trust.Action, 1)}
+			w.judge.verdict = func(_ context.Context, ref trust.Reference) (trust.Verdict, error) {
+				action := <-verdicts[ref.Digest]
+				return trust.Verdict{ID: "SP-0123456789", Reference: ref, Manifest: ref.Digest, Action: action, Blobs: []trust.Blob{
+					{Digest: digest.FromBytes(w.layer), Size: int64(len(w.layer))},
+				}}, nil
+			}
+			w.records.add(w.layer, w.image, other)
+			g := w.gate(t, enforce.Options{})
+			begin(t, g)
+			if _, err := g.Manifest(t.Context(), tagged("2"), sealedTerms); err != nil {
+				t.Fatal(err)
+			}
+			refused, allowed := w.image, other
+			if !firstIsRefused {
+				refused, allowed = other, w.image
+			}
+			var all []*taken
+			ask := func() {
+				content, err := w.open(t, g, w.layer)
+				if err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				all = append(all, take(content, 0))
+				synctest.Wait()
+			}
+			if firstIsRefused { // the newest seal is the one that a reader waits for
+				ask()
+			}
+			verdicts[refused] <- trust.Block
+			synctest.Wait()
+			ask()
+			for _, tk := range all {
+				if tk.upTo() != 100_000-reserve {
+					t.Errorf("%s: up to %d, %v", name, tk.upTo(), tk.err)
+				}
+			}
+			verdicts[allowed] <- trust.Allow
+			for _, tk := range all {
+				if <-tk.done; tk.err != io.EOF || !bytes.Equal(tk.body, w.layer) {
+					t.Errorf("%s: %d bytes, %v", name, len(tk.body), tk.err)
+				}
+			}
+		})
+	}
 }
 
 // TestSealedOnlyForWhoMayRead: what is on its way to one caller is no one else's.

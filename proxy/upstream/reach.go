@@ -28,6 +28,7 @@ type Reach struct {
 // reach is Reach, read once, for the registry at base.
 type reach struct {
 	own        endpoint
+	secure     bool // own is spoken to by https
 	ownLiteral bool // own is a private or loopback address by its URL
 	redirects  []string
 	tokens     []string
@@ -47,7 +48,7 @@ func endpointOf(u *url.URL) endpoint {
 }
 
 func newReach(base *url.URL, o Reach) *reach {
-	r := &reach{own: endpointOf(base), redirects: o.RedirectHosts, tokens: o.TokenHosts, private: o.AllowPrivate, anywhere: o.Anywhere}
+	r := &reach{own: endpointOf(base), secure: base.Scheme == "https", redirects: o.RedirectHosts, tokens: o.TokenHosts, private: o.AllowPrivate, anywhere: o.Anywhere}
 	r.ownLiteral = isLoopback(r.own.host)
 	if addr, err := netip.ParseAddr(r.own.host); err == nil && classOf(addr) == private {
 		r.ownLiteral = true
@@ -69,8 +70,13 @@ func (r *reach) redirect(u *url.URL) error {
 	return r.follow(u, r.redirects, "redirect", "redirectHosts")
 }
 
-// realm is nil where a token may come from.
-func (r *reach) realm(u *url.URL) error { return r.follow(u, r.tokens, "token endpoint", "tokenHosts") }
+// realm is nil where a token may come from. It is shown the login, which does not leave in the clear what came by https.
+func (r *reach) realm(u *url.URL) error {
+	if r.secure && u.Scheme == "http" {
+		return fmt.Errorf("token endpoint at %s %w: it is not https, as the registry is", u.Host, errNotReached)
+	}
+	return r.follow(u, r.tokens, "token endpoint", "tokenHosts")
+}
 
 func (r *reach) follow(u *url.URL, patterns []string, what, key string) error {
 	to := endpointOf(u)
@@ -139,7 +145,8 @@ func specialPrefixes() (neverPrefixes, privatePrefixes []netip.Prefix) {
 	return parse(`0.0.0.0/8 169.254.0.0/16 224.0.0.0/4 255.255.255.255/32 ::/128 fe80::/10 ff00::/8
 			100.100.100.200/32 168.63.129.16/32 fd00:ec2::/32 fd20:ce::254/128`),
 		parse(`10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10 127.0.0.0/8 192.0.0.0/24 198.18.0.0/15 240.0.0.0/4
-			192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 ::1/128 fc00::/7 fec0::/10 2001:db8::/32 100::/64`)
+			192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 192.88.99.0/24 ::1/128 fc00::/7 fec0::/10 2001::/23 2001:db8::/32 3fff::/20
+			5f00::/16 100::/64 64:ff9b:1::/48`)
 }
 
 // classOf looks through the ways to write an IPv4 address in IPv6.
@@ -159,14 +166,14 @@ func classOf(addr netip.Addr) class {
 	return public
 }
 
-// unwrapped is the IPv4 address that an IPv6 address stands for: mapped, compatible, NAT64 and 6to4.
+// unwrapped is the IPv4 address that an IPv6 address stands for: mapped, translated, compatible, NAT64 and 6to4.
 func unwrapped(addr netip.Addr) netip.Addr {
 	if addr = addr.Unmap(); addr.Is4() {
 		return addr
 	}
 	b := addr.As16()
 	switch {
-	case netip.MustParsePrefix("64:ff9b::/96").Contains(addr):
+	case netip.MustParsePrefix("64:ff9b::/96").Contains(addr), netip.MustParsePrefix("::ffff:0:0:0/96").Contains(addr):
 		return netip.AddrFrom4([4]byte(b[12:]))
 	case netip.MustParsePrefix("2002::/16").Contains(addr):
 		return netip.AddrFrom4([4]byte(b[2:6]))
@@ -223,6 +230,9 @@ func redirectPolicy(r *reach) func(*http.Request, []*http.Request) error {
 		}
 		if req.URL.User != nil {
 			return errors.New("redirect to a URL with a login refused")
+		}
+		if req.Method != http.MethodGet && req.Method != http.MethodHead { // its body holds what buys a token
+			return errors.New("redirect of a login refused")
 		}
 		err := r.redirect(req.URL)
 		if err != nil && len(via) > 0 && r.realm(via[0].URL) == nil && r.realm(req.URL) == nil {

@@ -84,7 +84,8 @@ func TestAddresses(t *testing.T) {
 		"fd12::1": private, "::ffff:10.0.0.1": private, "64:ff9b::a00:1": private, "2002:a00:1::1": private, "198.18.0.1": private, "240.0.0.1": private,
 		"169.254.169.254": never, "fe80::1%eth0": never, "224.0.0.1": never, "ff02::1": never, "0.0.0.0": never, "::": never,
 		"::ffff:169.254.169.254": never, "64:ff9b::a9fe:a9fe": never, "100.100.100.200": never, "fd00:ec2::254": never, "168.63.129.16": never,
-		"::169.254.169.254": never,
+		"::169.254.169.254": never, "::ffff:0:169.254.169.254": never, "::ffff:0:10.0.0.1": private, "64:ff9b:1::a00:1": private,
+		"2001:0:a00:1::1": private, "3fff::1": private,
 	} {
 		if got := classOf(netip.MustParseAddr(addr)); got != want {
 			t.Errorf("%s is of class %d, want %d", addr, got, want)
@@ -148,6 +149,35 @@ func TestRedirectsLeaveTheLoginBehind(t *testing.T) {
 		_ = policy(req, []*http.Request{req})
 		if req.Header.Get("Authorization") != "" {
 			t.Errorf("%s is sent the login", to)
+		}
+	}
+}
+
+// TestLoginsAreNotRedirected: a request with a body is one for a token, and the body is the login.
+func TestLoginsAreNotRedirected(t *testing.T) {
+	t.Parallel()
+	policy := redirectPolicy(reachOf(t, "https://registry-1.docker.io", Reach{}))
+	for method, want := range map[string]bool{http.MethodGet: true, http.MethodHead: true, http.MethodPost: false} {
+		req, err := http.NewRequestWithContext(t.Context(), method, "https://production.cloudflare.docker.com/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := policy(req, nil); (err == nil) != want {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+}
+
+// TestTokensComeByHTTPS where the registry does.
+func TestTokensComeByHTTPS(t *testing.T) {
+	t.Parallel()
+	for realm, want := range map[string]bool{"https://auth.docker.io/token": true, "http://auth.docker.io/token": false, "http://registry-1.docker.io:443/token": false} {
+		u, err := url.Parse(realm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := reachOf(t, "https://registry-1.docker.io", Reach{}).realm(u); (err == nil) != want {
+			t.Errorf("%s: %v", realm, err)
 		}
 	}
 }

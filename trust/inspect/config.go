@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"sort"
@@ -77,6 +78,17 @@ func ParseConfig(body []byte) (Config, error) {
 		c.History = append(c.History, h.CreatedBy+commentSuffix(h.Comment))
 	}
 	return c, nil
+}
+
+// ListsLayers reports whether engines would find the layers of a root file system listed in a document, whatever it is
+// meant to be. It reads as tolerantly as they do.
+func ListsLayers(body []byte) bool {
+	var doc struct {
+		RootFS struct {
+			DiffIDs []json.RawMessage `json:"diff_ids"`
+		} `json:"rootfs"`
+	}
+	return json.Unmarshal(body, &doc) == nil && len(doc.RootFS.DiffIDs) > 0
 }
 
 func commentSuffix(comment string) string {

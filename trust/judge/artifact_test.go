@@ -12,17 +12,21 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/inspect"
 	"github.com/safepull/safepull/trust/judge"
 )
 
 func TestJudge_artifactThatMayRunIsJudgedAsImage(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		layerType string
-		want      bool
+		manifestType, layerType, config string
+		want                            bool
 	}{
-		"layers-of-an-image": {ocispec.MediaTypeImageLayer, true},
-		"other-layers":       {"application/spdx+json", false},
+		"layers-of-an-image": {ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageLayer, `{"config":{"Entrypoint":["/x"]}}`, true},
+		"other-layers":       {ocispec.MediaTypeImageManifest, "application/spdx+json", `{"config":{"Entrypoint":["/x"]}}`, false},
+		"lists-layers":       {ocispec.MediaTypeImageManifest, "application/spdx+json", `{"config":{"Entrypoint":["/x"]},"rootfs":{"diff_ids":["sha256:00"]}}`, true},
+		"lists-layers-oddly": {ocispec.MediaTypeImageManifest, "application/spdx+json", `{"config":{"Entrypoint":["/x"]},"ROOTFS":{"Diff_IDs":[1]}}`, false},
+		"docker's-type":      {inspect.DockerManifest, "application/spdx+json", `{"config":{"Entrypoint":["/x"]}}`, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -30,16 +34,20 @@ func TestJudge_artifactThatMayRunIsJudgedAsImage(t *testing.T) {
 			j, _, _ := newJudge(t, func(o *judge.Options) { o.Scanner = seen })
 			src := newSource()
 			manifest, err := json.Marshal(ocispec.Manifest{
-				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
-				Config: src.put("application/vnd.cncf.helm.config.v1+json", []byte(`{"config":{"Entrypoint":["/x"]}}`)),
+				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: tc.manifestType,
+				Config: src.put("application/vnd.cncf.helm.config.v1+json", []byte(tc.config)),
 				Layers: []ocispec.Descriptor{src.put(tc.layerType, []byte("layer"))},
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			root := src.put(ocispec.MediaTypeImageManifest, manifest)
-			if _, err := j.Judge(t.Context(), trust.Reference{Registry: "r.test", Repository: "a/b", Digest: root.Digest}, src); err != nil {
+			root := src.put(tc.manifestType, manifest)
+			v, err := j.Judge(t.Context(), trust.Reference{Registry: "r.test", Repository: "a/b", Digest: root.Digest}, src)
+			if err != nil {
 				t.Fatal(err)
+			}
+			if name == "lists-layers-oddly" && v.Action.Serves() {
+				t.Errorf("%s: %+v", v.Action, v.Evidence)
 			}
 			if got := slices.Contains(seen.paths, "config:command"); got != tc.want {
 				t.Errorf("command inspected: %t; snippets %v", got, seen.paths)
@@ -118,15 +126,20 @@ func TestJudge_artifacts(t *testing.T) {
 		"too-large":           {own, own, 2 + 4, trust.Quarantine},
 		"encrypted":           {own, "application/vnd.oci.image.layer.v1.tar+encrypted", 0, trust.Quarantine},
 		"may-run":             {own, "application/vnd.oci.image.layer.v1.own", 0, trust.Quarantine},
+		"config-lists-layers": {"lists", own, 0, trust.Quarantine},
 		"image-of-odd-layers": {ocispec.MediaTypeImageConfig, own, 0, trust.Block}, // it lists no layer
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			j, _, _ := newJudge(t, func(o *judge.Options) { o.ArtifactBytes = tc.limit })
 			src := newSource()
+			config := `{}`
+			if tc.config == "lists" { // engines take this type for that of an image
+				tc.config, config = "application/octet-stream", `{"rootfs":{"diff_ids":["sha256:00"]}}`
+			}
 			manifest, err := json.Marshal(ocispec.Manifest{
 				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: own,
-				Config: src.put(tc.config, []byte(`{}`)), Layers: []ocispec.Descriptor{src.put(tc.layer, []byte("layer"))},
+				Config: src.put(tc.config, []byte(config)), Layers: []ocispec.Descriptor{src.put(tc.layer, []byte("layer"))},
 			})
 			if err != nil {
 				t.Fatal(err)

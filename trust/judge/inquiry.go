@@ -34,6 +34,8 @@ type inquiry struct {
 	evidence trust.Evidence
 	manifest inspect.Manifest
 	config   inspect.Config
+	// listsLayers is true when an artifact's configuration is one that engines could take for an image's.
+	listsLayers bool
 	// runs is what is known of what the image runs: its configuration, until all layers are in.
 	runs *closure.Closure
 	// hasConfig is true when there is a configuration that an engine may run.
@@ -127,18 +129,17 @@ func blob(d ocispec.Descriptor) trust.Blob {
 }
 
 func (c *inquiry) askConfig(ctx context.Context) (bool, error) {
-	if c.manifest.Kind == inspect.Artifact {
-		found, err := c.content(ctx, c.manifest.Config)
+	body, err := c.read(ctx, c.manifest.Config, inspect.MaxConfig)
+	if err == nil && c.manifest.Kind == inspect.Artifact {
+		c.listsLayers = inspect.ListsLayers(body)
+		var found trust.Inspection
+		found, err = c.content(ctx, c.manifest.Config)
 		c.found(askConfig, found.Findings)
-		if err != nil {
-			return true, c.unanswered(askConfig, err)
-		}
-		if !c.mayRun() {
+		if err == nil && c.isArtifact() {
 			c.answered(askConfig)
 			return true, nil
 		}
 	}
-	body, err := c.read(ctx, c.manifest.Config, inspect.MaxConfig)
 	if err == nil {
 		c.config, err = inspect.ParseConfig(body)
 	}
@@ -172,15 +173,15 @@ func firstSteps(config inspect.Config) []trust.Step {
 	return steps
 }
 
-// mayRun: some engines unpack and run whatever has layers of an image and a configuration that fits them, by whatever
-// media type the configuration goes. Such an artifact is judged as the image that it may be.
+// mayRun: some engines unpack and run what has layers of an image, or a configuration that lists layers, by whatever media
+// types they go; one takes every manifest of Docker's type so. Such an artifact is judged as the image that it may be.
 func (c *inquiry) mayRun() bool {
 	for _, l := range c.manifest.Layers {
 		if inspect.IsEngineLayer(l.MediaType) {
 			return true
 		}
 	}
-	return false
+	return c.manifest.MediaType == inspect.DockerManifest || c.listsLayers
 }
 
 // countMismatch says when the config names another number of layers than the manifest. Signatures and attestations

@@ -88,7 +88,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil && bad == nil {
-		bad = badName("the query %q cannot be read", r.URL.RawQuery)
+		bad = badName("the query cannot be read") // nor is it shown: it may hold a secret
 	}
 	var ref trust.Reference
 	var upstream *Upstream

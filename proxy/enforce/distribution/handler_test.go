@@ -318,6 +318,13 @@ func TestLogTellsTheErrorButNoSecretHeader(t *testing.T) {
 	if s := out.String(); !strings.Contains(s, "store broke") || !strings.Contains(s, "id-1") || strings.Contains(s, "c2VjcmV0") {
 		t.Errorf("log: %s", s)
 	}
+	r = httptest.NewRequest("GET", someTag, nil)
+	r.URL.RawQuery = "access_token=c2VjcmV0&x=%zz"
+	w = httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if s := out.String(); w.Code != http.StatusBadRequest || strings.Contains(s+w.Body.String(), "c2VjcmV0") {
+		t.Errorf("%d, log: %s, body: %s", w.Code, s, w.Body)
+	}
 }
 
 func TestPushesAreUnsupported(t *testing.T) {

@@ -81,17 +81,35 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, r.Context().Err()
 		}
 	}
-	if left, challenge := l.closed(t.now()); left > 0 {
-		if r.Body != nil {
-			_ = r.Body.Close()
+	if resp := l.refuses(r, t.now()); resp != nil {
+		return resp, nil
+	}
+	base := baseOf(r)
+	if base != nil && !l.proven() {
+		if err := t.prove(l, base); err != nil {
+			return nil, err
 		}
-		return refusal(r, left, challenge), nil
+		if resp := l.refuses(r, t.now()); resp != nil {
+			return resp, nil
+		}
 	}
 	resp, err := t.base.RoundTrip(r)
-	if err == nil {
+	if err == nil && (resp.StatusCode != http.StatusUnauthorized || base == nil || !t.rightElsewhere(l, base)) {
 		l.learn(resp, t.now())
 	}
 	return resp, err
+}
+
+// refuses answers in the registry's place while the secret must not be shown; else it is nil.
+func (l *login) refuses(r *http.Request, now time.Time) *http.Response {
+	left, challenge := l.closed(now)
+	if left <= 0 {
+		return nil
+	}
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	return refusal(r, left, challenge)
 }
 
 // login finds what is known of a secret.

@@ -227,6 +227,51 @@ func TestAnswersThatSayNothingOfTheSecret(t *testing.T) {
 	}
 }
 
+// TestNoRightIsNoWrongLogin: a registry that answers 401 to a right login, for what is not for it, keeps nobody from the rest;
+// where its base tells nothing, a refusal counts.
+func TestNoRightIsNoWrongLogin(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		open     bool // the base wants no login
+		password string
+		shown    int32 // how often, in three requests for another's repository
+		then     int   // for one's own
+	}{
+		"right":           {false, "right", 3 + 1 + 3, http.StatusOK},
+		"wrong":           {false, "wrong", 1, http.StatusUnauthorized},
+		"right-open-base": {true, "right", 3, http.StatusUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var shown atomic.Int32
+			h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, password, ok := r.BasicAuth()
+				if ok {
+					shown.Add(1)
+				}
+				if r.URL.Path == "/at/v2/" && (c.open || password == "right") || r.URL.Path == "/at/v2/mine/manifests/1" && password == "right" {
+					return
+				}
+				w.Header().Set("WWW-Authenticate", `Basic realm="here"`)
+				w.WriteHeader(http.StatusUnauthorized)
+			}))
+			t.Cleanup(h.Close)
+			b, _ := newTransport(t)
+			for range 3 {
+				if got, _, _ := show(t, b, h.URL+"/at/v2/theirs/manifests/1", c.password); got != http.StatusUnauthorized {
+					t.Errorf("another's: %d", got)
+				}
+			}
+			if n := shown.Load(); n != c.shown {
+				t.Errorf("shown %d times, want %d", n, c.shown)
+			}
+			if got, _, _ := show(t, b, h.URL+"/at/v2/mine/manifests/1", c.password); got != c.then {
+				t.Errorf("one's own: %d, want %d", got, c.then)
+			}
+		})
+	}
+}
+
 func TestSecretsInForms(t *testing.T) {
 	t.Parallel()
 	for _, form := range []string{"grant_type=password&username=robot&password=hush&scope=", "grant_type=refresh_token&refresh_token=hush&scope="} {
