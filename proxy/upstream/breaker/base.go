@@ -41,7 +41,7 @@ func (t *Transport) ping(base *http.Request) (*http.Response, error) {
 
 // prove shows a secret that the host has not taken yet at the base first: a wrong one is wrong once.
 func (t *Transport) prove(l *login, base *http.Request) error {
-	resp, err := t.ping(base)
+	resp, err := t.ping(base) //nolint:bodyclose // ping closed it
 	if err == nil && resp.StatusCode == http.StatusUnauthorized {
 		l.learn(resp, t.now())
 	}
@@ -51,13 +51,13 @@ func (t *Transport) prove(l *login, base *http.Request) error {
 // rightElsewhere reports whether the base takes the secret now, and nobody without one. What it learns of a wrong one
 // counts.
 func (t *Transport) rightElsewhere(l *login, base *http.Request) bool {
-	resp, err := t.ping(base)
+	resp, err := t.ping(base) //nolint:bodyclose // ping closed it
 	if err != nil || resp.StatusCode >= http.StatusBadRequest {
 		return false
 	}
 	without := base.Clone(base.Context())
 	without.Header.Del("Authorization")
-	open, err := t.ping(without)
+	open, err := t.ping(without) //nolint:bodyclose // ping closed it
 	if err != nil || open.StatusCode != http.StatusUnauthorized {
 		return false
 	}
