@@ -121,10 +121,10 @@ race: ## unit tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 20m ./...
 
 .PHONY: bench
-bench: build tools ## what safepull costs beside docker pull and a pull-through proxy; minutes, root only
-	@packages='$(DEMO_PACKAGES)' test/demo/install.sh
+bench: build tools ## what safepull costs beside docker pull, a pull-through proxy and nginx (BENCHFLAGS='-only warm'); half an hour, root only
+	@packages='$(DEMO_PACKAGES) nginx' test/demo/install.sh
 	go build -buildvcs=false -o '$(TOOLS)/bench' ./test/bench
-	@'$(TOOLS)/bench' -bin '$(BIN)' -tools '$(TOOLS)'
+	@'$(TOOLS)/bench' -bin '$(BIN)' -tools '$(TOOLS)' -cache '$(TOOLS)/bench-images' $(BENCHFLAGS)
 
 .PHONY: soak
 soak: build tools ## pulls, kills and upstream faults for SOAKTIME (1h): every byte is compared, memory is watched

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -244,6 +245,11 @@ func (g *Gate) openSealed(ctx context.Context, ref trust.Reference, src trust.So
 	}
 	go func() {
 		defer close(r.opened)
+		defer func() { // nobody else would survive it for this goroutine
+			if p := recover(); p != nil {
+				r.content, r.openErr = nil, &panicked{value: p, stack: debug.Stack()}
+			}
+		}()
 		if r.content, r.openErr = g.open(ctx, ref, src, desc); r.openErr == nil {
 			r.ahead = bufio.NewReaderSize(r.content, lookahead)
 		}

@@ -38,7 +38,11 @@ func (r *Registry) Fetch(ctx context.Context, ref trust.Reference, desc ocispec.
 		ctx: ctx, cancel: cancel, base: r, request: q, desc: desc, verifier: desc.Digest.Verifier(),
 		roads: r.roads(),
 	}
-	c.turn(nil)
+	if !c.turn(nil) { // nobody waits for it any more
+		err := r.requestError(ctx, context.Cause(ctx))
+		cancel()
+		return nil, err
+	}
 	err := c.open()
 	for err != nil && c.turn(err) {
 		err = c.open()

@@ -180,6 +180,18 @@ func TestFetchEndsWithContext(t *testing.T) {
 	}
 }
 
+// TestFetchForNobody: who went away before anything was asked gets the context's error.
+func TestFetchForNobody(t *testing.T) {
+	t.Parallel()
+	r := registrytest.Start(t, registrytest.Options{})
+	desc := r.PutBlob(repo, pattern(500))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := fetch(ctx, dial(t, r, func(*upstream.Options) {}), at(r), desc); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestCloseEndsRead(t *testing.T) {
 	t.Parallel()
 	r := registrytest.Start(t, registrytest.Options{})

@@ -14,8 +14,11 @@ import (
 // upToDate is the time within which a pull that has nothing to do ends.
 const upToDate = 2 * time.Second
 
-// startEngine starts Debian's engine with everything of its own, and returns what it calls itself.
+// startEngine starts Debian's engine, unless it runs, with everything of its own, and returns what it calls itself.
 func (w *world) startEngine(ctx context.Context) (string, error) {
+	if w.engine != "" {
+		return w.engine, nil
+	}
 	config := filepath.Join(w.dir, "daemon.json")
 	// Else the engine would write its identity to /etc/docker.
 	if err := os.WriteFile(config, fmt.Appendf(nil, `{"deprecated-key-path": %q}`, filepath.Join(w.dir, "key.json")), 0o600); err != nil {
@@ -34,13 +37,13 @@ func (w *world) startEngine(ctx context.Context) (string, error) {
 		return "", err
 	}
 	out, err := w.command(ctx, "docker", "info", "--format", "{{.ServerVersion}} {{.Driver}}").Output()
-	return string(bytes.TrimSpace(out)), err
+	w.engine = string(bytes.TrimSpace(out))
+	return w.engine, err
 }
 
 // enginePulls compares docker safepull with docker pull, both from the same registry into the same engine.
 func enginePulls(ctx context.Context, w *world, t table) error {
-	note("making an image of %d MiB", w.pullSize>>20)
-	img, err := makeImage(ctx, w.upstream, "bench/app", w.pullSize, w.seed)
+	img, err := w.image(ctx, "bench/app", w.pullSize, w.seed)
 	if err != nil {
 		return err
 	}

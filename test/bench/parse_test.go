@@ -71,11 +71,11 @@ func TestProcessorTime(t *testing.T) {
 
 func TestPeak(t *testing.T) {
 	t.Parallel()
-	if got, err := peakOf([]byte("Name:\tx\nVmPeak:\t 99 kB\nVmHWM:\t    2048 kB\nVmRSS:\t1 kB\n")); err != nil || got != 2<<20 {
+	if got, err := memoryOf([]byte("Name:\tx\nVmPeak:\t 99 kB\nVmHWM:\t    2048 kB\nVmRSS:\t1 kB\n"), "VmHWM:"); err != nil || got != 2<<20 {
 		t.Errorf("%d, %v", got, err)
 	}
 	for _, status := range []string{"", "Name:\tzombie\n", "VmHWM:\tmuch kB\n"} {
-		if got, err := peakOf([]byte(status)); err == nil {
+		if got, err := memoryOf([]byte(status), "VmHWM:"); err == nil {
 			t.Errorf("%q: %d", status, got)
 		}
 	}

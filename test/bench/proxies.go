@@ -185,18 +185,3 @@ func (w *world) crane(ctx context.Context, s *server, address string, img image)
 	after, err := s.busy()
 	return took, after - before, err
 }
-
-// large is the large image, made when it is first asked for.
-func (w *world) large(ctx context.Context) (image, error) {
-	if w.made == nil {
-		note("making an image of %d MiB", w.size>>20)
-		begin := time.Now()
-		img, err := makeImage(ctx, w.upstream, "bench/large", w.size, w.seed+1)
-		if err != nil {
-			return img, err
-		}
-		w.made = &img
-		note("image of %d MiB, %d MiB unpacked, made in %s", img.packed>>20, img.plain>>20, time.Since(begin).Round(time.Second))
-	}
-	return *w.made, nil
-}

@@ -107,13 +107,50 @@ func (s *server) tail() []byte {
 	return b[max(0, len(b)-2000):]
 }
 
-// busy is the processor time that the server has used.
-func (s *server) busy() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
+// busy is the processor time that the server has used, with the processes that it started.
+func (s *server) busy() (all time.Duration, err error) {
+	for _, pid := range s.processes() {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return 0, err
+		}
+		busy, err := processorTime(b)
+		if err != nil {
+			return 0, err
+		}
+		all += busy
 	}
-	return processorTime(b)
+	return all, nil
+}
+
+// processes are the server's own and those that it started.
+func (s *server) processes() []int {
+	pid := s.cmd.Process.Pid
+	all := []int{pid}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return all
+	}
+	for _, f := range strings.Fields(string(b)) {
+		if child, err := strconv.Atoi(f); err == nil {
+			all = append(all, child)
+		}
+	}
+	return all
+}
+
+// resident is the memory that the server has now.
+func (s *server) resident() (all int64) {
+	for _, pid := range s.processes() {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			continue // it has ended
+		}
+		if n, err := memoryOf(b, "VmRSS:"); err == nil {
+			all += n
+		}
+	}
+	return all
 }
 
 // processorTime reads /proc/PID/stat.
@@ -142,18 +179,18 @@ func peak(pid int) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return peakOf(b)
+	return memoryOf(b, "VmHWM:")
 }
 
-// peakOf reads /proc/PID/status.
-func peakOf(status []byte) (int64, error) {
+// memoryOf reads a line of /proc/PID/status.
+func memoryOf(status []byte, name string) (int64, error) {
 	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+		if value, ok := strings.CutPrefix(line, name); ok {
 			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
 			return n << 10, err
 		}
 	}
-	return 0, errors.New("status without VmHWM") // the process has ended
+	return 0, fmt.Errorf("status without %s", name) // the process has ended
 }
 
 func freeAddress() (string, error) {

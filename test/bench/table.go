@@ -30,6 +30,15 @@ func (t table) memory(name string, n, limit int64) {
 	t.row(name, inMiB(n), "<= "+inMiB(limit), n <= limit)
 }
 
+// atLeast and atMost print a ratio with a limit.
+func (t table) atLeast(name string, x, limit float64) {
+	t.row(name, fmt.Sprintf("%.2f", x), fmt.Sprintf(">= %.2f", limit), x >= limit)
+}
+
+func (t table) atMost(name string, x, limit float64) {
+	t.row(name, fmt.Sprintf("%.2f", x), fmt.Sprintf("<= %.2f", limit), x <= limit)
+}
+
 // count prints a number that has one right value.
 func (t table) count(name string, n, want int) {
 	t.row(name, fmt.Sprint(n), fmt.Sprint(want), n == want)

@@ -30,19 +30,28 @@ type world struct {
 	env      []string
 	upstream string
 	servers  []*server
-	made     *image
+	made     *made
+	engine   string // what it calls itself, once it runs
+	monitor  *monitor
+	samples  *samples
 }
 
 func newWorld(ctx context.Context, o options) (w *world, err error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("the engine needs root")
 	}
-	for _, folder := range []*string{&o.bin, &o.tools, &o.dir} {
+	files := []*string{&o.bin, &o.tools, &o.dir}
+	for _, file := range []*string{&o.plot, &o.baseline, &o.cache} {
+		if *file != "" {
+			files = append(files, file)
+		}
+	}
+	for _, folder := range files {
 		if *folder, err = filepath.Abs(*folder); err != nil {
 			return nil, err
 		}
 	}
-	for _, program := range []string{o.bin + "/docker-safepull", o.bin + "/safepull-proxy", o.tools + "/registry", o.tools + "/crane", "docker", "dockerd"} {
+	for _, program := range []string{o.bin + "/docker-safepull", o.bin + "/safepull-proxy", o.tools + "/registry", o.tools + "/crane", "docker", "dockerd", "nginx"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return nil, fmt.Errorf("%w; `make bench` builds and installs it", err)
 		}
@@ -50,10 +59,14 @@ func newWorld(ctx context.Context, o options) (w *world, err error) {
 	if o.runs < 1 || o.size < 1<<20 || o.pullSize < 1<<20 {
 		return nil, errors.New("runs must be at least 1, sizes at least 1 MiB")
 	}
+	kept, err := openMade(o.cache)
+	if err != nil {
+		return nil, err
+	}
 	if o.dir, err = os.MkdirTemp(o.dir, "sp-bench-"); err != nil {
 		return nil, err
 	}
-	w = &world{options: o}
+	w = &world{options: o, monitor: &monitor{}, samples: &samples{}, made: kept}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close())
@@ -97,19 +110,35 @@ func (w *world) forget() error {
 
 // startUpstream starts the registry that all pulls come from in the end. Its log says what was fetched.
 func (w *world) startUpstream(ctx context.Context) (err error) {
-	_, w.upstream, err = w.startRegistry(ctx, "upstream", "log: {level: error, accesslog: {disabled: false}}\n")
+	_, w.upstream, err = w.serveRegistry(ctx, "upstream", w.stored(), "log: {level: error, accesslog: {disabled: false}}\n")
 	return err
+}
+
+// stored is where upstream has its content.
+func (w *world) stored() string {
+	if w.cache != "" {
+		return filepath.Join(w.cache, "upstream")
+	}
+	return filepath.Join(w.dir, "upstream")
 }
 
 // startRegistry starts the CNCF's registry with a new storage.
 func (w *world) startRegistry(ctx context.Context, name, more string) (*server, string, error) {
+	storage := filepath.Join(w.dir, name)
+	if err := os.RemoveAll(storage); err != nil {
+		return nil, "", err
+	}
+	return w.serveRegistry(ctx, name, storage, more)
+}
+
+func (w *world) serveRegistry(ctx context.Context, name, storage, more string) (*server, string, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, "", err
 	}
-	file, storage := filepath.Join(w.dir, name+".yml"), filepath.Join(w.dir, name)
+	file := filepath.Join(w.dir, name+".yml")
 	config := fmt.Sprintf("version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\n%s", storage, address, more)
-	if err := errors.Join(os.RemoveAll(storage), os.WriteFile(file, []byte(config), 0o600)); err != nil {
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, "", err
 	}
 	s, err := w.start(name, filepath.Join(w.tools, "registry"), "serve", file)
@@ -151,16 +180,11 @@ func (w *world) run(ctx context.Context, program string, args ...string) (time.D
 // settle writes what is not yet on the disk, so that no run pays for the one before.
 func settle() { syscall.Sync() }
 
-// fetched counts requests for layers of the image that upstream has answered so far. A line of the log comes a little
-// later than its answer, so that the log is read until it stands still.
+// fetched counts requests for layers of the image that upstream has answered so far.
 func (w *world) fetched(img image) (int, error) {
-	var b []byte
-	for last := -1; last < len(b); time.Sleep(100 * time.Millisecond) {
-		last = len(b)
-		var err error
-		if b, err = os.ReadFile(filepath.Join(w.dir, "upstream.log")); err != nil {
-			return 0, err
-		}
+	b, err := w.upstreamLog()
+	if err != nil {
+		return 0, err
 	}
 	var layers []digest.Digest
 	for _, l := range img.layers {

@@ -130,7 +130,7 @@ func TestRefusalsByRoad(t *testing.T) {
 		{"containerd-enrolled", agentContainerd, byDefault, "?ns=docker.io", true, road.Plain, true},
 		{"podman-mirror", agentPodman, byDefault, "", false, road.Tombstone, true},
 		{"podman-path", agentPodman, byPath, "", false, road.Plain, true},
-		{"builder-mirror", agentBuilder, byDefault, "?ns=docker.io", false, road.Choices, false},
+		{"builder-mirror", agentBuilder, byDefault, "?ns=docker.io", false, road.Choices, true},
 		{"crane", agentCrane, byDefault, "", false, road.Plain, true},
 		{"unknown-mirror", agentUnknown, byDefault, "", false, road.Plain, false},
 		{"unknown-path", agentUnknown, byPath, "", false, road.Plain, true},

@@ -72,9 +72,10 @@ func (w *world) containerd(ctx context.Context, bin string, variants map[string]
 				_, said, err := w.command(ctx, q.home, w.environment(), c.CTR, append(args, w.where(r, q.reference()))...)
 				return said, err
 			}
-			// Neither goes through the transfer service; the older one resolves the layer's digest first.
+			// Neither goes through the transfer service. The older one asks for a manifest of that digest first, and a mirror's
+			// answer that there is none is final.
 			switch {
-			case bin == "":
+			case bin == "" && r != mirror:
 				l.layer = func(ctx context.Context, q question) (string, error) {
 					out, said, err := w.command(ctx, q.home, w.environment(), c.CTR, "--address", c.Address, "content", "fetch-object", "--hosts-dir", hosts[r],
 						w.where(r, q.repository)+"@"+q.blob())

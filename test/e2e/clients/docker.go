@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -84,7 +86,7 @@ func (w *world) build(e *engines.Engine, name string, roads ...road) []lane {
 			if err := os.MkdirAll(plugins, 0o700); err != nil {
 				return "", err
 			}
-			if err := os.Symlink(filepath.Join(engines.CurrentDir(), "buildx"), filepath.Join(plugins, "docker-buildx")); err != nil {
+			if err := os.Symlink(filepath.Join(engines.CurrentDir(), "buildx"), filepath.Join(plugins, "docker-buildx")); err != nil && !errors.Is(err, fs.ErrExist) {
 				return "", err
 			}
 			text := "FROM " + w.where(r, q.reference()) + "\nCOPY Dockerfile /Dockerfile\n"

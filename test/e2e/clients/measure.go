@@ -47,6 +47,12 @@ func (w *world) measure(ctx context.Context, l lane, h how, s state, number int)
 	}
 	began := time.Now()
 	said, failed := act(ctx, q)
+	// A loaded machine judges slowly too: try again, as the answer says.
+	for try := 1; try < 4 && ctx.Err() == nil && failed != nil && !s.slow() && (s == allowed || strings.Contains(said, "inspection is running")); try++ {
+		time.Sleep(holdFor)
+		began = time.Now()
+		said, failed = act(ctx, q)
+	}
 	if ctx.Err() != nil {
 		return result{}, ctx.Err()
 	}
@@ -138,7 +144,7 @@ var (
 		as   string
 	}{
 		{regexp.MustCompile(`SP-[0-9A-Z]{10}`), "SP-…"},
-		{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "sha256:…"},
+		{regexp.MustCompile(`sha256:[0-9a-f]{12,64}`), "sha256:…"},
 		{regexp.MustCompile(`time="[^"]*" `), ""},
 		{regexp.MustCompile(`127\.0\.0\.1:\d+->127\.0\.0\.1:\d+`), "…"},
 		{regexp.MustCompile(`\b[0-9]+(\.[0-9]+)?s\b`), "…s"},

@@ -90,7 +90,7 @@ func cut(s string, n int) string {
 // markdown is the table for people: a row for each client on each road, with what it saw when a tag was blocked.
 func markdown(results []result) string {
 	var b strings.Builder
-	b.WriteString("| client, road | blocked | quarantined | undecided | allowed | what the user sees of a blocked tag |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| client, road | asked for | blocked | quarantined | undecided | allowed | what the user sees of a blocked tag |\n|---|---|---|---|---|---|---|\n")
 	var names []string
 	by := map[string][]result{}
 	for _, r := range results {
@@ -102,7 +102,7 @@ func markdown(results []result) string {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		fmt.Fprintf(&b, "| %s ", name)
+		fmt.Fprintf(&b, "| %s | %s ", name, asked(by[name]))
 		for _, s := range []state{blocked, quarantined, undecided, allowed} {
 			fmt.Fprintf(&b, "| %s ", cell(by[name], s))
 		}
@@ -125,6 +125,17 @@ func within(text, table string) (string, error) {
 		return "", fmt.Errorf("the file has no place for the table: %q and %q", begin, end)
 	}
 	return head + begin + "\n" + table + "\n" + end + tail, nil
+}
+
+// asked lists the ways in which the client asked.
+func asked(results []result) string {
+	var ways []string
+	for _, r := range results {
+		if !slices.Contains(ways, string(r.how)) {
+			ways = append(ways, string(r.how))
+		}
+	}
+	return strings.Join(ways, ", ")
 }
 
 // cell joins the outcomes of a state: one word where tag, digest and layer fare alike.
@@ -154,7 +165,7 @@ func cell(results []result, s state) string {
 func sight(results []result) string {
 	for _, r := range results {
 		if r.state == blocked && r.how == byTag && r.failed {
-			return "`" + strings.NewReplacer("|", "¦", "`", "'").Replace(cut(r.said, 240)) + "`"
+			return "`" + strings.NewReplacer("|", "¦", "`", "'").Replace(cut(r.said, 200)) + "`"
 		}
 	}
 	return ""

@@ -62,7 +62,7 @@ func TestMarkdown(t *testing.T) {
 		{lane: l, how: byTag, state: allowed},
 		{lane: l, how: byDigest, state: allowed},
 	})
-	if want := "| c, path | tag refused; digest arrived |  |  | arrived | `no ¦ never` |\n"; !strings.HasSuffix(got, want) {
+	if want := "| c, path | tag, digest | tag refused; digest arrived |  |  | arrived | `no ¦ never` |\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("got %q, want it to end with %q", got, want)
 	}
 }

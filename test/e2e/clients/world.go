@@ -41,7 +41,7 @@ func newWorld(ctx context.Context, o options) (_ *world, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{dir: dir, bin: o.bin, tools: o.tools, upstream: registrytest.New(registrytest.Options{})}
+	w := &world{dir: dir, upstream: registrytest.New(registrytest.Options{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close())
@@ -49,6 +49,13 @@ func newWorld(ctx context.Context, o options) (_ *world, err error) {
 	}()
 	w.later(func() error { return os.RemoveAll(dir) })
 	w.later(func() error { w.upstream.Close(); return nil })
+	// Programs run in folders of their own.
+	if w.bin, err = filepath.Abs(o.bin); err != nil {
+		return nil, err
+	}
+	if w.tools, err = filepath.Abs(o.tools); err != nil {
+		return nil, err
+	}
 	if w.hub, err = startHub(dir); err != nil {
 		return nil, err
 	}

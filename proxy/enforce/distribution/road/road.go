@@ -117,9 +117,11 @@ func (r Road) Holds(form Form) bool {
 		return form == Unnamed
 	case ContainerdStore, Containerd:
 		return form == Choices || form == Unnamed && r.Client.AtLeast(2, 3)
+	case BuildKit: // the one in an engine
+		return form == Choices
 	case ContainersImage:
 		return form == Tombstone
-	case BuildKit, Crane, Unknown:
+	case Crane, Unknown:
 	}
 	return false
 }

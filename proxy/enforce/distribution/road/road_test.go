@@ -80,7 +80,7 @@ func TestRoads(t *testing.T) {
 		"ctr-1.6":                {road.ByHost: final, road.ByAlias: path(road.Choices), road.ByNamespace: stopped(road.Choices), road.ByDefault: final},
 		"containerd-2.4":         {road.ByHost: final, road.ByAlias: path(road.Choices), road.ByNamespace: stopped(road.Choices), road.ByDefault: final},
 		"podman":                 {road.ByHost: final, road.ByAlias: path(road.Tombstone), road.ByNamespace: stopped(road.Tombstone), road.ByDefault: stopped(road.Tombstone)},
-		"buildkit":               {road.ByHost: final, road.ByAlias: path(road.Choices), road.ByNamespace: {true, road.Choices, road.Choices, road.Plain, false}, road.ByDefault: final},
+		"buildkit":               {road.ByHost: final, road.ByAlias: path(road.Choices), road.ByNamespace: stopped(road.Choices), road.ByDefault: final},
 		"crane":                  {road.ByHost: final, road.ByAlias: path(road.Unnamed), road.ByNamespace: {true, road.Plain, road.Unnamed, road.Plain, false}, road.ByDefault: final},
 		"curl":                   {road.ByHost: final, road.ByAlias: path(road.Unnamed), road.ByNamespace: {true, road.Plain, road.Unnamed, road.Plain, false}, road.ByDefault: {true, road.Plain, road.Unnamed, road.Plain, false}},
 	} {
