@@ -256,6 +256,25 @@ func TestEviction(t *testing.T) {
 	}
 }
 
+// TestClaimedSizesEvictNothing: a manifest may say any size of a blob; what is kept goes only for what really comes.
+func TestClaimedSizesEvictNothing(t *testing.T) {
+	t.Parallel()
+	c, up := disk(t, t.TempDir(), blobcache.Options{MaxBytes: 300, Recent: -1}), newUpstream()
+	fill(t, c, up, blob('a', 100))
+	fill(t, c, up, blob('b', 100))
+	desc := describe(blob('c', 300))
+	up.mu.Lock()
+	up.fail = trust.ErrIntegrity // as upstreams do that say another size
+	up.mu.Unlock()
+	if rc, err := c.Source(up).Fetch(t.Context(), ref, desc); !errors.Is(err, trust.ErrIntegrity) {
+		t.Errorf("%v, %v", rc, err)
+	}
+	c.Settle()
+	if s := c.Stats(); !has(t, c, blob('a', 100)) || !has(t, c, blob('b', 100)) || s.Evictions != 0 || s.Bytes != 200 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestDamageOnDisk(t *testing.T) {
 	t.Parallel()
 	body := blob('x', 10_000)

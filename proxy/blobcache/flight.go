@@ -47,6 +47,8 @@ type flight struct {
 	key    flightKey
 	desc   ocispec.Descriptor
 	cancel context.CancelCauseFunc
+	// unreserve gives back the room that was made; nil while there is none. It is the flight's own goroutine's.
+	unreserve func()
 
 	mu      sync.Mutex
 	spool   spool.Spool
@@ -69,19 +71,15 @@ func (s *source) join(ctx context.Context, ref trust.Reference, desc ocispec.Des
 	if t != nil || err != nil {
 		return t, false, err
 	}
-	unreserve := c.reserve(ctx, desc)
-	if unreserve == nil {
+	if !c.keeps(desc) {
 		return nil, true, nil
 	}
 	c.mu.Lock()
 	t, err = c.under(ctx, s, key, ref)
 	if first = t == nil && err == nil; first {
-		t = c.start(ctx, s, key, ref, desc, unreserve)
+		t = c.start(ctx, s, key, ref, desc)
 	}
 	c.mu.Unlock()
-	if !first {
-		unreserve()
-	}
 	return t, first, err
 }
 
@@ -101,13 +99,13 @@ func (c *Cache) under(ctx context.Context, s *source, key flightKey, ref trust.R
 }
 
 // start begins a flight with its first stream. The caller holds mu.
-func (c *Cache) start(ctx context.Context, s *source, key flightKey, ref trust.Reference, desc ocispec.Descriptor, unreserve func()) *stream {
+func (c *Cache) start(ctx context.Context, s *source, key flightKey, ref trust.Reference, desc ocispec.Descriptor) *stream {
 	detached, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	f := &flight{cache: c, key: key, desc: desc, cancel: cancel, users: 1}
 	c.flights[key] = f
 	c.stats.Misses++
 	c.work.Add(1)
-	go f.run(detached, s.upstream, ref, unreserve)
+	go f.run(detached, s.upstream, ref)
 	return f.board(ctx, s, ref)
 }
 
@@ -182,7 +180,7 @@ func (f *flight) release() {
 }
 
 // run fetches, keeps, and tells the streams.
-func (f *flight) run(ctx context.Context, upstream trust.Source, ref trust.Reference, unreserve func()) {
+func (f *flight) run(ctx context.Context, upstream trust.Source, ref trust.Reference) {
 	c := f.cache
 	defer c.work.Done()
 	defer f.release()
@@ -193,13 +191,15 @@ func (f *flight) run(ctx context.Context, upstream trust.Source, ref trust.Refer
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		unreserve()
+		if f.unreserve != nil {
+			f.unreserve()
+		}
 	case c.root != "": // renaming costs nothing, so the entry is there before anybody sees the end
-		c.commit(ctx, f, unreserve)
+		c.commit(ctx, f, f.unreserve)
 		err = io.EOF
 	default:
 		f.end(io.EOF)
-		c.commit(ctx, f, unreserve)
+		c.commit(ctx, f, f.unreserve)
 	}
 	c.mu.Lock()
 	if c.flights[f.key] == f {
@@ -227,6 +227,10 @@ func (f *flight) fetch(ctx context.Context, upstream trust.Source, ref trust.Ref
 	}
 	defer rc.Close()
 	defer context.AfterFunc(ctx, func() { _ = rc.Close() })() // ends a read that does not look at ctx
+	// Only now: what a manifest says of sizes evicts nothing before the registry says the same.
+	if f.unreserve = f.cache.reserve(ctx, f.desc); f.unreserve == nil {
+		return fmt.Errorf("%w: it has no room", errSpool)
+	}
 	kept, err := f.cache.newSpool()
 	if err != nil {
 		f.cache.storageFailed()

@@ -16,14 +16,21 @@ import (
 	"github.com/safepull/safepull/proxy/blobcache/spool"
 )
 
-// reserve makes room for content on its way, until it is an entry or unreserve is called. Nil means that it cannot be
-// kept.
-func (c *Cache) reserve(ctx context.Context, desc ocispec.Descriptor) (unreserve func()) {
+// keeps reports whether content can be kept at all, and counts it where it cannot.
+func (c *Cache) keeps(desc ocispec.Descriptor) bool {
 	_, known := sumOf(desc.Digest)
 	c.mu.Lock()
-	fits := known && desc.Size >= 0 && desc.Size <= c.maxBytes && !time.Now().Before(c.paused)
-	c.mu.Unlock()
-	if !fits || !c.makeRoom(ctx, desc.Size) {
+	defer c.mu.Unlock()
+	if known && desc.Size >= 0 && desc.Size <= c.maxBytes && !time.Now().Before(c.paused) {
+		return true
+	}
+	c.stats.Skipped++
+	return false
+}
+
+// reserve makes room for content on its way, until it is an entry or unreserve is called. Nil means that there is none.
+func (c *Cache) reserve(ctx context.Context, desc ocispec.Descriptor) (unreserve func()) {
+	if !c.makeRoom(ctx, desc.Size) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.stats.Skipped++

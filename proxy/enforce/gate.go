@@ -235,7 +235,7 @@ func (g *Gate) decide(ctx context.Context, ref trust.Reference, src trust.Source
 	v, err := g.flights.await(ctx, g.flightKey(ref), ref, src, hold)
 	switch {
 	case errors.Is(err, errHeld):
-		return trust.Verdict{}, &Pending{Reference: ref, RetryAfter: min(max(g.hold/2, minRetryAfter), maxRetryAfter)}
+		return trust.Verdict{}, g.pending(ref)
 	case errors.Is(err, ErrOverloaded):
 		return trust.Verdict{}, err
 	case err != nil:
@@ -243,6 +243,11 @@ func (g *Gate) decide(ctx context.Context, ref trust.Reference, src trust.Source
 	}
 	v.Reference = ref
 	return g.enforce(ref, v)
+}
+
+// pending says when to come back.
+func (g *Gate) pending(ref trust.Reference) *Pending {
+	return &Pending{Reference: ref, RetryAfter: min(max(g.hold/2, minRetryAfter), maxRetryAfter)}
 }
 
 // flightKey names the judgement of a reference: one for each digest in a repository, unless what led there matters.

@@ -89,6 +89,7 @@ type fakeSource struct {
 	fetchErr           error
 	resolves, fetches  atomic.Int32
 	resolveWaits       bool
+	resolveTakes       time.Duration
 	corrupt, oversized bool
 	lies               *ocispec.Descriptor
 }
@@ -110,6 +111,11 @@ func (s *fakeSource) Resolve(ctx context.Context, ref trust.Reference) (ocispec.
 	s.resolves.Add(1)
 	if s.resolveWaits {
 		<-ctx.Done()
+		return ocispec.Descriptor{}, ctx.Err()
+	}
+	select {
+	case <-time.After(s.resolveTakes):
+	case <-ctx.Done():
 		return ocispec.Descriptor{}, ctx.Err()
 	}
 	if s.lies != nil {

@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,8 +19,9 @@ const (
 	maxInlineChildren = 8
 	// maxWhole bounds the judgements that one index can cause when it is decided as a whole.
 	maxWhole = 16
-	// maxDepth bounds indexes in indexes.
-	maxDepth = 4
+	// maxDepth bounds indexes in indexes, and maxNested how many of them are read for one.
+	maxDepth  = 4
+	maxNested = 16
 )
 
 // passIndex lets an index through: it must break no law, its name must not be denied, and manifests that it carries
@@ -67,6 +69,8 @@ type whole struct {
 	// judged are the manifests that decide; outside the platforms of the others, by digest.
 	judged  []trust.Reference
 	outside map[string]string
+	// nested counts the indexes in the index.
+	nested int
 }
 
 func (w *whole) pass(ctx context.Context, index trust.Reference, doc inspect.Manifest) error {
@@ -110,12 +114,27 @@ func (w *whole) collect(ctx context.Context, index trust.Reference, doc inspect.
 	return nil
 }
 
-// open reads an index in an index.
+// open reads an index in an index. All of them together take no longer than the client waits, which would go elsewhere then.
 func (w *whole) open(ctx context.Context, ref trust.Reference, depth int) error {
 	if depth > maxDepth {
 		return &Rejected{Reference: ref, Reason: fmt.Sprintf("indexes are nested more than %d deep", maxDepth)}
 	}
-	_, desc, body, leave, err := w.gate.read(ctx, ref, w.src, maxWholeHold)
+	if w.nested++; w.nested > maxNested {
+		return &Rejected{Reference: ref, Reason: fmt.Sprintf("there are more than %d indexes in the index", maxNested)}
+	}
+	held, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-w.hold:
+			cancel(errHeld)
+		case <-held.Done():
+		}
+	}()
+	_, desc, body, leave, err := w.gate.read(held, ref, w.src, maxWholeHold)
+	if err != nil && errors.Is(context.Cause(held), errHeld) {
+		return w.gate.pending(ref)
+	}
 	if err != nil {
 		return err
 	}

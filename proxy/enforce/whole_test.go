@@ -201,6 +201,40 @@ func TestIndexesInIndexes(t *testing.T) {
 	}
 }
 
+// TestManyIndexesInAnIndex: a client that waits for them in vain goes elsewhere, and gets what is in them.
+func TestManyIndexesInAnIndex(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		nested int
+		each   time.Duration
+		want   any
+	}{
+		"many": {17, 0, new(*enforce.Rejected)},
+		"slow": {16, 5 * time.Second, new(*enforce.Pending)},
+		"bad":  {16, time.Second, new(*enforce.Refusal)},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			src := newSource()
+			var bad []digest.Digest
+			var all []ocispec.Descriptor
+			for i := range c.nested {
+				inner := child(src, i+1, "linux/amd64")
+				bad = append(bad, inner.Digest)
+				body := index(ocispec.MediaTypeImageIndex, inner)
+				src.add("", ocispec.MediaTypeImageIndex, body)
+				all = append(all, descriptor(ocispec.MediaTypeImageIndex, body))
+			}
+			src.add("1", ocispec.MediaTypeImageIndex, index(ocispec.MediaTypeImageIndex, all...))
+			src.resolveTakes = c.each
+			start := time.Now()
+			_, err := newGate(t, blocks(bad, nil), fakeRecords{}, src, enforce.Options{}).Manifest(t.Context(), tagged("1"), mirror)
+			if took := time.Since(start); !errors.As(err, c.want) || took >= 20*time.Second {
+				t.Errorf("%s: %v after %s", name, err, took)
+			}
+		})
+	}
+}
+
 func TestManyImagesInAnIndex(t *testing.T) {
 	t.Parallel()
 	src := newSource()

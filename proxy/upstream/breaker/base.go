@@ -29,38 +29,37 @@ func baseOf(r *http.Request) *http.Request {
 	return base
 }
 
-// ping returns the answer without its body.
-func (t *Transport) ping(base *http.Request) (*http.Response, error) {
+// ping returns the answer's status and header.
+func (t *Transport) ping(base *http.Request) (int, http.Header, error) {
 	resp, err := t.base.RoundTrip(base)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, maxPing) // so that the connection can be used again
-	return resp, resp.Body.Close()
+	return resp.StatusCode, resp.Header, resp.Body.Close()
 }
 
 // prove shows a secret that the host has not taken yet at the base first: a wrong one is wrong once.
 func (t *Transport) prove(l *login, base *http.Request) error {
-	resp, err := t.ping(base) //nolint:bodyclose // ping closed it
-	if err == nil && resp.StatusCode == http.StatusUnauthorized {
-		l.learn(resp, t.now())
+	status, header, err := t.ping(base)
+	if err == nil && status == http.StatusUnauthorized {
+		l.learn(status, header, t.now())
 	}
 	return err
 }
 
-// rightElsewhere reports whether the base takes the secret now, and nobody without one. What it learns of a wrong one
-// counts.
+// rightElsewhere reports whether the base takes the secret now, and nobody without one.
 func (t *Transport) rightElsewhere(l *login, base *http.Request) bool {
-	resp, err := t.ping(base) //nolint:bodyclose // ping closed it
-	if err != nil || resp.StatusCode >= http.StatusBadRequest {
+	taken, header, err := t.ping(base)
+	if err != nil || taken >= http.StatusBadRequest {
 		return false
 	}
 	without := base.Clone(base.Context())
 	without.Header.Del("Authorization")
-	open, err := t.ping(without) //nolint:bodyclose // ping closed it
-	if err != nil || open.StatusCode != http.StatusUnauthorized {
+	open, _, err := t.ping(without)
+	if err != nil || open != http.StatusUnauthorized {
 		return false
 	}
-	l.learn(resp, t.now())
+	l.learn(taken, header, t.now())
 	return true
 }

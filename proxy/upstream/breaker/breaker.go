@@ -95,7 +95,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp, err := t.base.RoundTrip(r)
 	if err == nil && (resp.StatusCode != http.StatusUnauthorized || base == nil || !t.rightElsewhere(l, base)) {
-		l.learn(resp, t.now())
+		l.learn(resp.StatusCode, resp.Header, t.now())
 	}
 	return resp, err
 }
@@ -174,15 +174,15 @@ func (l *login) closed(now time.Time) (time.Duration, string) {
 
 // learn takes an answer. 401 is a secret that is wrong. 403 is one that is right and not enough: a caller who asked for
 // another's repository first would be kept from their own. It says nothing else of the secret, and nor do errors.
-func (l *login) learn(resp *http.Response, now time.Time) {
+func (l *login) learn(status int, header http.Header, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch status := resp.StatusCode; {
+	switch {
 	case status == http.StatusUnauthorized:
 		if now.Before(l.until) {
 			return // shown before another's refusal came
 		}
-		l.taken, l.challenge = false, resp.Header.Get("WWW-Authenticate")
+		l.taken, l.challenge = false, header.Get("WWW-Authenticate")
 		l.until = now.Add(min(longest, first<<min(l.refused, 10)))
 		l.refused++
 	case status < 400 || status == http.StatusNotFound:
