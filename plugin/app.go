@@ -36,6 +36,8 @@ type app struct {
 	env  getenv
 	// answered is true once standard output carries the command's result.
 	answered bool
+	// at is the proxy that judged, if one did.
+	at *door
 }
 
 func environment(name string) string { return os.Getenv(name) }
@@ -157,7 +159,13 @@ func (a *app) answer(document any, text func() error) error {
 
 // text prints for people on standard output, in colour where that is wanted and possible.
 func (a *app) text() render.Text {
-	return render.Text{Colour: a.cli.Out().IsTerminal() && a.env("NO_COLOR") == "" && a.env("TERM") != "dumb"}
+	t := render.Text{Colour: a.cli.Out().IsTerminal() && a.env("NO_COLOR") == "" && a.env("TERM") != "dumb"}
+	if a.at != nil {
+		named := *a.at.base
+		named.User = nil
+		t.Proxy = named.String()
+	}
+	return t
 }
 
 // display shows progress on standard error. With -q there is none.

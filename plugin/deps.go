@@ -3,6 +3,8 @@ package plugin
 import (
 	"context"
 	"io"
+	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -22,6 +24,8 @@ type Deps struct {
 	Judge func(context.Context) (trust.Judge, error)
 	// Source reads the reference's registry with the user's own credentials.
 	Source func(context.Context, trust.Reference) (trust.Source, error)
+	// Proxy reads the reference's repository through the safepull-proxy at the URL, which may hold a login.
+	Proxy func(ctx context.Context, at *url.URL, ref trust.Reference) (Proxied, error)
 	// Engine is the engine that the docker CLI's context points at.
 	Engine func(context.Context) (Engine, error)
 	// Verdicts reads what was decided on this machine.
@@ -34,6 +38,14 @@ type Deps struct {
 	Lint func(ctx context.Context, path string) (render.Linted, error)
 	// Close releases what the functions above opened. It is called once, after the command, also when it failed.
 	Close func() error
+}
+
+// Proxied is a repository as a safepull-proxy serves it to this user.
+type Proxied struct {
+	Source trust.Source
+	// Transport is for other requests to the proxy: it hands the user's own right to the repository over to the proxy, and
+	// to no other host.
+	Transport http.RoundTripper
 }
 
 // Version says which build this is.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -46,6 +47,7 @@ type world struct {
 	env      map[string]string
 	config   *configfile.ConfigFile
 	ctx      context.Context
+	proxy    func(context.Context, *url.URL, trust.Reference) (Proxied, error)
 	closed   int
 	// without takes all dependencies away.
 	without bool
@@ -75,6 +77,7 @@ func (w *world) run(args ...string) result {
 			Version:  Version{Version: "v1.2.3", Commit: "abc", Built: "today"},
 			Judge:    func(context.Context) (trust.Judge, error) { return w.judge, nil },
 			Source:   func(context.Context, trust.Reference) (trust.Source, error) { return w.registry, nil },
+			Proxy:    w.proxy,
 			Engine:   func(context.Context) (Engine, error) { return w.engine, w.engine.unreachable },
 			Verdicts: func(context.Context) (Verdicts, error) { return w.memory, nil },
 			Trust:    func(context.Context) (TrustLists, error) { return w.lists, nil },

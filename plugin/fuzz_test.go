@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -61,5 +63,26 @@ func TestSaveLimit(t *testing.T) {
 	}
 	if err := copyLimited(&b, io.LimitReader(endless{}, 1<<10), 1<<10); err != nil {
 		t.Error(err)
+	}
+}
+
+// FuzzSentence: whatever a proxy answers, what is shown of it is short and harmless.
+func FuzzSentence(f *testing.F) {
+	for _, body := range []string{`{"errors":[{"code":"DENIED","message":"no"}]}`, `{"errors":[{}]}`, `<html>`, "", "{\"errors\":[{\"message\":\"\x1b[2J\"}]}"} {
+		f.Add("403 no", body)
+	}
+	f.Fuzz(func(t *testing.T, status, body string) {
+		got := sentence(&http.Response{Status: status, Body: io.NopCloser(strings.NewReader(body))})
+		if len([]rune(got)) > maxSentence+1 || strings.ContainsAny(got, "\x1b\n\r\x00") {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestSentenceLimit(t *testing.T) {
+	t.Parallel()
+	body := io.MultiReader(strings.NewReader(`{"errors":[{"message":"`), endless{})
+	if got := sentence(&http.Response{Status: "403 no", Body: io.NopCloser(body)}); got != "403 no" {
+		t.Errorf("%q", got)
 	}
 }

@@ -27,6 +27,14 @@ const longPull = `docker safepull IMAGE
 Judge an image for cryptocurrency mining before it reaches this host, and hand
 it to the engine only if it may pass: exactly the digest that was judged.
 
+Where --proxy, SAFEPULL_PROXY or plugins.safepull.proxy in docker's config.json
+names the organization's safepull-proxy, that proxy judges and serves the image
+in the registry's place. It is asked with docker's login at the proxy ("docker
+login PROXY"). The right to a private image is handed over to it, and to no
+other host, as a token of short life for pulls from that repository; docker's
+login at a registry that gives out no tokens is handed over only by https or on
+this machine.
+
 An image that is named like a command below is reached by "docker safepull image NAME".`
 
 // options are the flags of all commands. One set is shared by parent and children, so that a flag means the same on
@@ -125,6 +133,7 @@ func (a *app) command(use, short, long string, n int, run func(context.Context, 
 func (a *app) pullFlags(cmd *cobra.Command) {
 	a.judgeFlags(cmd)
 	cmd.Flags().BoolVarP(&a.opts.quiet, "quiet", "q", false, "Print only the reference")
+	a.proxyFlag(cmd, "URL of the safepull-proxy that judges and serves the image")
 	cmd.Flags().StringVarP(&a.opts.output, "output", "o", "",
 		`Write the image to "oci-dir:PATH" or "docker-archive:FILE"; needs no engine`)
 }

@@ -43,12 +43,7 @@ func (a *app) pull(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	registry, err := a.registry(ctx, ref)
-	if err != nil {
-		return err
-	}
-	show.Say("Judging %s for %s", ref, platforms.FormatAll(platform))
-	t, doc, err := a.judge(ctx, ref, area.Source(registry), platform, show)
+	t, doc, err := a.judgement(ctx, ref, area, platform, show)
 	if err != nil {
 		return err
 	}

@@ -52,8 +52,8 @@ func said(ctx context.Context, verb string, err error) error {
 
 // pull asks the engine to pull a name that has a digest. Only messages about layers are passed on: the others name the
 // loopback registry.
-func (e *Engine) pull(ctx context.Context, name, auth string, p []ocispec.Platform, message func(jsonstream.Message)) error {
-	response, err := e.api.ImagePull(ctx, name, client.ImagePullOptions{RegistryAuth: auth, Platforms: p})
+func (e *Engine) pull(ctx context.Context, api client.APIClient, name, auth string, p []ocispec.Platform, message func(jsonstream.Message)) error {
+	response, err := api.ImagePull(ctx, name, client.ImagePullOptions{RegistryAuth: auth, Platforms: p})
 	if err != nil {
 		return said(ctx, "pull", err)
 	}

@@ -29,6 +29,9 @@ type Options struct {
 	// Auth returns the X-Registry-Auth value for a reference's registry. An engine with a graph driver uses it for one
 	// request that records the image's registry digest. Nil means none.
 	Auth func(context.Context, trust.Reference) (string, error)
+	// Recorder returns the client for that one request; nil, or none, means the engine's own. A client that adds headers lets an
+	// engine that is routed through a proxy bring along who asks. The caller closes it.
+	Recorder func(context.Context, trust.Reference) (client.APIClient, error)
 	// Message receives the engine's own progress messages. It is called from one goroutine at a time. Nil drops them.
 	Message func(jsonstream.Message)
 	// Note receives a sentence about something that went less than perfectly and did not matter. Nil drops them.

@@ -115,7 +115,7 @@ func (e *Engine) borrow(ctx context.Context, registry *loopback, top document) (
 	// The engine would ask again and again for what is not to be had.
 	pull, cancel := registry.untilFailure(ctx)
 	defer cancel()
-	err := e.pull(pull, name, "", platforms(registry.img, top.desc.Digest), e.options.Message)
+	err := e.pull(pull, e.api, name, "", platforms(registry.img, top.desc.Digest), e.options.Message)
 	if err != nil && pull.Err() != nil {
 		registry.Close()
 		e.forget(ctx, name, true, true)
@@ -181,7 +181,18 @@ func (e *Engine) record(ctx context.Context, img *image, top ocispec.Descriptor)
 			return fmt.Errorf("find the login: %w", err)
 		}
 	}
-	return e.pull(ctx, img.ref.Name()+"@"+top.Digest.String(), auth, platforms(img, top.Digest), func(jsonstream.Message) {})
+	api := e.api
+	if e.options.Recorder != nil {
+		own, err := e.options.Recorder(ctx, img.ref)
+		if err != nil {
+			return fmt.Errorf("prepare the request: %w", err)
+		}
+		if own != nil {
+			defer func() { _ = own.Close() }()
+			api = own
+		}
+	}
+	return e.pull(ctx, api, img.ref.Name()+"@"+top.Digest.String(), auth, platforms(img, top.Digest), func(jsonstream.Message) {})
 }
 
 // platforms is what the engine is told to choose from an index: the judged child's platform as the index states it.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/moby/moby/api/types/jsonstream"
+	"github.com/moby/moby/client"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/safepull/safepull/trust"
@@ -246,6 +247,33 @@ func TestEngineGone(t *testing.T) {
 	}
 	if err := e.Handover(t.Context(), ref, s.index, s.children["amd64"], s); !errors.Is(err, trust.ErrUnavailable) {
 		t.Errorf("source broke: %v", err)
+	}
+}
+
+// TestRecorder: only the request that asks the image's own registry is made with the other client; none is as if there
+// were no such function, and one that cannot be made costs the record alone.
+func TestRecorder(t *testing.T) {
+	t.Parallel()
+	s := newSample(t, "recorder")
+	other := &fake{}
+	for name, c := range map[string]struct {
+		recorder client.APIClient
+		fail     error
+	}{"other": {recorder: other.start(t, here)}, "none": {}, "broken": {fail: errors.New("no endpoint")}} {
+		f := &fake{}
+		notes, err := handover(t, f, here, s, Options{
+			Recorder: func(context.Context, trust.Reference) (client.APIClient, error) { return c.recorder, c.fail },
+		})
+		if err != nil || (len(notes) > 0) != (c.fail != nil) {
+			t.Error(name, err, notes)
+		}
+		record := "pull " + ref.Name() + "@" + s.index.Digest.String()
+		if own := slices.Contains(f.log, record); own != (name == "none") {
+			t.Errorf("%s: the engine was asked %q", name, f.log)
+		}
+	}
+	if len(other.log) != 1 || !strings.HasPrefix(other.log[0], "pull "+ref.Name()+"@") {
+		t.Errorf("the other client asked %q", other.log)
 	}
 }
 

@@ -44,6 +44,8 @@ type Text struct {
 	Colour bool
 	// Command is how the person calls this program; "docker safepull" when empty.
 	Command string
+	// Proxy is the URL of the proxy that judged; empty means this machine.
+	Proxy string
 }
 
 // words are the actions as a person reads them.
@@ -79,10 +81,18 @@ func (t Text) Verdict(w io.Writer, d Document) error {
 		fmt.Fprintf(out, "Verdict: %s\n", t.paint(d.Action, Summary(d)))
 		if d.Action == string(trust.Warn) {
 			t.evidence(out, d)
-			fmt.Fprintf(out, "  All the evidence: %s explain %s\n", t.command(), d.ID)
+			fmt.Fprintf(out, "  All the evidence: %s\n", t.explain(d.ID))
 		}
 	}
 	return flush(out)
+}
+
+// explain is the command that shows a verdict's evidence.
+func (t Text) explain(id string) string {
+	if t.Proxy != "" {
+		return t.command() + " explain --proxy " + t.Proxy + " " + id
+	}
+	return t.command() + " explain " + id
 }
 
 func (t Text) refusal(out io.Writer, d Document) {
@@ -95,7 +105,7 @@ func (t Text) refusal(out io.Writer, d Document) {
 		fmt.Fprint(out, "  Put right what the reason says, or try again later: only what was judged is handed over.\n")
 		return
 	}
-	fmt.Fprintf(out, "  %s explain %s   shows all the evidence\n", t.command(), d.ID)
+	fmt.Fprintf(out, "  %s   shows all the evidence\n", t.explain(d.ID))
 	if d.denied {
 		fmt.Fprintf(out, "  %s trust test %s   shows the entry that denies it\n", t.command(), elide(d.Reference, nameWidth))
 	} else {

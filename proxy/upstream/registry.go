@@ -32,6 +32,9 @@ type Options struct {
 	// URL is the base URL. Empty means https://Host, and registry-1.docker.io for docker.io. Plain http is used only
 	// when this says so. A path is kept in front of /v2/.
 	URL string
+	// Under stands between /v2/ and the repository's name in paths, where the registry is read through another one that
+	// knows it by that name. Empty means nothing.
+	Under string
 	// Credential finds the login; nil means anonymous. It is asked for the host of URL only.
 	Credential auth.CredentialFunc
 	// Transport is shared by registries that have the same network settings; see NewTransport. Nil means one of its
@@ -62,6 +65,7 @@ type Options struct {
 type Registry struct {
 	name      string
 	base      *url.URL
+	under     string
 	client    *auth.Client
 	transport *http.Transport // nil when the caller brought one
 	timeouts  Timeouts
@@ -84,6 +88,7 @@ func New(o Options) (*Registry, error) {
 	r := &Registry{
 		name:      o.Host,
 		base:      base,
+		under:     o.Under,
 		timeouts:  o.Timeouts.withDefaults(),
 		resumes:   orDefault(o.Resumes, 8),
 		retryWait: o.RetryWait,

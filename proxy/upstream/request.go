@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"regexp"
 	"time"
 
@@ -54,8 +55,8 @@ type request struct {
 // breaks off when it stalls; all of it ends with ctx.
 func (r *Registry) do(parent context.Context, q request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(parent)
-	ctx = auth.WithScopesForHost(ctx, r.base.Host, auth.ScopeRepository(q.repository, auth.ActionPull))
-	u := r.base.JoinPath("v2", q.repository, q.path)
+	ctx = auth.WithScopesForHost(ctx, r.base.Host, auth.ScopeRepository(path.Join(r.under, q.repository), auth.ActionPull))
+	u := r.base.JoinPath("v2", r.under, q.repository, q.path)
 	u.RawQuery = q.query
 	req, err := http.NewRequestWithContext(ctx, q.method, u.String(), nil)
 	if err != nil {

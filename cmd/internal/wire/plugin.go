@@ -40,6 +40,7 @@ func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 		Version:  version,
 		Judge:    p.judge,
 		Source:   p.source,
+		Proxy:    p.proxied,
 		Engine:   p.engine,
 		Verdicts: func(context.Context) (plugin.Verdicts, error) { return p.open() },
 		Trust:    p.trust,
@@ -56,6 +57,8 @@ type pluginParts struct {
 	mu      sync.Mutex
 	store   *sqlite.Store
 	closers []func()
+	// right is the user's right to the image that the proxy is asked for; nil where none was asked.
+	right *handover
 }
 
 func (p *pluginParts) file(name string) string {
@@ -127,24 +130,34 @@ func (p *pluginParts) judge(context.Context) (trust.Judge, error) {
 
 // source reads a registry with the login and the certificates that docker itself would use for it.
 func (p *pluginParts) source(ctx context.Context, ref trust.Reference) (trust.Source, error) {
+	registry, leave, err := p.registry(ctx, ref.Registry)
+	if err != nil {
+		return nil, err
+	}
+	p.atEnd(leave)
+	return newDescribed(upstream.Typed(registry))
+}
+
+// registry is read until leave is called.
+func (p *pluginParts) registry(ctx context.Context, host string) (_ *upstream.Registry, leave func(), err error) {
 	options := upstream.Options{
 		Credential: credential.DockerConfig(p.cli.ConfigFile().Filename),
 		UserAgent:  "docker-safepull/" + p.version.Version,
 	}
-	transport, err := certified(engineCerts, ref.Registry)
+	transport, err := certified(engineCerts, host)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	idle := func() {}
 	if transport != nil {
-		options.Transport = transport
-		p.atEnd(transport.CloseIdleConnections)
+		options.Transport, idle = transport, transport.CloseIdleConnections
 	}
-	registry, err := upstream.ForHost(ctx, ref.Registry, options)
+	registry, err := upstream.ForHost(ctx, host, options)
 	if err != nil {
-		return nil, err
+		idle()
+		return nil, nil, err
 	}
-	p.atEnd(registry.Close)
-	return newDescribed(upstream.Typed(registry))
+	return registry, func() { registry.Close(); idle() }, nil
 }
 
 func (p *pluginParts) atEnd(do func()) {
@@ -158,7 +171,8 @@ func (p *pluginParts) engine(context.Context) (plugin.Engine, error) {
 		Auth: func(_ context.Context, ref trust.Reference) (string, error) {
 			return command.RetrieveAuthTokenFromImage(p.cli.ConfigFile(), ref.String())
 		},
-		Note: p.note,
+		Recorder: p.recorder,
+		Note:     p.note,
 	}), nil
 }
 

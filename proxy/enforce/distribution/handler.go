@@ -168,8 +168,11 @@ func (h *Handler) manifest(w http.ResponseWriter, r *http.Request, p pull) {
 	defer release.Close()
 	ref := p.ref.WithDigest(release.Descriptor.Digest)
 	contentHeaders(w, release.Descriptor.MediaType, ref, int64(len(release.Content)))
-	if v := release.Verdict; v != nil && v.Action == trust.Warn {
-		w.Header().Set("Warning", fmt.Sprintf("299 - %q", warningText(r, *v)))
+	if v := release.Verdict; v != nil {
+		tellAction(w.Header(), string(v.Action), v.ID)
+		if v.Action == trust.Warn {
+			w.Header().Set("Warning", fmt.Sprintf("299 - %q", warningText(r, *v)))
+		}
 	}
 	if notModified(r, ref) {
 		w.Header().Del("Content-Length")

@@ -44,6 +44,37 @@ type problem struct {
 	challenge string
 	// next is how the message ends when it ends with what to do; the reason phrase keeps it.
 	next string
+	// action and verdict are told to programs, as ActionHeader and VerdictHeader.
+	action, verdict string
+}
+
+// Headers by which an answer about a manifest or a blob says to a program what its message says to people.
+const (
+	// ActionHeader is the verdict's action; else ActionUnanswered or ActionPending. It is missing where the answer
+	// depends on no judgement, and where an image is delivered sealed.
+	ActionHeader = "X-Safepull-Action"
+	// VerdictHeader is the verdict's ID, if there is a verdict.
+	VerdictHeader = "X-Safepull-Verdict"
+
+	// ActionUnanswered says that no verdict was reached.
+	ActionUnanswered = "unanswered"
+	// ActionPending says that a judgement is running; Retry-After says when to ask again.
+	ActionPending = "pending"
+)
+
+// told adds what programs are told.
+func (p *problem) told(action, verdict string) *problem {
+	p.action, p.verdict = action, verdict
+	return p
+}
+
+func tellAction(h http.Header, action, verdict string) {
+	if action != "" {
+		h.Set(ActionHeader, action)
+	}
+	if verdict != "" {
+		h.Set(VerdictHeader, verdict)
+	}
 }
 
 func fail(status int, code errcode.ErrorCode, format string, args ...any) *problem {
@@ -83,15 +114,15 @@ func problemOf(r *http.Request, err error, ref trust.Reference, unknown errcode.
 	}
 	switch {
 	case errors.Is(err, enforce.ErrOverloaded):
-		return fail(503, errcode.ErrorCodeUnavailable, "safepull: %v; try again", enforce.ErrOverloaded).later(comeBack)
+		return fail(503, errcode.ErrorCodeUnavailable, "safepull: %v; try again", enforce.ErrOverloaded).later(comeBack).told(ActionUnanswered, "")
 	case errors.Is(err, enforce.ErrNotConfigured):
 		return notAnUpstream(ref.Registry)
 	case errors.Is(err, context.Canceled):
 		return fail(statusClientGone, errcode.ErrorCodeUnknown, "the client went away")
 	case errors.Is(err, trust.ErrIntegrity):
-		return denied("safepull refused %s: what %s sent contradicts its digest", ref, ref.Registry)
+		return denied("safepull refused %s: what %s sent contradicts its digest", ref, ref.Registry).told(string(trust.Block), "")
 	case errors.Is(err, trust.ErrLimit), errors.Is(err, trust.ErrMalformed), errors.Is(err, trust.ErrUnsupported):
-		return denied("safepull refused %s: %v", ref, err)
+		return denied("safepull refused %s: %v", ref, err).told(ActionUnanswered, "")
 	case errors.Is(err, trust.ErrNotFound):
 		return fail(404, unknown, "%s has no %s", ref.Registry, strings.TrimPrefix(ref.String(), ref.Registry+"/"))
 	case errors.Is(err, trust.ErrUnauthorized):
@@ -128,16 +159,17 @@ func decision(r *http.Request, err error) *problem {
 		next := seeEvidence(r, refusal.Verdict.ID)
 		p := denied("%s%s", refusalText(refusal.Verdict), next)
 		p.next = next
-		return p
+		return p.told(string(refusal.Verdict.Action), refusal.Verdict.ID)
 	case errors.As(err, &deniedName):
-		return denied("safepull: %v", deniedName)
+		return denied("safepull: %v", deniedName).told(string(trust.Block), "")
 	case errors.As(err, &rejected):
-		return denied("safepull refused %v", rejected)
+		return denied("safepull refused %v", rejected).told(string(trust.Block), "")
 	case errors.As(err, &pending):
 		return fail(503, errcode.ErrorCodeUnavailable, "safepull: inspection is running for %s; try again in %d s",
-			pending.Reference, seconds(pending.RetryAfter)).later(pending.RetryAfter)
+			pending.Reference, seconds(pending.RetryAfter)).later(pending.RetryAfter).told(ActionPending, "")
 	case errors.As(err, &unjudged):
-		return fail(503, errcode.ErrorCodeUnavailable, "safepull: %s could not be judged: %s; try again later", unjudged.Reference, whyUnjudged(unjudged)).later(retryAfter(err))
+		return fail(503, errcode.ErrorCodeUnavailable, "safepull: %s could not be judged: %s; try again later", unjudged.Reference, whyUnjudged(unjudged)).
+			later(retryAfter(err)).told(ActionUnanswered, "")
 	case errors.As(err, &notReferenced):
 		return fail(404, errcode.ErrorCodeBlobUnknown, "safepull: %v", notReferenced)
 	}
@@ -201,6 +233,7 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	if p.challenge != "" {
 		h.Set("WWW-Authenticate", p.challenge)
 	}
+	tellAction(h, p.action, p.verdict)
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(seconds(p.retryAfter)))
 	}
