@@ -123,7 +123,8 @@ type Gate struct {
 	// passed remembers, by repository and blob, the manifest that passed last: its blobs are asked for next.
 	passed *lru.Cache[string, digest.Digest]
 	// outside remembers manifests of platforms that are not judged for an index as a whole.
-	outside *lru.Cache[string, string]
+	outside   *lru.Cache[string, string]
+	documents documents
 	// large is the room that large documents share.
 	large *semaphore.Weighted
 }
@@ -173,6 +174,10 @@ func New(judge Judge, records Records, sources Sources, o Options) (*Gate, error
 	if err != nil {
 		return nil, fmt.Errorf("gate: %w", err)
 	}
+	known, err := newDocuments()
+	if err != nil {
+		return nil, fmt.Errorf("gate: %w", err)
+	}
 	if len(o.Platforms) == 0 {
 		o.Platforms = []ocispec.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
 	}
@@ -190,7 +195,7 @@ func New(judge Judge, records Records, sources Sources, o Options) (*Gate, error
 	base, stop := context.WithCancel(context.Background())
 	return &Gate{
 		judge: judge, records: records, sources: sources, cache: o.Cache, rights: o.Rights, observer: o.Observer,
-		hold: positive(o.Hold, 20*time.Second), resolved: resolved, led: led, passed: passed, outside: outside, wanted: o.Platforms,
+		hold: positive(o.Hold, 20*time.Second), resolved: resolved, led: led, passed: passed, outside: outside, documents: known, wanted: o.Platforms,
 		sealAfter: positive(o.SealAfter, time.Second), drip: positive(o.Drip, 20*time.Second), seals: sealed,
 		large: semaphore.NewWeighted(largeDocuments),
 		flights: &flights{

@@ -55,7 +55,7 @@ func (g *Gate) Manifest(ctx context.Context, ref trust.Reference, terms Terms) (
 			leave()
 		}
 	}()
-	doc, err := inspect.ParseManifest(body, desc.MediaType)
+	doc, err := g.documents.parse(ref, desc, body)
 	if err != nil {
 		return Release{}, &Rejected{Reference: ref, Reason: err.Error()}
 	}
@@ -140,6 +140,9 @@ func (g *Gate) read(ctx context.Context, ref trust.Reference, src trust.Source, 
 // fetch is the package's fetch when there is room for the document.
 func (g *Gate) fetch(ctx context.Context, ref trust.Reference, desc ocispec.Descriptor, src trust.Source) (body []byte, leave func(), err error) {
 	leave = func() {}
+	if known, ok := g.documents.get(ref, desc); ok {
+		return known.body, leave, nil
+	}
 	if size := min(desc.Size, inspect.MaxManifest); size > smallDocument {
 		if g.large.Acquire(ctx, size) != nil {
 			return nil, nil, fmt.Errorf("%w: no room for the manifest of %s", ErrOverloaded, ref)

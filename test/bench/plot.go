@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"html"
 	"math"
-	"time"
 )
 
 // The measures of the plot, in pixels. A panel is a row of two charts: throughput and memory.
@@ -94,6 +93,3 @@ func number(x float64) string {
 	}
 	return fmt.Sprintf("%.0f", x)
 }
-
-// inTime is the throughput of n bytes, for a row.
-func inTime(n int64, d time.Duration) string { return fmt.Sprintf("%.0f MB/s", perSecond(n, d)/1e6) }

@@ -18,7 +18,7 @@ import (
 
 const (
 	// requestTime bounds one request and its answer.
-	requestTime = 5 * time.Minute
+	requestTime = 20 * time.Minute
 	// readBytes is what a client takes at once.
 	readBytes = 256 << 10
 	// manifestTypes are what clients ask for.

@@ -91,7 +91,7 @@ func newGallery(seed uint64, upstreams []*upstream, n int) *gallery {
 // slow makes an upstream send a layer so slowly, the first times, that it is asked for before its image is judged.
 func (i image) slow(rng *rand.Rand) {
 	i.upstream.registry.Misbehave("/v2/"+i.repository+"/blobs/"+i.own().Descriptor.Digest.String(),
-		registrytest.Fault{Times: 1 + rng.IntN(2), BodyDelay: time.Duration(1+rng.IntN(8)) * time.Millisecond})
+		registrytest.Fault{Times: 1 + rng.IntN(2), BodyDelay: time.Duration(4+rng.IntN(12)) * time.Millisecond})
 }
 
 // add makes one more image and puts it into its upstream.

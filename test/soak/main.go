@@ -137,7 +137,7 @@ func (s *soak) storm(ctx context.Context) error {
 	work.Go(func() error {
 		rng := s.random(3)
 		for n := s.options.images + s.options.images/2; pause(ctx, newImage); n++ {
-			if i := s.gallery.add(n, n%3 == 2); rng.IntN(4) > 0 {
+			if i := s.gallery.add(n, n%3 != 0); rng.IntN(4) > 0 {
 				i.slow(rng)
 			}
 		}

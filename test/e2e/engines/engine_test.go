@@ -5,6 +5,7 @@ package engines
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,6 +72,43 @@ func TestStartStop(t *testing.T) {
 				t.Errorf("processes %v stay", pids)
 			}
 		})
+	}
+}
+
+// TestContainerd: Debian's containerd alone, and its client.
+func TestContainerd(t *testing.T) {
+	c, err := StartContainerd(t.Context(), Options{})
+	if errors.Is(err, ErrUnavailable) && os.Getenv("E2E_ENGINES") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Stop() })
+	if out, err := exec.CommandContext(t.Context(), c.CTR, "--address", c.Address, "version").CombinedOutput(); err != nil || !strings.Contains(string(out), "Server") {
+		t.Errorf("ctr: %v\n%s\n%s", err, out, c.Log())
+	}
+	if err := c.Stop(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(c.Root); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s stays: %v", c.Root, err)
+	}
+}
+
+// TestEtc: the engine sees another /etc/docker, and nobody else does.
+func TestEtc(t *testing.T) {
+	etc := t.TempDir()
+	if err := os.WriteFile(filepath.Join(etc, "seen"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := startFor(t, Start, Options{Etc: etc})
+	dockerd := e.processes[len(e.processes)-1].cmd.Process.Pid
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d/root/etc/docker/seen", dockerd)); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat("/etc/docker/seen"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("this process sees it too: %v", err)
 	}
 }
 
