@@ -120,7 +120,7 @@ func (d *door) refused(ctx context.Context, t target, platform ocispec.Platform,
 	}
 	switch action := trust.Action(got.action); action {
 	case trust.Block, trust.Quarantine:
-		v, err := trust.Verdict{}, error(trust.ErrNotFound)
+		v, err := trust.Verdict{}, trust.ErrNotFound
 		if got.id != "" {
 			v, err = d.verdict(ctx, got.id)
 		}
