@@ -92,7 +92,7 @@ func chosen(only string) ([]group, error) {
 	return some, nil
 }
 
-// run measures and prints rows as they come; the files are written in the end.
+// run measures and prints rows as they come; the files are written in the end, also when it fails.
 func run(ctx context.Context, o options) (err error) {
 	some, err := chosen(o.only)
 	if err != nil {
@@ -102,17 +102,17 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, w.close()) }()
+	defer func() { err = errors.Join(err, w.record(), w.close()) }()
 	t := table{os.Stdout}
 	for _, g := range some {
 		if err := g.measure(ctx, w, t); err != nil {
 			return fmt.Errorf("%s: %w", g.name, err)
 		}
 	}
-	return w.record()
+	return nil
 }
 
-// record writes the plot and the single measurements.
+// record writes the plot and the single measurements, also those before a failure.
 func (w *world) record() error {
 	if w.plot == "" {
 		w.plot = filepath.Join(w.tools, "bench.svg")
