@@ -36,7 +36,7 @@ func coldPulls(ctx context.Context, w *world, t table) error {
 		name string
 		pull func(context.Context, *world, peer, image) (time.Duration, error)
 	}{{"crane", craneCold}, {"dockerd", engineCold}} {
-		took := map[string][]time.Duration{}
+		took, busy := map[string][]time.Duration{}, map[string][]time.Duration{}
 		for run := range w.runs {
 			for _, start := range []func(context.Context, string) (peer, error){w.distributionProxy, w.safepullPlain} {
 				p, err := start(ctx, line.address)
@@ -45,23 +45,26 @@ func coldPulls(ctx context.Context, w *world, t table) error {
 				}
 				note("%s pulls through %s over a line of %d MB/s, %d of %d", c.name, p.name, lineBytes/1_000_000, run+1, w.runs)
 				stop := w.monitor.follow("cold pull by "+c.name+", upstream at 50 MB/s", p.name, p.server, line.passed.Load)
-				wall, err := c.pull(ctx, w, p, img)
+				var wall time.Duration
+				_, cpu, err := p.spent(func() (err error) {
+					wall, err = c.pull(ctx, w, p, img)
+					return err
+				})
 				stop()
-				if err != nil {
-					err = fmt.Errorf("%w\n%s", err, p.server.tail())
-				}
 				p.stop(w)
 				if err != nil {
-					return fmt.Errorf("%s through %s: %w", c.name, p.name, err)
+					return fmt.Errorf("%s: %w", c.name, err)
 				}
-				took[p.name] = append(took[p.name], wall)
-				w.samples.add("ColdPull/"+c.name+"/"+p.name, wall)
+				took[p.name], busy[p.name] = append(took[p.name], wall), append(busy[p.name], cpu)
+				w.samples.add("ColdPull/"+c.name+"/"+p.name, wall, metric{cpu.Seconds(), "server-cpu-s/op"})
 			}
 		}
 		name := fmt.Sprintf("cold pull at %d MB/s: %d MB, %s", lineBytes/1_000_000, img.packed/1e6, c.name)
 		a, b := median(took["distribution"]), median(took["safepull-proxy"])
 		t.seconds(name+" through distribution", a)
 		t.seconds(name+" through safepull-proxy", b)
+		t.seconds(name+", CPU of distribution", median(busy["distribution"]))
+		t.seconds(name+", CPU of safepull-proxy", median(busy["safepull-proxy"]))
 		t.atMost(name+", safepull-proxy / distribution", quotient(b, a), coldGoal)
 	}
 	return nil
