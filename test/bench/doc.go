@@ -10,7 +10,7 @@
 // processor seconds of the named server by itself, which other work blurs least.
 //
 // Throughput and memory of the proxies over time are drawn as SVG. With -baseline, single measurements are kept as benchstat
-// reads them; baseline.txt is such a file.
+// reads them. baseline.txt is such a file, of one run on 2 cores that had other work to do.
 //
 // The exit status is 0 when everything could be measured, whatever came out. Everything runs on loopback and in one
 // temporary folder, and ends with the program. It needs root on Linux, for the engine.
