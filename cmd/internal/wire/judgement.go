@@ -20,6 +20,7 @@ import (
 	"github.com/safepull/safepull/trust/indicator/yara"
 	"github.com/safepull/safepull/trust/judge"
 	"github.com/safepull/safepull/trust/layer"
+	"github.com/safepull/safepull/trust/lookalike"
 	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/policy"
 	"github.com/safepull/safepull/trust/ruleset"
@@ -113,7 +114,11 @@ func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return judge.New(judge.Options{Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image, ArtifactBytes: l.from.artifact})
+	names, err := loadNames()
+	if err != nil {
+		return nil, err
+	}
+	return judge.New(judge.Options{Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, Names: names, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image, ArtifactBytes: l.from.artifact})
 }
 
 // fields name the files and the digests of what they hold, for a log: files that change later count at the next start.
@@ -161,6 +166,10 @@ func loadPolicy(path string) (*policy.Policy, error) {
 	}
 	loaded, err := shipped.Override(path, f)
 	return loaded, errors.Join(err, f.Close())
+}
+
+func loadNames() (*lookalike.Names, error) {
+	return lookalike.Load("as shipped", bytes.NewReader(configs.Names()))
 }
 
 // loadLists reads the trust lists. A file that does not exist is an error, so that a mistyped path is not an empty list.
