@@ -84,7 +84,7 @@ func Load(name string, r io.Reader) (*Names, error) {
 	if err != nil {
 		return nil, fmt.Errorf("digest names %s: %w", name, err)
 	}
-	return newNames(doc, digest.FromBytes(append(text, fmt.Sprint("\n", version)...))), nil
+	return newNames(doc, digest.FromBytes(append(text, fmt.Sprint("\n", Version)...))), nil
 }
 
 var (

@@ -9,9 +9,6 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// version grows whenever the same file and reference could give another answer.
-const version = 1
-
 // official is who owns the official images.
 const official = "Docker Official Images"
 
@@ -144,6 +141,17 @@ func (t *targets) has(name string) bool { _, ok := t.byName[name]; return ok }
 
 // Digest changes whenever an answer could change.
 func (n *Names) Digest() digest.Digest { return n.digest }
+
+// Counts are how many names of each sort there are, for people.
+func (n *Names) Counts() map[string]int {
+	places := 0
+	for _, at := range n.places {
+		places += len(at)
+	}
+	return map[string]int{
+		"registries": len(n.registries), "namespaces": len(n.namespaces.all), "repositories": len(n.repositories.all), "places": places,
+	}
+}
 
 // owned reports whether a repository stands in a namespace with a known owner, and whether that is one of the official
 // images.

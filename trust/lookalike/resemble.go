@@ -8,10 +8,13 @@ import (
 	"github.com/safepull/safepull/trust"
 )
 
-// Check is the name of the check with its version, as findings have it; Part begins the paths of findings.
+// Name and Version are those of the check, and Check is both, as findings have it. Part begins the paths of findings.
+// Version grows whenever the same file and reference could give another answer.
 const (
-	Check = "look-alike@1"
-	Part  = "name:"
+	Name    = "look-alike"
+	Version = 1
+	Check   = "look-alike@1"
+	Part    = "name:"
 )
 
 // The parts of a reference that can resemble something.

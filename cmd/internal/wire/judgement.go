@@ -20,7 +20,6 @@ import (
 	"github.com/safepull/safepull/trust/indicator/yara"
 	"github.com/safepull/safepull/trust/judge"
 	"github.com/safepull/safepull/trust/layer"
-	"github.com/safepull/safepull/trust/lookalike"
 	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/policy"
 	"github.com/safepull/safepull/trust/ruleset"
@@ -166,10 +165,6 @@ func loadPolicy(path string) (*policy.Policy, error) {
 	}
 	loaded, err := shipped.Override(path, f)
 	return loaded, errors.Join(err, f.Close())
-}
-
-func loadNames() (*lookalike.Names, error) {
-	return lookalike.Load("as shipped", bytes.NewReader(configs.Names()))
 }
 
 // loadLists reads the trust lists. A file that does not exist is an error, so that a mistyped path is not an empty list.
