@@ -116,6 +116,10 @@ detect: ## judge generated mining images and Debian packages by content alone; D
 	go build -buildvcs=false -o '$(TOOLS)/detect' ./test/detect
 	@'$(TOOLS)/detect' -cache '$(TOOLS)/detect-packages' $(DETECTFLAGS)
 
+.PHONY: lookalike
+lookalike: ## how many popular repositories are taken for look-alikes (none, to half a percent), and how many generated squats are found
+	@go test -count=1 -run '^TestNumbers$$' -v ./trust/lookalike | sed -nE 's/^.*: row\t//p; /^(--- )?(FAIL|ok)/p'
+
 .PHONY: race
 race: ## unit tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 20m ./...

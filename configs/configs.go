@@ -1,4 +1,4 @@
-// Package configs embeds the defaults that safepull ships: the policy, the trust lists, the rules and the proxy's
+// Package configs embeds the defaults that safepull ships: the policy, the trust lists, the names that look-alikes imitate, the rules and the proxy's
 // configuration. It only embeds; what the files mean, the packages that load them say.
 package configs
 
@@ -12,6 +12,8 @@ var (
 	policyDefault []byte
 	//go:embed trust/default.yaml
 	trustDefault []byte
+	//go:embed lookalike/names.yaml
+	names []byte
 	//go:embed proxy/default.yaml
 	proxyDefault []byte
 )
@@ -21,6 +23,9 @@ func DefaultPolicy() []byte { return bytes.Clone(policyDefault) }
 
 // DefaultTrust is the trust list that is in force beside the user's own.
 func DefaultTrust() []byte { return bytes.Clone(trustDefault) }
+
+// Names are the names that look-alikes imitate, with their owners.
+func Names() []byte { return bytes.Clone(names) }
 
 // DefaultProxy is the proxy's configuration with every key and its default.
 func DefaultProxy() []byte { return bytes.Clone(proxyDefault) }

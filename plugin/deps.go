@@ -12,6 +12,7 @@ import (
 
 	"github.com/safepull/safepull/plugin/render"
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/lookalike"
 )
 
 // Deps is what the commands need from outside. Every function is called when a command first needs its result and
@@ -32,6 +33,8 @@ type Deps struct {
 	Verdicts func(context.Context) (Verdicts, error)
 	// Trust reads and edits the trust lists.
 	Trust func(context.Context) (TrustLists, error)
+	// Names finds whom a reference resembles.
+	Names func(context.Context) (Names, error)
 	// Rules are the indicators in force.
 	Rules func(context.Context) (Rules, error)
 	// Lint checks a rule file, or the rule files of a folder. It needs no rules in force.
@@ -79,6 +82,12 @@ type Verdicts interface {
 	VerdictByID(ctx context.Context, id string) (trust.Verdict, bool, error)
 	// Verdicts lists those of a repository ("docker.io/library/alpine"), newest first.
 	Verdicts(ctx context.Context, name string, limit int) ([]trust.Verdict, error)
+}
+
+// Names are known names.
+type Names interface {
+	// Resembles is whom a reference resembles, at most once for each part of it.
+	Resembles(trust.Reference) []lookalike.Resemblance
 }
 
 // Rules are the indicators in force, with their data.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/lookalike"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -81,6 +83,7 @@ func (w *world) run(args ...string) result {
 			Engine:   func(context.Context) (Engine, error) { return w.engine, w.engine.unreachable },
 			Verdicts: func(context.Context) (Verdicts, error) { return w.memory, nil },
 			Trust:    func(context.Context) (TrustLists, error) { return w.lists, nil },
+			Names:    func(context.Context) (Names, error) { return fakeNames{}, nil },
 			Rules:    func(context.Context) (Rules, error) { return fakeRules{}, nil },
 			Lint:     fakeLint,
 			Close:    func() error { w.closed++; return nil },
@@ -301,6 +304,17 @@ func (m fakeMemory) Verdicts(_ context.Context, name string, limit int) ([]trust
 type fakeLists struct {
 	entries []trust.Entry
 	fail    error
+}
+
+// fakeNames finds that what begins with "rn" resembles what begins with "m".
+type fakeNames struct{}
+
+func (fakeNames) Resembles(ref trust.Reference) []lookalike.Resemblance {
+	rest, ok := strings.CutPrefix(ref.Repository, "rn")
+	if !ok {
+		return nil
+	}
+	return []lookalike.Resemblance{{Part: "namespace", Name: ref.Repository, Like: "m" + rest, Strength: trust.Strong, Why: "it resembles m" + rest}}
 }
 
 func (l *fakeLists) Entries() []trust.Entry { return l.entries }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/safepull/safepull/plugin/render"
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/lookalike"
 	"github.com/safepull/safepull/trust/reference"
 )
 
@@ -48,7 +49,7 @@ func (a *app) trustCommand() *cobra.Command {
 		a.command("ls [OPTIONS]", "List the entries of all trust lists", "", 0, a.entries),
 		allow, deny,
 		a.command("rm [OPTIONS] PATTERN", "Remove the entries with exactly this pattern", "", 1, a.remove),
-		a.command("test [OPTIONS] IMAGE", "Print which entry decides about an image, and which lost", "", 1, a.test),
+		a.command("test [OPTIONS] IMAGE", "Print which entry decides about an image, which lost, and whom its name resembles", "", 1, a.test),
 	)
 	return group
 }
@@ -131,9 +132,15 @@ func (a *app) test(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	s := lists.Match(ref, time.Now())
-	return a.answer(render.Standing{Schema: render.Schema, Reference: ref.String(), Standing: s},
-		func() error { return a.text().Standing(a.cli.Out(), ref, s) })
+	names, err := need(ctx, a.deps.Names)
+	if err != nil {
+		return fmt.Errorf("load the known names: %w", err)
+	}
+	answer := render.Standing{
+		Schema: render.Schema, Reference: ref.String(), Standing: lists.Match(ref, time.Now()),
+		Resembles: append([]lookalike.Resemblance{}, names.Resembles(ref)...),
+	}
+	return a.answer(answer, func() error { return a.text().Standing(a.cli.Out(), ref, answer) })
 }
 
 func listOf(entries ...trust.Entry) render.EntryList {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/safepull/safepull/configs"
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/lookalike"
 	"github.com/safepull/safepull/trust/policy"
 	"github.com/safepull/safepull/trust/story"
 )
@@ -120,9 +121,20 @@ func TestGolden(t *testing.T) {
 			return plain.Entries(b, append(s.Lost, *s.Decided, trust.Entry{Pattern: "x", Action: "allow", SkipInspection: true}))
 		},
 		"standing.txt": func(b *bytes.Buffer) error {
-			return plain.Standing(b, blocked().Reference, blocked().Evidence.Standing)
+			return plain.Standing(b, blocked().Reference, Standing{Standing: blocked().Evidence.Standing})
 		},
-		"standing.none.txt": func(b *bytes.Buffer) error { return plain.Standing(b, blocked().Reference, trust.Standing{}) },
+		"standing.none.txt": func(b *bytes.Buffer) error { return plain.Standing(b, blocked().Reference, Standing{}) },
+		"standing.like.txt": func(b *bytes.Buffer) error {
+			return plain.Standing(b, blocked().Reference, Standing{Resembles: []lookalike.Resemblance{
+				{Part: "namespace", Strength: trust.Strong, Why: `"rnicrosoft" resembles "microsoft" of Microsoft: it looks the same`},
+			}})
+		},
+		"standing.waived.txt": func(b *bytes.Buffer) error {
+			return plain.Standing(b, blocked().Reference, Standing{
+				Standing:  trust.Standing{Decided: &trust.Entry{Action: "allow", Pattern: "docker.io/grafnaa/**"}},
+				Resembles: []lookalike.Resemblance{{Part: "namespace", Strength: trust.Weak, Why: "\"grafnaa\"\x1b[2J resembles \"grafana\""}},
+			})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -261,11 +273,13 @@ func TestHostileText(t *testing.T) {
 		},
 	}
 	for name, print := range map[string]func(*bytes.Buffer) error{
-		"verdict":  func(b *bytes.Buffer) error { return Text{}.Verdict(b, NewDocument(v, "")) },
-		"explain":  func(b *bytes.Buffer) error { return Text{}.Explain(b, v) },
-		"json":     func(b *bytes.Buffer) error { return JSON(b, NewDocument(v, "")) },
-		"entries":  func(b *bytes.Buffer) error { return Text{}.Entries(b, v.Evidence.Standing.Lost) },
-		"standing": func(b *bytes.Buffer) error { return Text{}.Standing(b, v.Reference, v.Evidence.Standing) },
+		"verdict": func(b *bytes.Buffer) error { return Text{}.Verdict(b, NewDocument(v, "")) },
+		"explain": func(b *bytes.Buffer) error { return Text{}.Explain(b, v) },
+		"json":    func(b *bytes.Buffer) error { return JSON(b, NewDocument(v, "")) },
+		"entries": func(b *bytes.Buffer) error { return Text{}.Entries(b, v.Evidence.Standing.Lost) },
+		"standing": func(b *bytes.Buffer) error {
+			return Text{}.Standing(b, v.Reference, Standing{Standing: v.Evidence.Standing})
+		},
 	} {
 		var b bytes.Buffer
 		if err := print(&b); err != nil {

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/lookalike"
 )
 
 // EntryList is "trust ls" as JSON.
@@ -20,6 +21,8 @@ type Standing struct {
 	Schema    int            `json:"schema"`
 	Reference string         `json:"reference"`
 	Standing  trust.Standing `json:"standing"`
+	// Resembles are known names that parts of the reference look like. An entry that allows the image waives the question.
+	Resembles []lookalike.Resemblance `json:"resembles"`
 }
 
 // Entries prints trust entries as a table.
@@ -35,8 +38,9 @@ func (t Text) Entries(w io.Writer, entries []trust.Entry) error {
 	return nil
 }
 
-// Standing prints which entry decides about a reference, and which lost.
-func (t Text) Standing(w io.Writer, ref trust.Reference, s trust.Standing) error {
+// Standing prints which entry decides about a reference, which lost, and whom it resembles.
+func (t Text) Standing(w io.Writer, ref trust.Reference, answer Standing) error {
+	s := answer.Standing
 	out := bufio.NewWriter(w)
 	name := elide(ref.String(), nameWidth)
 	switch {
@@ -48,7 +52,23 @@ func (t Text) Standing(w io.Writer, ref trust.Reference, s trust.Standing) error
 		fmt.Fprintf(out, "no entry matches: %s\n", name)
 	}
 	t.standing(out, s)
+	t.resembles(out, answer)
 	return flush(out)
+}
+
+func (t Text) resembles(out io.Writer, answer Standing) {
+	if len(answer.Resembles) == 0 {
+		return
+	}
+	title := "Look-alike"
+	if answer.Standing.Allowed() {
+		title += ", which the entry that allows the image waives"
+	}
+	var lines []string
+	for _, r := range answer.Resembles {
+		lines = append(lines, clean(fmt.Sprintf("%s %s (%s)", r.Part, r.Why, r.Strength)))
+	}
+	section(out, title, lines)
 }
 
 func (t Text) standing(out io.Writer, s trust.Standing) {

@@ -152,7 +152,7 @@ func ownText(name string) trust.Reach {
 	case strings.HasPrefix(name, "closure:"), name == "config:command", name == "config:env", name == "config:healthcheck",
 		name == "config:onbuild", name == "config:shell":
 		return trust.ReachRuns
-	case strings.HasPrefix(name, "config:"), strings.HasPrefix(name, "manifest:"):
+	case strings.HasPrefix(name, "config:"), strings.HasPrefix(name, "manifest:"), strings.HasPrefix(name, "name:"):
 		return trust.ReachPresent
 	}
 	return ""

@@ -20,6 +20,7 @@ import (
 // The names of questions, as Evidence has them. A layer's name is "layer N DIGEST".
 const (
 	askTrustLists = "trust lists"
+	askLookAlike  = "look-alike"
 	askManifest   = "manifest"
 	askConfig     = "config"
 	askLayers     = "layers"
@@ -63,11 +64,12 @@ func newEvidence(ref trust.Reference, standing trust.Standing) trust.Evidence {
 func (c *inquiry) run(ctx context.Context) error {
 	c.answered(askTrustLists)
 	if c.evidence.Standing.Denied() {
-		for _, q := range []string{askManifest, askConfig, askLayers} {
+		for _, q := range []string{askLookAlike, askManifest, askConfig, askLayers} {
 			c.evidence.NotAsked[q] = "the trust lists deny the image, and nothing could change that"
 		}
 		return nil
 	}
+	c.askLookAlike()
 	for _, ask := range []func(context.Context) (bool, error){c.askManifest, c.askConfig, c.askLayers} {
 		if goOn, err := ask(ctx); err != nil || !goOn {
 			return err

@@ -48,6 +48,12 @@ type Lists interface {
 	Digest() digest.Digest
 }
 
+// Names finds whom a reference resembles. trust/lookalike implements it.
+type Names interface {
+	Findings(trust.Reference) []trust.Finding
+	Digest() digest.Digest
+}
+
 // Memory keeps what was found and decided. trust/store/sqlite implements it.
 type Memory interface {
 	Inspection(ctx context.Context, blob, key digest.Digest) (trust.Inspection, bool, error)
@@ -64,6 +70,8 @@ type Options struct {
 	Lists   Lists
 	Memory  Memory
 
+	// Names answers the question whom an image's name resembles. Nil means that this is no question.
+	Names Names
 	// LayersInWork bounds the layers that are inspected at one time by all judgements together, because each may need
 	// 64 MiB. Zero means 4.
 	LayersInWork int
@@ -158,6 +166,7 @@ func (j *Judge) key(ref trust.Reference, standing trust.Standing) digest.Digest 
 	return digest.FromString(strings.Join([]string{
 		fmt.Sprintf("verdict %d", version), ref.Name(), tag, ref.Digest.String(), decided,
 		j.Scanner.Key().String(), j.Policy.Digest().String(), j.Lists.Digest().String(), fmt.Sprint(j.ImageBytes, j.ArtifactBytes),
+		j.namesKey(),
 	}, "\n"))
 }
 

@@ -28,11 +28,17 @@ func placesOf(e trust.Evidence) places {
 // commandsOf begins the paths of command lines that a script forms when it runs; the layer is the script's.
 const commandsOf = "closure:"
 
+// nameOf begins the paths of parts of the image's name.
+const nameOf = "name:"
+
 // of is where a finding stands: "usr/bin/x in layer 2 sha256:0123456789ab, runs", or the part of the configuration.
 func (p places) of(f trust.Finding) string {
 	where := trust.Sanitise(f.Path, 120)
 	if script, ok := strings.CutPrefix(where, commandsOf); ok {
 		where = "commands of " + script
+	}
+	if part, ok := strings.CutPrefix(where, nameOf); ok {
+		return "the " + part + " of its name"
 	}
 	if !ofImage(f) {
 		where += " in layer "

@@ -59,6 +59,9 @@ func Tell(e trust.Evidence) []string {
 // commandsOf begins the paths of command lines that a script forms when it runs.
 const commandsOf = "closure:"
 
+// nameOf begins the paths of parts of the image's name.
+const nameOf = "name:"
+
 // place is one file, or one part of the configuration, with what was found there.
 type place struct {
 	path     string
@@ -144,6 +147,10 @@ type teller struct {
 
 // tell says how the image comes to a place, and what is there.
 func (t *teller) tell(p *place) {
+	if part, ok := strings.CutPrefix(p.path, nameOf); ok {
+		t.lines = append(t.lines, fmt.Sprintf("In its name, the %s %s.", trust.Sanitise(part, maxPath), p.holds()))
+		return
+	}
 	if p.config {
 		t.lines = append(t.lines, fmt.Sprintf("The image's own %s %s.", trust.Sanitise(p.path, maxPath), p.holds()))
 		return

@@ -113,7 +113,11 @@ func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return judge.New(judge.Options{Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image, ArtifactBytes: l.from.artifact})
+	names, err := loadNames()
+	if err != nil {
+		return nil, err
+	}
+	return judge.New(judge.Options{Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, Names: names, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image, ArtifactBytes: l.from.artifact})
 }
 
 // fields name the files and the digests of what they hold, for a log: files that change later count at the next start.

@@ -44,6 +44,7 @@ func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 		Engine:   p.engine,
 		Verdicts: func(context.Context) (plugin.Verdicts, error) { return p.open() },
 		Trust:    p.trust,
+		Names:    func(context.Context) (plugin.Names, error) { return loadNames() },
 		Rules:    p.rules,
 		Lint:     lint,
 		Close:    p.close,

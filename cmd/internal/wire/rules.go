@@ -23,6 +23,7 @@ import (
 	"github.com/safepull/safepull/trust/indicator/clamav"
 	"github.com/safepull/safepull/trust/indicator/yara"
 	"github.com/safepull/safepull/trust/layer"
+	"github.com/safepull/safepull/trust/lookalike"
 	"github.com/safepull/safepull/trust/ruleset"
 	"github.com/safepull/safepull/trust/scan"
 	rules "github.com/safepull/safepull/trust/yara"
@@ -36,6 +37,7 @@ type ruling struct {
 	loaded     inForce
 	indicators []indicator.Indicator
 	scanner    *scan.Scanner
+	names      *lookalike.Names
 }
 
 func (p *pluginParts) rules(context.Context) (plugin.Rules, error) {
@@ -56,7 +58,11 @@ func newRules(loaded inForce) (*ruling, error) {
 		return nil, err
 	}
 	scanner, err := loaded.scanner(indicators)
-	return &ruling{loaded, indicators, scanner}, err
+	if err != nil {
+		return nil, err
+	}
+	names, err := loadNames()
+	return &ruling{loaded, indicators, scanner, names}, err
 }
 
 // Checks implements plugin.Rules.
@@ -76,7 +82,7 @@ func (r *ruling) Checks() []render.Check {
 			out[len(out)-1].About = aboutYARA()
 		}
 	}
-	return out
+	return r.withNames(out)
 }
 
 // Ruleset implements plugin.Rules.
