@@ -77,7 +77,7 @@ func (n *Names) tells(t target, rest []string, separated bool) bool {
 	}
 	for _, r := range rest {
 		switch {
-		case n.claims[r], isNumber(r) && (!t.ordinary || len(r) > 2):
+		case n.pretences[r], n.claims[r] && !t.ordinary, isNumber(r) && (!t.ordinary || len(r) > 2):
 		case !separated && !t.ordinary && n.gibberish(r):
 		default:
 			return false

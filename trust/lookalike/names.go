@@ -203,6 +203,9 @@ func (n *Names) near(t *targets, typed string, most int) (target, bool) {
 	for i := range t.all {
 		one := &t.all[i]
 		limit := min(allowance(len(one.plain)), best-1)
+		if one.ordinary {
+			limit = min(limit, costNear)
+		}
 		if !slip(one, typed, have, limit) {
 			continue
 		}

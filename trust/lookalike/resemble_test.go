@@ -70,6 +70,8 @@ func TestResembles(t *testing.T) {
 		"acme/nginx-proxy":                           {none, "", ""},
 		"acme/python3":                               {none, "", ""},
 		"acme/java11":                                {none, "", ""},
+		"crater/crater":                              {none, "", ""},
+		"monicahq/monica":                            {none, "", ""},
 		"acme/create":                                {none, "", ""},
 		"acme/redis-exporter":                        {none, "", ""},
 		"acme/aws-cli":                               {none, "", ""},
