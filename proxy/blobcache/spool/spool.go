@@ -27,11 +27,11 @@ type File struct {
 
 // Create makes a file of a new name in a folder, which is made if need be.
 func Create(dir string) (*File, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // content that anyone may read who reaches the machine's proxy
+	if err := os.MkdirAll(dir, 0o700); err != nil { // images may be private
 		return nil, fmt.Errorf("spool: %w", err)
 	}
 	path := filepath.Join(dir, rand.Text())
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // as above
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
@@ -48,7 +48,7 @@ func (f *File) ReadAt(p []byte, at int64) (int, error) { return f.file.ReadAt(p,
 func (f *File) Rename(to string) error {
 	err := os.Rename(f.path, to)
 	if errors.Is(err, os.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // as above
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 			return fmt.Errorf("spool: %w", err)
 		}
 		err = os.Rename(f.path, to)
