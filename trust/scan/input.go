@@ -39,6 +39,8 @@ type input struct {
 	pieces int
 	tail   bool
 	takers []unwrap.Wrapper
+	// readers are the takers that showed something; when the file is read again, without any fault.
+	readers []unwrap.Wrapper
 	// held is what the current wrapper holds in memory, spooled what the spool does.
 	held, spooled int64
 }
@@ -114,7 +116,7 @@ func (in *input) marked() {
 	hidden := func(why string) {
 		in.w.hides(trust.Finding{Strength: trust.Context, IfRun: trust.Strong, Class: trust.ClassOpaque, Why: why})
 	}
-	if in.w.disc && !slices.ContainsFunc(in.takers, func(t unwrap.Wrapper) bool { return t.Name() == discName }) {
+	if in.w.disc && !slices.ContainsFunc(in.readers, func(t unwrap.Wrapper) bool { return t.Name() == discName }) {
 		hidden("this is an image of a disc behind something else, which hides what it holds")
 	}
 	if in.w.script {
@@ -122,7 +124,8 @@ func (in *input) marked() {
 	}
 }
 
-// ends asks wrappers that did not take the file whether its end is theirs: then it holds content that was not seen.
+// ends asks wrappers that did not take the file, or found nothing in it, whether its end is theirs: then it holds content
+// that was not seen.
 func (in *input) ends() {
 	if in.err != nil || in.more || in.tail { // the end of a tail was looked at with it
 		return
@@ -131,7 +134,7 @@ func (in *input) ends() {
 	before := in.w.base + int64(in.w.n-len(tail))
 	for _, u := range in.w.scanner.wrappers {
 		ender, ok := u.(unwrap.Ender)
-		if !ok || slices.ContainsFunc(in.takers, func(t unwrap.Wrapper) bool { return t.Name() == u.Name() }) {
+		if !ok || slices.ContainsFunc(in.readers, func(t unwrap.Wrapper) bool { return t.Name() == u.Name() }) {
 			continue
 		}
 		ends := false

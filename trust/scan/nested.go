@@ -168,7 +168,11 @@ func (w *worker) unwrap(in *input) {
 		in.at, in.shown, in.broken = 0, 0, nil
 		err := guarded(func() error { return u.Unwrap(in.ctx, in, in.show) })
 		in.giveBack()
-		w.unwrapped(in, u, errors.Join(err, in.broken)) // neither hides a limit that the other met
+		err = errors.Join(err, in.broken) // neither hides a limit that the other met
+		w.unwrapped(in, u, err)
+		if in.shown > 0 && (err == nil || !c.Again) {
+			in.readers = append(in.readers, u)
+		}
 	}
 }
 

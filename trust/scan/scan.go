@@ -25,7 +25,7 @@ import (
 )
 
 // version grows whenever the same indicators could find something else, or be asked differently, in the same content.
-const version = 14
+const version = 15
 
 // Check is the name under which the scanner itself reports.
 const Check = "scan@1"
