@@ -41,6 +41,7 @@ type ledger struct {
 	blocked  []string
 	private  []string
 	surprise []string
+	broke    []string
 }
 
 // keepWords bounds how many examples of one kind are kept for the person who reads them.
@@ -107,5 +108,15 @@ func (l *ledger) odd(what string) {
 	l.counts["odd"]++
 	if len(l.surprise) < keepWords {
 		l.surprise = append(l.surprise, what)
+	}
+}
+
+// broken keeps an answer by which the proxy says that it has a fault itself.
+func (l *ledger) broken(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts["broken"]++
+	if len(l.broke) < keepWords {
+		l.broke = append(l.broke, what)
 	}
 }

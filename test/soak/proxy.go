@@ -47,7 +47,7 @@ func newProxy(dir, program string, upstreams []*upstream) (*proxy, error) {
 		fmt.Fprintf(&b, "  - host: %s\n    url: %s\n    plainHTTP: true\n    timeout: %s\n    default: %v\n", u.host, u.registry.URL(), upstreamTimeout, i == 0)
 		if u.user != "" {
 			b.WriteString("    credentials:\n      kind: passThrough\n")
-			fmt.Fprintf(&door, "door:\n  basicIsFor: %s\n", u.host)
+			fmt.Fprintf(&door, "door:\n  url: http://%s\n  basicIsFor: %s\n", p.address, u.host)
 		}
 	}
 	b.WriteString(door.String())

@@ -230,7 +230,16 @@ func (p *puller) ask(ctx context.Context, method string, at *proxy, i image, pat
 	default:
 		p.ledger.count(fmt.Sprintf("status %d", resp.StatusCode), 1)
 	}
+	if err == nil && resp.StatusCode == http.StatusInternalServerError {
+		p.broke(method+" "+path+" "+rng, at, resp)
+	}
 	return resp, err
+}
+
+// broke keeps what an answer said that is nobody's fault but the proxy's. There is nothing left of its body then.
+func (p *puller) broke(where string, at *proxy, resp *http.Response) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxManifest))
+	p.ledger.broken(fmt.Sprintf("%s: %s, request %s at %s: %s %v", where, resp.Status, resp.Header.Get("X-Request-Id"), filepath.Base(at.dir), body, err))
 }
 
 // byCrane pulls with a foreign client into a folder and looks at what lies there.
