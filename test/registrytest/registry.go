@@ -41,7 +41,8 @@ type Options struct {
 
 // Account is somebody who may read some repositories.
 type Account struct {
-	Password     string
+	Password string
+	// Repositories are names, or patterns of path.Match.
 	Repositories []string
 }
 

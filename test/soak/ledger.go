@@ -92,12 +92,12 @@ func (l *ledger) part(where string, d digest.Digest, offset, n, size int64) {
 }
 
 // stranger notes that somebody got what only another may read.
-func (l *ledger) stranger(where string, n int64) {
+func (l *ledger) stranger(direction, where string, n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.counts["private"]++
+	l.counts[direction]++
 	if len(l.private) < keepWords {
-		l.private = append(l.private, fmt.Sprintf("%s: %d bytes for a stranger", where, n))
+		l.private = append(l.private, fmt.Sprintf("%s: %s, %d bytes", direction, where, n))
 	}
 }
 

@@ -234,7 +234,7 @@ func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var refused *caller.Refused
 	p := denied("safepull: the login could not be checked")
 	switch {
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
 		p = fail(statusClientGone, errcode.ErrorCodeUnknown, "the client went away")
 	case !errors.As(err, &refused):
 	case refused.Busy:

@@ -117,7 +117,7 @@ func problemOf(r *http.Request, err error, ref trust.Reference, unknown errcode.
 		return fail(503, errcode.ErrorCodeUnavailable, "safepull: %v; try again", enforce.ErrOverloaded).later(comeBack).told(ActionUnanswered, "")
 	case errors.Is(err, enforce.ErrNotConfigured):
 		return notAnUpstream(ref.Registry)
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
 		return fail(statusClientGone, errcode.ErrorCodeUnknown, "the client went away")
 	case errors.Is(err, trust.ErrIntegrity):
 		return denied("safepull refused %s: what %s sent contradicts its digest", ref, ref.Registry).told(string(trust.Block), "")
@@ -142,7 +142,7 @@ func problemOf(r *http.Request, err error, ref trust.Reference, unknown errcode.
 		return fail(429, errcode.ErrorCodeTooManyRequests, "%s limits the rate of pulls; try again later", ref.Registry).later(retryAfter(err))
 	case errors.Is(err, context.DeadlineExceeded):
 		return fail(504, errcode.ErrorCodeUnavailable, "%s did not answer in time; try again later", ref.Registry).later(comeBack)
-	case errors.Is(err, trust.ErrUnavailable):
+	case errors.Is(err, trust.ErrUnavailable), errors.Is(err, context.Canceled): // not by this client
 		return fail(502, errcode.ErrorCodeUnavailable, "%s could not be reached or broke off; try again later", ref.Registry).later(retryAfter(err))
 	}
 	return fail(500, errcode.ErrorCodeUnknown, "safepull failed; its log tells why")
