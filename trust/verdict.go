@@ -90,7 +90,10 @@ type Evidence struct {
 	// Layers are the digests that the manifest names, the lowest first: people count layers from 1.
 	Layers   []digest.Digest `json:"layers,omitempty"`
 	Standing Standing        `json:"standing"`
-	Findings []Finding       `json:"findings"`
+	// Vouched are facts of registries that speak for the publisher, one sentence each: an official image, a verified
+	// publisher. Popularity is none.
+	Vouched  []string  `json:"vouched,omitempty"`
+	Findings []Finding `json:"findings"`
 	// Steps are how starting the image leads to files, as far as it is known; those that matter to a finding at least.
 	Steps []Step `json:"steps,omitempty"`
 	// Integrity are contradictions of the content with itself or its digest, one sentence each.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -42,7 +43,12 @@ func newJudge() (*judge.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return judge.New(judge.Options{Scanner: scanner, Policy: shipped, Lists: namespace.Combine(), Memory: memory.New()})
+	// What is measured is content: that nobody knows the names of samples is no news.
+	content, err := shipped.Override("content", strings.NewReader("version: 1\nunknownName: allow\n"))
+	if err != nil {
+		return nil, err
+	}
+	return judge.New(judge.Options{Scanner: scanner, Policy: content, Lists: namespace.Combine(), Memory: memory.New()})
 }
 
 // verdict judges an image, and of an index every image; the most severe verdict counts.

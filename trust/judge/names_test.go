@@ -9,6 +9,7 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/judge"
 	"github.com/safepull/safepull/trust/lookalike"
+	"github.com/safepull/safepull/trust/policy"
 )
 
 func shippedNames(t *testing.T) *lookalike.Names {
@@ -108,4 +109,30 @@ func contains(all []string, one string) bool {
 		}
 	}
 	return false
+}
+
+// TestJudge_unknownName: a name that no list knows is warned of, and one that an entry allows is not.
+func TestJudge_unknownName(t *testing.T) {
+	t.Parallel()
+	shipped, err := policy.Load("shipped", bytes.NewReader(configs.DefaultPolicy()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		standing trust.Standing
+		want     trust.Action
+	}{
+		"unknown": {want: trust.Warn},
+		"allowed": {trust.Standing{Decided: &trust.Entry{Pattern: "docker.io/acme/**", Action: "allow"}}, trust.Allow},
+	} {
+		j, _, _ := newJudge(t, func(o *judge.Options) {
+			o.Policy = shipped
+			o.Lists = lists{standing: func(trust.Reference) trust.Standing { return tt.standing }}
+		})
+		src := newSource()
+		v, err := j.Judge(t.Context(), src.image(t, nil, "plain"), src)
+		if err != nil || v.Action != tt.want {
+			t.Errorf("%s: %s, %v, want %s: %q", name, v.Action, err, tt.want, v.Reasons)
+		}
+	}
 }

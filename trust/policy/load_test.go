@@ -23,8 +23,14 @@ func TestLoad_refuses(t *testing.T) {
 		"huge-points":          {"proof: 90", "proof: 9000000000", "points must rise"},
 		"falling-thresholds":   {"quarantine: 60", "quarantine: 20", "thresholds must rise"},
 		"zero-threshold":       {"warn: 30", "warn: 0", "thresholds must rise"},
-		"unanswered-allowed":   {"\nunanswered: quarantine", "\nunanswered: allow", "unknown is not clean"},
-		"unanswered-missing":   {"\nunanswered: quarantine", "", "unknown is not clean"},
+		"unanswered-allowed":   {"  content: quarantine", "  content: allow", "unknown is not clean"},
+		"unanswered-missing":   {"  content: quarantine\n", "", "unknown is not clean"},
+		"unanswered-unknown":   {"  content: quarantine", "  contents: quarantine", `unknown key "contents"`},
+		"no-answer-is-good":    {"  reputation: warn", "  reputation: allow", "no answer is no good name"},
+		"no-answer-missing":    {"  reputation: warn\n", "", "no answer is no good name"},
+		"unknown-name-odd":     {"unknownName: warn", "unknownName: refuse", `unknown action "refuse"`},
+		"unknown-name-missing": {"unknownName: warn\n", "", `section "unknownName" is missing`},
+		"weak-signs-block":     {"weakTogether: 30", "weakTogether: 90", "weak signs never block"},
 		"weak-cap":             {"weakTogether: 30", "weakTogether: 10", "at least what one weak"},
 		"not-a-number":         {"warn: 30", "warn: many", "cannot unmarshal"},
 		"two-documents":        {"version: 1", "version: 1\n---\nversion: 1", ""},
@@ -204,13 +210,17 @@ func TestDecide_isMonotone(t *testing.T) {
 			}
 		}
 		for _, more := range []func(*trust.Evidence){
-			func(e *trust.Evidence) { e.Unanswered = map[string]string{"x": "y"} },
+			func(e *trust.Evidence) { e.Reference = trust.Reference{Registry: "docker.io", Repository: "acme/app"} },
+			func(e *trust.Evidence) { e.Unanswered = map[string]string{"publisher": "y"} },
+			func(e *trust.Evidence) { e.Unanswered = map[string]string{"publisher": "y", "x": "y"} },
 			func(e *trust.Evidence) { e.Integrity = []string{"lies"} },
 		} {
 			more(&e)
-			if action, _ := p.Decide(e); action.Severity() < before.Severity() || action.Serves() {
+			action, _ := p.Decide(e)
+			if action.Severity() < before.Severity() || action.Serves() && len(e.Unanswered) > 1 || action == trust.Allow && len(e.Unanswered) > 0 {
 				t.Fatalf("seed %d: %s after %s", seed, action, before)
 			}
+			before = action
 		}
 	}
 }

@@ -41,7 +41,8 @@ type document struct {
 	WeakIfAllowed *factor             `yaml:"weakIfAllowed"`
 	Thresholds    *thresholds         `yaml:"thresholds"`
 	Rules         []rule              `yaml:"rules"`
-	Unanswered    string              `yaml:"unanswered"`
+	UnknownName   trust.Action        `yaml:"unknownName"`
+	Unanswered    unanswered          `yaml:"unanswered"`
 }
 
 type points struct {
@@ -128,7 +129,9 @@ func (d *document) fill(base document) {
 	d.WeakCap = cmp.Or(d.WeakCap, base.WeakCap)
 	d.WeakIfAllowed = cmp.Or(d.WeakIfAllowed, base.WeakIfAllowed)
 	d.Thresholds = cmp.Or(d.Thresholds, base.Thresholds)
-	d.Unanswered = cmp.Or(d.Unanswered, base.Unanswered)
+	d.UnknownName = cmp.Or(d.UnknownName, base.UnknownName)
+	d.Unanswered.Content = cmp.Or(d.Unanswered.Content, base.Unanswered.Content)
+	d.Unanswered.Reputation = cmp.Or(d.Unanswered.Reputation, base.Unanswered.Reputation)
 	if d.Groups == nil {
 		d.Groups = base.Groups
 	}
@@ -183,8 +186,13 @@ func (d document) validate() error {
 		return errors.New("reach must fall from runs, which is 1, over present to hidden")
 	case d.WeakCap < p.Weak || d.WeakCap > maxPoints:
 		return fmt.Errorf("weakTogether is %d: use at least what one weak finding weighs (%d), and at most %d", d.WeakCap, p.Weak, maxPoints)
-	case trust.Action(d.Unanswered) != trust.Quarantine && trust.Action(d.Unanswered) != trust.Block:
-		return fmt.Errorf("unanswered is %q: use quarantine or block, because unknown is not clean", d.Unanswered)
+	case d.WeakCap >= t.Block:
+		return fmt.Errorf("weakTogether is %d but block starts at %d: weak signs never block by their number alone", d.WeakCap, t.Block)
+	case d.UnknownName == "":
+		return errors.New("the section \"unknownName\" is missing: use allow, warn, quarantine or block")
+	}
+	if err := d.Unanswered.validate(); err != nil {
+		return err
 	}
 	return errors.Join(d.validateGroups(), d.validateRules())
 }
@@ -241,8 +249,8 @@ func (p *Policy) Group(check string) string { return cmp.Or(p.groupOf[check], ch
 const proofRule = "proof"
 
 // Decide weighs the evidence. The reasons are the computation, as sentences for people: contradictions, the rules that
-// apply, most severe first, the groups that counted, weightiest first, with their sum, and what stayed unanswered. An
-// action of allow has none.
+// apply, most severe first, the groups that counted, weightiest first, with their sum, what stayed unanswered, and that
+// nobody knows the name. An action of allow has none.
 //
 // More evidence of any kind never makes the action less severe, and an allowed name changes nothing but the weight of
 // weak findings.
@@ -255,8 +263,13 @@ func (p *Policy) Decide(e trust.Evidence) (trust.Action, []string) {
 		d.raise(trust.Block, e.Integrity...)
 	}
 	p.decide(&d, condense(e.Findings, p.before), e)
-	if len(e.Unanswered) > 0 {
-		d.raise(trust.Action(p.doc.Unanswered), unanswered(e.Unanswered)...)
+	for _, class := range p.doc.Unanswered.classes() {
+		if open := class.of(e.Unanswered); len(open) > 0 {
+			d.raise(class.action, open...)
+		}
+	}
+	if to := p.doc.UnknownName; to != trust.Allow && to.Severity() >= d.action.Severity() && nameUnknown(e) {
+		d.raise(to, unknownName(e, to))
 	}
 	return d.action, d.reasons
 }

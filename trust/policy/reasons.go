@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -124,13 +123,4 @@ func denial(e trust.Entry) string {
 		s += ": " + e.Reason
 	}
 	return s
-}
-
-func unanswered(questions map[string]string) []string {
-	out := make([]string, 0, len(questions))
-	for question, reason := range questions {
-		out = append(out, fmt.Sprintf("unanswered: %s: %s", question, reason))
-	}
-	sort.Strings(out)
-	return out
 }

@@ -118,7 +118,7 @@ func TestClamAV(t *testing.T) {
 	for _, step := range []struct{ version, files int64 }{{0, 1}, {0, 0}, {1, 1}, {1, 0}} {
 		d.version.Store(step.version)
 		before := d.files.Load()
-		if v := judged(clean); v.Action != trust.Allow {
+		if v := judged(clean); v.Action != trust.Warn || len(v.Evidence.Findings) > 0 || len(v.Reasons) != 1 { // of its name, which nobody knows
 			t.Errorf("%s: %q", v.Action, v.Reasons)
 		}
 		if asked := d.files.Load() - before; asked != step.files {
