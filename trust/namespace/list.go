@@ -10,9 +10,24 @@ import (
 )
 
 const (
-	allow = "allow"
-	deny  = "deny"
+	allow       = "allow"
+	deny        = "deny"
+	tierTrusted = "trusted"
 )
+
+// The levels of lists, from the lowest. A list may be stricter than those of lower levels, and more lenient where no
+// entry of theirs is locked.
+const (
+	Shipped      = "shipped"
+	Organization = "organization"
+	User         = "user"
+	CommandLine  = "command line"
+)
+
+// height is the place of a level; a list without one stands with the shipped one.
+func height(level string) int {
+	return max(slices.Index([]string{Shipped, Organization, User, CommandLine}, level), 0)
+}
 
 // List is one loaded trust list. It does not change.
 type List struct {
@@ -23,6 +38,16 @@ type List struct {
 type rule struct {
 	entry   trust.Entry
 	pattern pattern
+	height  int
+}
+
+// At is the list as one of a level.
+func (l *List) At(level string) *List {
+	at := &List{rules: slices.Clone(l.rules)}
+	for i := range at.rules {
+		at.rules[i].entry.Level, at.rules[i].height = level, height(level)
+	}
+	return at
 }
 
 // Lists are several trust lists as one set, indexed for matching. It does not change, so that it may be used by any
@@ -33,8 +58,7 @@ type Lists struct {
 	digest digest.Digest
 }
 
-// Combine makes several lists one set. Their order decides nothing but which of two equal entries is shown as the one
-// that decided.
+// Combine makes several lists one set. Their order decides nothing.
 func Combine(lists ...*List) *Lists {
 	var l Lists
 	for _, list := range lists {
@@ -63,15 +87,7 @@ func (l *Lists) Entries() []trust.Entry {
 func contentDigest(rules []rule) digest.Digest {
 	lines := make([]string, len(rules))
 	for i := range rules {
-		e := rules[i].entry
-		e.List, e.Line = "", 0
-		e.Expires = e.Expires.UTC()
-		line, err := json.Marshal(e)
-		if err != nil {
-			// Load keeps years within what JSON can carry; if that ever failed, the entries' own text still differs.
-			line = []byte(e.Pattern + "\x00" + e.Action + "\x00" + e.Expires.String())
-		}
-		lines[i] = string(line)
+		lines[i] = content(rules[i].entry)
 	}
 	slices.Sort(lines)
 	hash := digest.SHA256.Digester()
@@ -79,4 +95,16 @@ func contentDigest(rules []rule) digest.Digest {
 		_, _ = hash.Hash().Write([]byte(line + "\n"))
 	}
 	return hash.Digest()
+}
+
+// content is an entry as text, without where it stands.
+func content(e trust.Entry) string {
+	e.List, e.Line = "", 0
+	e.Expires = e.Expires.UTC()
+	line, err := json.Marshal(e)
+	if err != nil {
+		// Load keeps years within what JSON can carry; if that ever failed, the entries' own text still differs.
+		return e.Pattern + "\x00" + e.Action + "\x00" + e.Expires.String()
+	}
+	return string(line)
 }

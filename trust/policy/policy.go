@@ -254,6 +254,9 @@ func (p *Policy) Decide(e trust.Evidence) (trust.Action, []string) {
 	if len(e.Integrity) > 0 {
 		d.raise(trust.Block, e.Integrity...)
 	}
+	if len(e.Standing.Unmet) > 0 {
+		d.raise(trust.Quarantine, unmet(*e.Standing.Decided, e.Standing.Unmet)...)
+	}
 	p.decide(&d, condense(e.Findings, p.before), e)
 	if len(e.Unanswered) > 0 {
 		d.raise(trust.Action(p.doc.Unanswered), unanswered(e.Unanswered)...)
