@@ -1,6 +1,7 @@
 package namespace
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 
@@ -39,6 +40,8 @@ type rule struct {
 	entry   trust.Entry
 	pattern pattern
 	height  int
+	// place is the rule's place in the order of precedence among all rules of the lists. It depends on no reference.
+	place int32
 }
 
 // At is the list as one of a level.
@@ -66,8 +69,13 @@ func Combine(lists ...*List) *Lists {
 			l.rules = append(l.rules, list.rules...)
 		}
 	}
+	lines := make([]string, len(l.rules))
+	for i := range l.rules {
+		lines[i] = content(l.rules[i].entry)
+	}
+	arrange(l.rules, lines)
 	l.index = newIndex(l.rules)
-	l.digest = contentDigest(l.rules)
+	l.digest = contentDigest(lines)
 	return &l
 }
 
@@ -84,11 +92,24 @@ func (l *Lists) Entries() []trust.Entry {
 	return entries
 }
 
-func contentDigest(rules []rule) digest.Digest {
-	lines := make([]string, len(rules))
-	for i := range rules {
-		lines[i] = content(rules[i].entry)
+// arrange gives the rules their places. What is equal in all that precedence looks at is told apart by its text, so
+// that the order of entries and lists has no say.
+func arrange(rules []rule, lines []string) {
+	order := make([]int, len(rules))
+	for i := range order {
+		order[i] = i
 	}
+	slices.SortFunc(order, func(i, k int) int {
+		a, b := &rules[i], &rules[k]
+		return cmp.Or(precedence(a, b), cmp.Compare(lines[i], lines[k]), cmp.Compare(a.entry.List, b.entry.List), cmp.Compare(a.entry.Line, b.entry.Line))
+	})
+	for place, i := range order {
+		rules[i].place = int32(place)
+	}
+}
+
+// contentDigest sorts lines.
+func contentDigest(lines []string) digest.Digest {
 	slices.Sort(lines)
 	hash := digest.SHA256.Digester()
 	for _, line := range lines {

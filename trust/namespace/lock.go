@@ -39,7 +39,7 @@ func ceilings(matched []*rule) [4]ceiling {
 func (c *ceiling) lower(r *rule) {
 	if c.by == nil {
 		c.by, c.leniency = r, leniency(r.entry)
-	} else if precedence(r, c.by) < 0 {
+	} else if r.place < c.by.place {
 		c.by = r
 	}
 	c.leniency = min(c.leniency, leniency(r.entry))

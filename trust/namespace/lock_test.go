@@ -1,13 +1,14 @@
 package namespace
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/opencontainers/go-digest"
 
@@ -172,13 +173,13 @@ func TestPrecedenceProperties(t *testing.T) {
 			want := Combine(lists...).Match(ref, noon)
 			r.Shuffle(len(lists), func(i, k int) { lists[i], lists[k] = lists[k], lists[i] })
 			got := Combine(lists...).Match(ref, noon)
-			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(trust.Entry{}, "Line")); diff != "" {
+			if diff := gocmp.Diff(want, got, cmpopts.IgnoreFields(trust.Entry{}, "Line")); diff != "" {
 				t.Fatalf("round %d: another order, another answer about %s:\n%s", round, ref, diff)
 			}
 			if problem := loosened(organization.Match(ref, noon), got); problem != "" {
 				t.Fatalf("round %d, %s: %s\n%+v", round, ref, problem, entries)
 			}
-			if diff := cmp.Diff(plainReading(t, entries, ref), got.Key()); diff != "" {
+			if diff := gocmp.Diff(plainReading(t, entries, ref), got.Key()); diff != "" {
 				t.Fatalf("round %d: %s: (-plain +got)\n%s\n%+v", round, ref, diff, entries)
 			}
 		}
@@ -217,7 +218,7 @@ func plainReading(t *testing.T, entries []trust.Entry, ref trust.Reference) stri
 				allowed = false
 			}
 		}
-		if allowed && (best == nil || precedence(r, best) < 0) {
+		if allowed && (best == nil || cmp.Or(precedence(r, best), cmp.Compare(content(r.entry), content(best.entry))) < 0) {
 			best = r
 		}
 	}

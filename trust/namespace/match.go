@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/safepull/safepull/trust"
@@ -12,17 +13,22 @@ import (
 // lostLimit bounds Standing.Lost, which goes into every verdict: a list may hold any number of entries that match.
 const lostLimit = 16
 
-// index finds the rules that may match a name without looking at the others: by the literal text that their pattern
-// begins with, which for a pattern without wildcards is all of it.
+// index finds the rules that may match a name without looking at the others: by a whole component that stands behind
+// their pattern's first wildcard, else by the literal text that the pattern begins with.
 type index struct {
-	byPrefix map[string][]int32
-	// lengths of the keys, ascending: a name is looked up by its own prefixes of these lengths.
+	byPrefix    map[string][]int32
+	byComponent map[string][]int32
+	// lengths of the keys of byPrefix, ascending: a name is looked up by its own prefixes of these lengths.
 	lengths []int
 }
 
 func newIndex(rules []rule) index {
-	x := index{byPrefix: make(map[string][]int32)}
+	x := index{byPrefix: make(map[string][]int32), byComponent: make(map[string][]int32)}
 	for i := range rules {
+		if component := rules[i].pattern.component(); component != "" {
+			x.byComponent[component] = append(x.byComponent[component], int32(i))
+			continue
+		}
 		prefix := rules[i].pattern.prefix
 		if _, known := x.byPrefix[prefix]; !known {
 			x.lengths = append(x.lengths, len(prefix))
@@ -34,13 +40,23 @@ func newIndex(rules []rule) index {
 	return x
 }
 
-// candidates calls f for every rule whose pattern begins as name does.
+// candidates calls f once for every rule that may match.
 func (x *index) candidates(name string, f func(i int32)) {
 	for _, n := range x.lengths {
 		if n > len(name) {
-			return
+			break
 		}
 		for _, i := range x.byPrefix[name[:n]] {
+			f(i)
+		}
+	}
+	var seen []string
+	for component := range strings.SplitSeq(name, "/") {
+		if slices.Contains(seen, component) {
+			continue
+		}
+		seen = append(seen, component)
+		for _, i := range x.byComponent[component] {
 			f(i)
 		}
 	}
@@ -123,28 +139,20 @@ type ranking []*rule
 
 func (k *ranking) add(r *rule) {
 	full := len(*k) > lostLimit
-	if full && precedence((*k)[lostLimit], r) <= 0 {
+	if full && (*k)[lostLimit].place <= r.place {
 		return
 	}
-	at, _ := slices.BinarySearchFunc(*k, r, precedence)
+	at, _ := slices.BinarySearchFunc(*k, r, func(a, b *rule) int { return cmp.Compare(a.place, b.place) })
 	if full {
 		*k = (*k)[:lostLimit]
 	}
 	*k = slices.Insert(*k, at, r)
 }
 
-// precedence puts the rule that decides first. Between equal patterns the stricter answer wins; what is equal in that too
-// is told apart by its text, so that the order of entries and lists has no say.
+// precedence puts the rule that decides first: the more specific one, the stricter one of equal patterns, then that of
+// the higher level.
 func precedence(a, b *rule) int {
-	if a == b {
-		return 0
-	}
-	if c := cmp.Or(b.pattern.rank.compare(a.pattern.rank), strictness(a.entry, b.entry), cmp.Compare(b.height, a.height)); c != 0 {
-		return c
-	}
-	return cmp.Or(
-		cmp.Compare(content(a.entry), content(b.entry)), cmp.Compare(a.entry.List, b.entry.List), cmp.Compare(a.entry.Line, b.entry.Line),
-	)
+	return cmp.Or(b.pattern.rank.compare(a.pattern.rank), strictness(a.entry, b.entry), cmp.Compare(b.height, a.height))
 }
 
 // strictness is negative when a is stricter than b.
