@@ -3,6 +3,7 @@ package judge
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 
@@ -136,7 +137,7 @@ func (c *inquiry) layerName(i int) string {
 // the same, unless the entry names this very digest: known bad is not allowed by a pattern.
 func (c *inquiry) waive(ctx context.Context, order []int) (waived bool, err error) {
 	entry := c.evidence.Standing.Decided
-	if entry == nil || !entry.SkipInspection {
+	if entry == nil || !c.evidence.Standing.Waived() {
 		return false, nil
 	}
 	defer func() {
@@ -147,7 +148,7 @@ func (c *inquiry) waive(ctx context.Context, order []int) (waived bool, err erro
 	}()
 	for _, i := range order {
 		c.evidence.NotAsked[c.layerName(i)] = fmt.Sprintf("inspection is waived by the trust entry %s", entry.Pattern)
-		if digest.Digest(after(entry.Pattern, '@')) == c.ref.Digest {
+		if digest.Digest(after(entry.Pattern, '@')) == c.ref.Digest || slices.Contains(entry.Digests, c.ref.Digest) {
 			continue
 		}
 		layer := c.manifest.Layers[i]

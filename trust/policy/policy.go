@@ -262,6 +262,9 @@ func (p *Policy) Decide(e trust.Evidence) (trust.Action, []string) {
 	if len(e.Integrity) > 0 {
 		d.raise(trust.Block, e.Integrity...)
 	}
+	if len(e.Standing.Unmet) > 0 {
+		d.raise(trust.Quarantine, unmet(*e.Standing.Decided, e.Standing.Unmet)...)
+	}
 	p.decide(&d, condense(e.Findings, p.before), e)
 	for _, class := range p.doc.Unanswered.classes() {
 		if open := class.of(e.Unanswered); len(open) > 0 {

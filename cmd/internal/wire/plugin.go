@@ -101,7 +101,7 @@ func (p *pluginParts) forgetful(reason error) (*sqlite.Store, error) {
 func (p *pluginParts) note(s string) { _, _ = io.WriteString(p.cli.Err(), "note: "+s+"\n") }
 
 func (p *pluginParts) sources() (sources, error) {
-	from := sources{shippedList: true, lists: existing(p.file("trust.yaml")), yara: existing(p.file("yara")), inflate: os.Getenv(inflateEnv)}
+	from := sources{shippedList: true, lists: listFiles(namespace.User, existing(p.file("trust.yaml"))...), yara: existing(p.file("yara")), inflate: os.Getenv(inflateEnv)}
 	for _, path := range existing(p.file("policy.yaml")) {
 		from.policy = path
 	}
