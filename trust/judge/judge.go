@@ -105,6 +105,9 @@ type Judge struct {
 	layers *semaphore.Weighted
 	recent *lru.Cache[digest.Digest, trust.Verdict]
 	flight flight
+	// inspections and merged are kept in front of Memory.
+	inspections *bounded[asked, recalled]
+	merged      *bounded[digest.Digest, *merged]
 }
 
 // New makes a judge.
@@ -131,7 +134,12 @@ func New(o Options) (*Judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("judge: %w", err)
 	}
-	return &Judge{Options: o, layers: semaphore.NewWeighted(int64(o.LayersInWork)), recent: recent}, nil
+	j := &Judge{Options: o, layers: semaphore.NewWeighted(int64(o.LayersInWork)), recent: recent}
+	if j.inspections, err = newBounded[asked, recalled](recalledBytes); err != nil {
+		return nil, err
+	}
+	j.merged, err = newBounded[digest.Digest, *merged](mergedBytes)
+	return j, err
 }
 
 // Standing is what the trust lists say about a reference now.

@@ -152,9 +152,9 @@ func (c *inquiry) waive(ctx context.Context, order []int) (waived bool, err erro
 			continue
 		}
 		layer := c.manifest.Layers[i]
-		known, ok, err := c.judge.Memory.Inspection(ctx, layer.Digest, c.judge.inspectionKey(c.treatment(layer.MediaType)))
+		known, ok, err := c.judge.recall(ctx, layer.Digest, c.judge.inspectionKey(c.treatment(layer.MediaType)))
 		if err != nil {
-			return false, fmt.Errorf("read remembered inspection: %w", err)
+			return false, err
 		}
 		if ok {
 			c.found(c.layerName(i), known.Findings)
@@ -188,9 +188,9 @@ func (c *inquiry) content(ctx context.Context, desc ocispec.Descriptor) (trust.I
 	key := j.inspectionKey(treatment)
 	flown := digest.FromString(fmt.Sprintf("%s %s %d", key, desc.Digest, desc.Size))
 	return j.flight.do(ctx, flown, func() (trust.Inspection, error) {
-		found, ok, err := j.Memory.Inspection(ctx, desc.Digest, key)
+		found, ok, err := j.recall(ctx, desc.Digest, key)
 		if err != nil {
-			return trust.Inspection{}, fmt.Errorf("read remembered inspection: %w", err)
+			return trust.Inspection{}, err
 		}
 		if ok && found.Size == desc.Size {
 			return found, nil
@@ -198,10 +198,11 @@ func (c *inquiry) content(ctx context.Context, desc ocispec.Descriptor) (trust.I
 		if found, err = c.scan(ctx, desc, treatment); err != nil {
 			return found, err
 		}
-		found.Size = desc.Size
+		found.Size, found.Tree = desc.Size, found.Tree.Sealed()
 		if err := j.Memory.KeepInspection(ctx, desc.Digest, key, found); err != nil {
 			return trust.Inspection{}, fmt.Errorf("keep inspection: %w", err)
 		}
+		j.remember(desc.Digest, key, found)
 		return found, nil
 	})
 }
