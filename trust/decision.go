@@ -2,7 +2,7 @@ package trust
 
 // Decision is what a policy makes of evidence, with the whole computation.
 type Decision struct {
-	Action  Action   `json:"action"`
+	Action Action `json:"action"`
 	// Reasons is empty in a verdict, which has them itself.
 	Reasons []string `json:"reasons,omitempty"`
 	// Called is the action that the evidence calls for, where the policy's mode makes it milder; else empty.

@@ -3,12 +3,13 @@ package trust
 import (
 	"bytes"
 	"compress/flate"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
-	"slices"
+	"strings"
 )
 
 // TreeEntry is one entry of a layer's archive.
@@ -49,9 +50,12 @@ const (
 	TypeOther    FileType = 'o' // device or pipe
 )
 
-// Tree is the list of a layer's entries, in the order of the archive. It is kept packed: layers have many entries.
+// Tree is the list of a layer's entries, in the order of the archive. It is kept packed: layers have many entries. What
+// is read of it shares its memory.
 type Tree struct {
-	packed []byte
+	// packed has the entries, unless some were added since it was read: then added has all of them.
+	packed string
+	added  []byte
 	count  int
 	last   string
 }
@@ -59,38 +63,82 @@ type Tree struct {
 // maxTreeBytes bounds a tree that is read from memory, in bytes as it is packed. Who makes trees must stay below.
 const maxTreeBytes = 64 << 20
 
-// kinds number the kinds in packed trees; an entry must never change its place.
-func kinds() []Kind {
-	return []Kind{"", KindConfig, KindExecutable, KindScript, KindText, KindData}
+// numberOf numbers the kinds in packed trees, and kindOf reads the number; none must ever change.
+func numberOf(k Kind) byte {
+	switch k {
+	case KindConfig:
+		return 1
+	case KindExecutable:
+		return 2
+	case KindScript:
+		return 3
+	case KindText:
+		return 4
+	case KindData:
+		return 5
+	}
+	return 0
+}
+
+func kindOf(n byte) (k Kind, known bool) {
+	switch n {
+	case 0:
+		return "", true
+	case 1:
+		return KindConfig, true
+	case 2:
+		return KindExecutable, true
+	case 3:
+		return KindScript, true
+	case 4:
+		return KindText, true
+	case 5:
+		return KindData, true
+	}
+	return "", false
 }
 
 // Len is the number of entries.
 func (t *Tree) Len() int { return t.count }
 
 // Bytes is the memory that the tree takes.
-func (t *Tree) Bytes() int { return len(t.packed) }
+func (t *Tree) Bytes() int { return max(len(t.packed), len(t.added)) }
 
 // IsZero is true for a tree without entries.
 func (t Tree) IsZero() bool { return t.count == 0 }
 
-// Equal compares the entries.
-func (t Tree) Equal(other Tree) bool { return bytes.Equal(t.packed, other.packed) }
+// Equal compares the entries. That takes no time for a tree and its copy.
+func (t Tree) Equal(other Tree) bool { return t.text() == other.text() }
+
+// text is the packed tree.
+func (t *Tree) text() string {
+	if t.added != nil {
+		return string(t.added)
+	}
+	return t.packed
+}
+
+// Sealed is the tree in the form in which it is read, and copied, at no cost.
+func (t Tree) Sealed() Tree { return Tree{packed: t.text(), count: t.count, last: t.last} }
 
 // Add appends an entry.
 func (t *Tree) Add(e TreeEntry) {
+	if t.added == nil {
+		t.added, t.packed = []byte(t.packed), ""
+	}
 	shared := 0
 	for shared < min(len(e.Path), len(t.last)) && e.Path[shared] == t.last[shared] {
 		shared++
 	}
-	b := binary.AppendUvarint(t.packed, uint64(shared))
+	b := binary.AppendUvarint(t.added, uint64(shared))
 	b = appendText(b, e.Path[shared:])
-	b = append(b, byte(e.Type), byte(max(slices.Index(kinds(), e.Kind), 0)))
+	b = append(b, byte(e.Type), numberOf(e.Kind))
 	b = binary.AppendUvarint(b, uint64(e.Mode))
 	b = binary.AppendUvarint(b, uint64(max(e.Size, 0)))
 	b = appendText(b, e.Target)
 	b = appendText(b, e.Body)
 	b = appendText(b, e.Program)
-	t.packed = binary.AppendUvarint(b, e.Like)
+	t.added = binary.AppendUvarint(b, e.Like)
 	t.count++
 	t.last = e.Path
 }
@@ -101,56 +149,94 @@ func appendText(b []byte, s string) []byte {
 
 // All are the entries in order.
 func (t *Tree) All() iter.Seq[TreeEntry] {
+	text := t.text()
 	return func(yield func(TreeEntry) bool) {
-		r := packedTree{rest: t.packed}
+		r := packedTree{rest: text}
+		var paths pathBuffer
+		var e TreeEntry
 		for len(r.rest) > 0 {
-			if e := r.entry(); r.bad || !yield(e) {
+			shared, suffix := r.entry(&e)
+			if r.bad || shared > len(e.Path) {
+				return
+			}
+			if e.Path = paths.join(e.Path[:shared], suffix); !yield(e) {
 				return
 			}
 		}
 	}
 }
 
+// pathBuffer makes strings that share memory, so that there is no allocation for each.
+type pathBuffer struct{ b strings.Builder }
+
+// pathsAtOnce is how many bytes are allocated for paths at one time.
+const pathsAtOnce = 16 << 10
+
+func (p *pathBuffer) join(prefix, suffix string) string {
+	switch {
+	case prefix == "":
+		return suffix
+	case suffix == "":
+		return prefix
+	}
+	if size := len(prefix) + len(suffix); p.b.Cap()-p.b.Len() < size {
+		p.b = strings.Builder{}
+		p.b.Grow(max(pathsAtOnce, size))
+	}
+	from := p.b.Len()
+	p.b.WriteString(prefix)
+	p.b.WriteString(suffix)
+	return p.b.String()[from:]
+}
+
 // packedTree reads what Add wrote; anything else sets bad.
 type packedTree struct {
-	rest []byte
-	last string
+	rest string
 	bad  bool
 }
 
-func (r *packedTree) entry() TreeEntry {
-	shared := r.number()
-	suffix := r.text()
-	if shared > uint64(len(r.last)) || len(r.rest) < 2 {
+// entry reads all of an entry but its path, of which it returns how many bytes it shares with the one before, and the
+// rest.
+func (r *packedTree) entry(e *TreeEntry) (shared int, suffix string) {
+	n := r.number()
+	suffix = r.text()
+	if n > maxTreeBytes || len(r.rest) < 2 {
 		r.bad = true
-		return TreeEntry{}
+		return 0, ""
 	}
-	e := TreeEntry{Path: r.last[:shared] + suffix, Type: FileType(r.rest[0])}
-	if known := kinds(); int(r.rest[1]) < len(known) {
-		e.Kind = known[r.rest[1]]
-	} else {
-		r.bad = true
-	}
+	kind, known := kindOf(r.rest[1])
+	e.Type, e.Kind = FileType(r.rest[0]), kind
 	r.rest = r.rest[2:]
 	mode, size := r.number(), r.number()
-	if mode > 1<<32-1 || size > 1<<63-1 {
+	if !known || mode > 1<<32-1 || size > 1<<63-1 {
 		r.bad = true
 	}
 	e.Mode, e.Size = uint32(mode&(1<<32-1)), int64(size&(1<<63-1)) //nolint:gosec // checked above
 	e.Target, e.Body, e.Program = r.text(), r.text(), r.text()
 	e.Like = r.number()
-	r.last = e.Path
-	return e
+	return int(n), suffix //nolint:gosec // checked above
 }
 
+// number reads an unsigned varint, as encoding/binary has them.
 func (r *packedTree) number() uint64 {
-	n, size := binary.Uvarint(r.rest)
-	if size <= 0 {
-		r.bad = true
-		return 0
+	if len(r.rest) > 0 && r.rest[0] < 0x80 {
+		n := r.rest[0]
+		r.rest = r.rest[1:]
+		return uint64(n)
 	}
-	r.rest = r.rest[size:]
-	return n
+	var n uint64
+	for i := range min(len(r.rest), binary.MaxVarintLen64) {
+		c := r.rest[i]
+		if i == binary.MaxVarintLen64-1 && c > 1 {
+			break // more than 64 bits
+		}
+		if n |= uint64(c&0x7f) << (7 * i); c < 0x80 {
+			r.rest = r.rest[i+1:]
+			return n
+		}
+	}
+	r.bad = true
+	return 0
 }
 
 func (r *packedTree) text() string {
@@ -159,7 +245,7 @@ func (r *packedTree) text() string {
 		r.bad = true
 		return ""
 	}
-	s := string(r.rest[:n])
+	s := r.rest[:n]
 	r.rest = r.rest[n:]
 	return s
 }
@@ -171,7 +257,7 @@ func (t Tree) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := w.Write(t.packed); err != nil {
+	if _, err := io.WriteString(w, t.text()); err != nil {
 		return nil, err
 	}
 	if err := w.Close(); err != nil {
@@ -182,30 +268,43 @@ func (t Tree) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON wrote. The error wraps ErrMalformed or ErrLimit.
 func (t *Tree) UnmarshalJSON(text []byte) error {
-	var compressed []byte
-	if err := json.Unmarshal(text, &compressed); err != nil {
-		return fmt.Errorf("tree of a layer: %w: %w", ErrMalformed, err)
-	}
-	packed, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(compressed)), maxTreeBytes+1))
+	compressed, err := unquoted(text)
 	if err != nil {
 		return fmt.Errorf("tree of a layer: %w: %w", ErrMalformed, err)
 	}
-	if len(packed) > maxTreeBytes {
+	var packed strings.Builder
+	packed.Grow(min(4*len(compressed), maxTreeBytes))
+	n, err := io.Copy(&packed, io.LimitReader(flate.NewReader(bytes.NewReader(compressed)), maxTreeBytes+1))
+	if err != nil {
+		return fmt.Errorf("tree of a layer: %w: %w", ErrMalformed, err)
+	}
+	if n > maxTreeBytes {
 		return fmt.Errorf("tree of a layer has more than %d bytes: %w", maxTreeBytes, ErrLimit)
 	}
-	read := Tree{packed: packed}
-	r := packedTree{rest: packed}
+	read := Tree{packed: packed.String()}
+	r := packedTree{rest: read.packed}
+	var e TreeEntry
+	var last []byte
 	for len(r.rest) > 0 {
-		e := r.entry()
-		if r.bad {
+		shared, suffix := r.entry(&e)
+		if r.bad || shared > len(last) {
 			return fmt.Errorf("tree of a layer: entry %d: %w", read.count+1, ErrMalformed)
 		}
-		read.last = e.Path
+		last = append(last[:shared], suffix...)
 		read.count++
 	}
-	if read.count == 0 {
-		read.packed = nil
-	}
+	read.last = string(last)
 	*t = read
 	return nil
+}
+
+// unquoted are the bytes that a JSON text stands for. What encoding/json writes for bytes needs no parser.
+func unquoted(text []byte) (b []byte, err error) {
+	if n := len(text); n > 2 && text[0] == '"' && text[n-1] == '"' {
+		if b, err = base64.StdEncoding.AppendDecode(nil, text[1:n-1]); err == nil {
+			return b, nil
+		}
+	}
+	err = json.Unmarshal(text, &b)
+	return b, err
 }

@@ -45,42 +45,6 @@ func (a *Action) UnmarshalText(text []byte) error {
 	return fmt.Errorf("unknown action %q: use allow, warn, quarantine or block", text)
 }
 
-// Entry is one line of a trust list, and where it stands.
-type Entry struct {
-	// Pattern is a glob over registry/repository, optionally with ":tag" or "@digest".
-	Pattern string `json:"pattern"`
-	// Action is "allow" or "deny".
-	Action string `json:"action"`
-	// Reason and Owner are for people.
-	Reason string `json:"reason,omitempty"`
-	Owner  string `json:"owner,omitempty"`
-	// Expires ends the entry's effect; zero means never.
-	Expires time.Time `json:"expires,omitzero"`
-	// SkipInspection waives the inspection of content ("inspect: false").
-	SkipInspection bool `json:"skipInspection,omitempty"`
-	// List and Line say where the entry stands.
-	List string `json:"list,omitempty"`
-	Line int    `json:"line,omitempty"`
-}
-
-// Standing is what the trust lists say about a reference.
-type Standing struct {
-	// Decided is the entry that decided, nil when none matched.
-	Decided *Entry `json:"decided,omitempty"`
-	// Lost are the entries that matched and were overruled, most specific first.
-	Lost []Entry `json:"lost,omitempty"`
-	// TagMatters is true when an entry that matched looked at the tag, so that the answer holds for that tag only.
-	TagMatters bool `json:"tagMatters,omitempty"`
-	// Until is the earliest expiry of any entry that matched; zero means never.
-	Until time.Time `json:"until,omitzero"`
-}
-
-// Denied reports whether the lists deny the reference.
-func (s Standing) Denied() bool { return s.Decided != nil && s.Decided.Action == "deny" }
-
-// Allowed reports whether the lists allow the reference.
-func (s Standing) Allowed() bool { return s.Decided != nil && s.Decided.Action == "allow" }
-
 // Evidence is all that was found out about an image. Every question is in exactly one of Answered, Unanswered and
 // NotAsked.
 type Evidence struct {

@@ -20,6 +20,9 @@ type Caller struct {
 	// Challenge is the WWW-Authenticate header that may ask for a login; it is empty where a login would not help, and
 	// where a 401 makes clients go around the proxy.
 	Challenge string
+	// Again is the challenge for who brought a login of which it turns out later that it is a wrong one. It is empty where
+	// nobody is asked for one.
+	Again string
 }
 
 // Refused is why the front door lets somebody not in. Its text is for the client, and holds nothing that was shown.

@@ -42,6 +42,21 @@ func (d Door) Authenticates() bool {
 	return d.HTPasswd != "" || d.Tokens != "" || d.OIDC.Issuer != "" || d.MTLS.CA != ""
 }
 
+// asks is the key by which callers are asked for a login; empty where they are not.
+func (d Door) asks() string {
+	switch {
+	case d.HTPasswd != "":
+		return "door.htpasswd"
+	case d.Tokens != "":
+		return "door.tokens"
+	case d.OIDC.Issuer != "":
+		return "door.oidc"
+	case d.BasicIsFor != "":
+		return "door.basicIsFor"
+	}
+	return ""
+}
+
 // paths are those that may be relative to the configuration file.
 func (d *Door) paths() []*string {
 	return []*string{&d.HTPasswd, &d.Tokens, &d.OIDC.CA, &d.MTLS.CA}
@@ -67,6 +82,10 @@ func (c *Config) checkDoor(at origins) error {
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
 			return at.errorf("door.url", "this is no address of the proxy: write for example https://proxy.example.com")
 		}
+	}
+	if asks := d.asks(); asks != "" && d.URL == "" && !c.TLS.Enabled() {
+		return at.errorf("door.url", "callers log in here (%s), and without its own address the proxy could only ask for passwords in a way "+
+			"at which engines that use it as a mirror go around it: write where clients reach it, for example http://proxy.example.com:5000, or configure tls", asks)
 	}
 	if err := d.OIDC.check(at); err != nil {
 		return err

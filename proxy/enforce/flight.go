@@ -16,7 +16,7 @@ import (
 // remembered by the judge as well; errors and passing verdicts are found here only.
 const keepUntaken = 2 * time.Minute
 
-var errStopped = errors.New("the proxy is stopping")
+var errStopped = fmt.Errorf("%w: the proxy is stopping", trust.ErrUnavailable)
 
 // flight is one judgement that any number of requests wait for.
 type flight struct {

@@ -22,14 +22,7 @@ func (g *Gate) depends(ref trust.Reference) bool {
 		return false
 	}
 	standing := g.judge.Standing(ref)
-	return standing.TagMatters || !sameEntry(standing.Decided, g.judge.Standing(bare(ref)).Decided)
-}
-
-func sameEntry(a, b *trust.Entry) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return a.Pattern == b.Pattern && a.Action == b.Action && a.SkipInspection == b.SkipInspection
+	return standing.TagMatters || standing.Key() != g.judge.Standing(bare(ref)).Key()
 }
 
 // lead remembers what led to ref's digest, where that matters.

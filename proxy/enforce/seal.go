@@ -259,8 +259,9 @@ func (g *Gate) openSealed(ctx context.Context, ref trust.Reference, src trust.So
 	select {
 	case <-r.opened:
 		if err := r.openErr; err != nil {
+			err = r.why(err) // before the end gives a reason of its own
 			r.end()
-			return nil, r.why(err)
+			return nil, err
 		}
 	case <-patience.C:
 	}
@@ -324,7 +325,10 @@ func (r *sealedReader) Read(p []byte) (int, error) {
 func (r *sealedReader) await() error {
 	select {
 	case <-r.opened:
-		return r.openErr
+		if r.openErr != nil {
+			return r.why(r.openErr)
+		}
+		return nil
 	case <-r.ctx.Done():
 		return context.Cause(r.ctx)
 	}

@@ -484,6 +484,35 @@ func TestSlowSourceDoesNotHoldTheAnswer(t *testing.T) {
 	})
 }
 
+// TestSealedBlobThatCannotBeOpened: why it cannot be opened is the upstream's reason, or the refusal that came meanwhile.
+func TestSealedBlobThatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	w := newSealedWorld(100_000, nil)
+	g := w.gate(t, enforce.Options{})
+	begin(t, g)
+	w.src.fetchErr = trust.ErrUnavailable
+	if content, err := w.open(t, g, w.layer); !errors.Is(err, trust.ErrUnavailable) {
+		t.Errorf("%v, %v", content, err)
+	}
+	w.verdict <- trust.Block
+	synctest.Test(t, func(t *testing.T) {
+		w := newSealedWorld(100_000, nil)
+		g := newGate(t, w.judge, w.records, waiting{w.src}, enforce.Options{})
+		begin(t, g)
+		content, err := w.open(t, g, w.layer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.verdict <- trust.Block
+		synctest.Wait()
+		var refusal *enforce.Refusal
+		if _, err := content.(io.Seeker).Seek(1, io.SeekStart); !errors.As(err, &refusal) {
+			t.Errorf("refused while it was slow to open: %v", err)
+		}
+		_ = content.Close()
+	})
+}
+
 // waiting gives manifests, and blobs never.
 type waiting struct{ *fakeSource }
 

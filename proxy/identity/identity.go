@@ -4,6 +4,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -23,9 +24,9 @@ const (
 	byCertificate = "mtls"
 )
 
-// challenge asks for a login. Basic is what "docker login" sends, and it needs no address of our own, which the proxy
-// does not know for sure.
-const challenge = `Basic realm="safepull"`
+// basicChallenge asks for a login in the name of a registry that the proxy is taken for, and nowhere else: an engine that
+// uses the proxy as a mirror goes around it, or shows the login of another registry.
+const basicChallenge = `Basic realm="safepull"`
 
 // Options say who is let in. With no method at all, everyone is.
 type Options struct {
@@ -129,7 +130,7 @@ func (d *Door) Enter(r *http.Request) (caller.Caller, error) {
 	if err != nil {
 		return caller.Caller{}, &caller.Refused{Reason: err.Error()}
 	}
-	c := caller.Caller{Logins: d.handedOver(shown)}
+	c := caller.Caller{Logins: d.handedOver(shown), Again: offer}
 	if id := d.certified(r); id != "" {
 		c.Identity, c.Method = id, byCertificate
 	}
@@ -154,9 +155,10 @@ func (d *Door) Enter(r *http.Request) (caller.Caller, error) {
 	return c, nil
 }
 
-// resume takes a token that the door gave out. Who got it without a login is not asked for one again.
+// resume takes a token that the door gave out. Who got it without a login, or with a wrong one, is not asked for one
+// again: to an engine that uses the proxy as a mirror that is no refusal.
 func (d *Door) resume(c caller.Caller, s shown, offer string) (caller.Caller, error) {
-	got, ok := d.sessions.open(s.bearer)
+	got, refusal, ok := d.sessions.open(s.bearer)
 	if !ok {
 		return caller.Caller{}, &caller.Refused{Reason: "the token has expired: get another one", Challenge: offer}
 	}
@@ -169,26 +171,35 @@ func (d *Door) resume(c caller.Caller, s shown, offer string) (caller.Caller, er
 		}
 	}
 	if c.Identity == "" && !d.open() {
-		return caller.Caller{}, &caller.Refused{Reason: d.closed(), Challenge: offer}
+		return caller.Caller{}, &caller.Refused{Reason: cmp.Or(refusal, d.closed())}
 	}
 	return c, nil
 }
 
 // transparent takes what is shown to a proxy that is taken for a registry: a login that is the registry's own. What is
-// left of it for the door is what was handed over for the door.
+// left of it for the door is what was handed over for the door. A request that names its registry in ns is a mirror's all
+// the same, and is not asked for a login.
 func (d *Door) transparent(r *http.Request, c *caller.Caller, registry string, s shown) (left shown, offer string) {
+	c.Again = ""
 	if s.forDoor {
 		return s, ""
 	}
 	if !d.passThrough[registry] {
 		return shown{}, ""
 	}
+	if isSession(s.bearer) { // ours, and no registry's
+		return shown{}, ""
+	}
 	if _, ok := c.Logins[registry]; !ok && !s.none() {
 		c.Logins[registry] = s.login()
 	}
+	if r.URL.Query().Has("ns") {
+		return shown{}, ""
+	}
 	// At a challenge, an engine without a login gives up, so that it is asked for one only where it needs it.
+	c.Again = basicChallenge
 	if s.none() && r.URL.Path != "/v2/" && r.URL.Path != "/v2" {
-		offer = challenge
+		offer = basicChallenge
 	}
 	return shown{}, offer
 }

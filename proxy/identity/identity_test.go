@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 	"golang.org/x/crypto/bcrypt"
 
@@ -70,7 +71,8 @@ func ask(target string, headers ...string) *http.Request {
 const (
 	image    = "/v2/acme/app/manifests/1"
 	mirrored = image + "?ns=docker.io"
-	wanted   = `Basic realm="safepull"`
+	address  = "https://proxy.example"
+	wanted   = `Bearer realm="https://proxy.example/safepull/v1/token",service="safepull"`
 )
 
 func TestWhoIsLetIn(t *testing.T) {
@@ -95,10 +97,13 @@ func TestWhoIsLetIn(t *testing.T) {
 		},
 		"taken, closed": {HTPasswd: htpasswd, Hosts: map[string]string{"ghcr.io": "ghcr.io"}},
 	} {
+		o.URL = address
 		doors[name] = newDoor(t, o)
 	}
 	anonymous := caller.Caller{Logins: map[string]caller.Login{}}
 	asked := caller.Caller{Logins: map[string]caller.Login{}, Challenge: wanted}
+	inItsName := asked
+	inItsName.Challenge = `Basic realm="safepull"`
 	ada := caller.Caller{Identity: "ada", Method: "htpasswd", Logins: map[string]caller.Login{}}
 	ci := caller.Caller{Identity: "ci", Method: "token", Logins: map[string]caller.Login{}}
 	with := func(c caller.Caller, registry string, l caller.Login) caller.Caller {
@@ -161,7 +166,8 @@ func TestWhoIsLetIn(t *testing.T) {
 		"taken, another spelling":           {door: "taken", target: "https://GHCR.io.:443/v2/a/manifests/1", headers: []string{"Authorization: " + basic("bob", "hub-password")}, want: with(anonymous, "ghcr.io", hub)},
 		"taken, the hub's":                  {door: "taken", target: "https://registry-1.docker.io/v2/a/manifests/1", headers: []string{"Authorization: Bearer abc"}, want: with(anonymous, "docker.io", caller.Login{Token: "abc"})},
 		"taken, not passed through":         {door: "taken", target: "https://quay.io/v2/a/manifests/1", headers: []string{"Authorization: " + basic("bob", "hub-password")}, want: anonymous},
-		"taken, nothing":                    {door: "taken", target: "https://ghcr.io/v2/a/manifests/1", want: asked},
+		"taken, nothing":                    {door: "taken", target: "https://ghcr.io/v2/a/manifests/1", want: inItsName},
+		"taken, nothing, a mirror's":        {door: "taken", target: "https://ghcr.io/v2/a/manifests/1?ns=ghcr.io", want: anonymous},
 		"taken, ping":                       {door: "taken", target: "https://ghcr.io/v2/", want: anonymous},
 		"taken, closed":                     {door: "taken, closed", target: "https://ghcr.io/v2/", headers: []string{"Authorization: " + basic("ada", "lovelace")}, refused: "log in"},
 		"taken, closed, through the engine": {door: "taken, closed", target: "https://ghcr.io/v2/", headers: []string{handed + basic("ada", "lovelace")}, want: ada},
@@ -186,7 +192,7 @@ func TestWhoIsLetIn(t *testing.T) {
 					t.Errorf("%+v", refused)
 				}
 			default:
-				if diff := cmp.Diff(c.want, got); diff != "" {
+				if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(caller.Caller{}, "Again")); diff != "" {
 					t.Error(diff)
 				}
 			}
@@ -194,69 +200,130 @@ func TestWhoIsLetIn(t *testing.T) {
 	}
 }
 
+// given is the token that a door answers a request with, as the header that shows it; "" where it answers another status.
+func given(t *testing.T, d *identity.Door, r *http.Request, status int) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, r)
+	var got struct {
+		Token  string `json:"token"`
+		Expire int    `json:"expires_in"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != status || (got.Token != "") != (status == 200) {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if strings.Contains(w.Body.String(), "hub-password") || strings.Contains(w.Body.String(), "lovelace") {
+		t.Errorf("the password is in %s", w.Body)
+	}
+	return "Authorization: Bearer " + got.Token
+}
+
+// forLogin and forPull are the questions of "docker login" and of a pull.
+const (
+	forLogin = identity.TokenPath + "?service=safepull&account=x"
+	forPull  = forLogin + "&scope=repository:a:pull"
+)
+
 // TestTokensForClients: who logs in for a token is who asks with it; who gets one without a login is not asked again.
 func TestTokensForClients(t *testing.T) {
 	t.Parallel()
 	htpasswd := write(t, hashed(t, "ada", "lovelace"))
-	pass := newDoor(t, identity.Options{PassThrough: []string{"docker.io"}, BasicIsFor: "docker.io", URL: "https://proxy.example/"})
-	closed := newDoor(t, identity.Options{HTPasswd: htpasswd, URL: "https://proxy.example"})
+	pass := newDoor(t, identity.Options{PassThrough: []string{"docker.io"}, BasicIsFor: "docker.io", URL: address + "/"})
+	closed := newDoor(t, identity.Options{HTPasswd: htpasswd, URL: address})
 	other := newDoor(t, identity.Options{HTPasswd: htpasswd})
-	const realm = `Bearer realm="https://proxy.example/safepull/v1/token",service="safepull"`
-	get := func(d *identity.Door, status int, headers ...string) string {
-		t.Helper()
-		w := httptest.NewRecorder()
-		d.ServeHTTP(w, ask(identity.TokenPath+"?service=safepull&scope=repository:a:pull&account=x", headers...))
-		var got struct {
-			Token  string `json:"token"`
-			Expire int    `json:"expires_in"`
-		}
-		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != status || (got.Token != "") != (status == 200) {
-			t.Fatalf("%d %s", w.Code, w.Body)
-		}
-		if strings.Contains(w.Body.String(), "hub-password") || strings.Contains(w.Body.String(), "lovelace") {
-			t.Errorf("the password is in %s", w.Body)
-		}
-		return "Authorization: Bearer " + got.Token
-	}
-	if c, err := pass.Enter(ask(image)); err != nil || c.Challenge != realm {
+	get := func(d *identity.Door, headers ...string) string { return given(t, d, ask(forPull, headers...), 200) }
+	if c, err := pass.Enter(ask(image)); err != nil || c.Challenge != wanted || c.Again != wanted {
 		t.Errorf("%+v, %v", c, err)
 	}
-	login := get(pass, 200, "Authorization: "+basic("bob", "hub-password"))
-	if c, err := pass.Enter(ask(image, login)); err != nil || c.Logins["docker.io"].Username != "bob" || c.Logins["docker.io"].Password.Reveal() != "hub-password" || c.Challenge != "" {
+	login := get(pass, "Authorization: "+basic("bob", "hub-password"))
+	if c, err := pass.Enter(ask(image, login)); err != nil || c.Logins["docker.io"].Username != "bob" || c.Logins["docker.io"].Password.Reveal() != "hub-password" || c.Challenge != "" || c.Again != wanted {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if c, err := pass.Enter(ask(image, get(pass, 200))); err != nil || len(c.Logins) != 0 || c.Challenge != "" {
+	if c, err := pass.Enter(ask(image, get(pass))); err != nil || len(c.Logins) != 0 || c.Challenge != "" {
 		t.Errorf("without a login: %+v, %v", c, err)
 	}
-	token := get(closed, 200, "Authorization: "+basic("ada", "lovelace"))
+	token := get(closed, "Authorization: "+basic("ada", "lovelace"))
 	if c, err := closed.Enter(ask(image, token)); err != nil || c.Identity != "ada" || c.Method != "htpasswd" {
 		t.Errorf("%+v, %v", c, err)
 	}
-	get(closed, 401)
-	get(closed, 401, "Authorization: "+basic("ada", "wrong"))
 	for name, r := range map[string]*http.Request{
 		"another door's": ask(image, token), "nonsense": ask(image, "Authorization: Bearer safepull-session_AAAA"), "cut": ask(image, token[:len(token)-2]),
 	} {
 		var refused *caller.Refused
-		if _, err := other.Enter(r); !errors.As(err, &refused) || refused.Challenge != wanted {
+		if _, err := other.Enter(r); !errors.As(err, &refused) || refused.Challenge != "" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// Over TLS, the name that the client used is our address; a name that is none is not repeated.
+}
+
+// TestNobodyIsAskedForAPassword: a challenge names where tokens are given out, or there is none.
+func TestNobodyIsAskedForAPassword(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, identity.Options{HTPasswd: write(t, hashed(t, "ada", "lovelace"))})
 	r := ask("https://proxy.corp:8443" + image)
-	if c, err := other.Enter(r); err == nil || err.(*caller.Refused).Challenge != `Bearer realm="https://proxy.corp:8443/safepull/v1/token",service="safepull"` { //nolint:errorlint // the test knows
+	for host, want := range map[string]string{
+		// Over TLS, the name that the client used is our address; a name that is none is not repeated.
+		"proxy.corp:8443": `Bearer realm="https://proxy.corp:8443/safepull/v1/token",service="safepull"`,
+		`x",realm="evil`:  "", "": "",
+	} {
+		r.Host = host
+		var refused *caller.Refused
+		if c, err := d.Enter(r); !errors.As(err, &refused) || refused.Challenge != want {
+			t.Errorf("%s: %+v, %v", host, c, err)
+		}
+	}
+	r.TLS, r.Host = nil, "proxy.corp:8443"
+	var refused *caller.Refused
+	if c, err := d.Enter(r); !errors.As(err, &refused) || refused.Challenge != "" {
+		t.Errorf("without TLS: %+v, %v", c, err)
+	}
+}
+
+// TestTokensForNobody: an engine that uses the proxy as a mirror goes around it when it gets no token. So it gets one,
+// which opens nothing and says why; a client that only logs in learns that it did not.
+func TestTokensForNobody(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, identity.Options{HTPasswd: write(t, hashed(t, "ada", "lovelace")), URL: address})
+	for name, c := range map[string]struct{ header, want string }{
+		"nothing":       {"X: x", "log in at the proxy"},
+		"another login": {"Authorization: " + basic("bob", "hub-password"), "does not know this login"},
+		"an old token":  {"Authorization: Bearer safepull-session_AAAA", "expired"},
+	} {
+		given(t, d, ask(forLogin, c.header), 401)
+		token := given(t, d, ask(forPull, c.header), 200)
+		for _, target := range []string{image, mirrored, "/v2/"} {
+			var refused *caller.Refused
+			if got, err := d.Enter(ask(target, token)); !errors.As(err, &refused) || !strings.Contains(refused.Reason, c.want) || refused.Challenge != "" {
+				t.Errorf("%s, %s: %+v, %v", name, target, got, err)
+			}
+		}
+	}
+}
+
+// TestTokensByForm: clients that would rather send a form get the same.
+func TestTokensByForm(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, identity.Options{HTPasswd: write(t, hashed(t, "ada", "lovelace")), URL: address})
+	form := func(values string) *http.Request {
+		r := httptest.NewRequest(http.MethodPost, identity.TokenPath, strings.NewReader(values))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return r
+	}
+	const pull = "&service=safepull&scope=repository:a:pull"
+	if c, err := d.Enter(ask(image, given(t, d, form("grant_type=password&username=ada&password=lovelace"+pull), 200))); err != nil || c.Identity != "ada" {
 		t.Errorf("%+v, %v", c, err)
 	}
-	r.Host = `x",realm="evil`
-	if c, err := other.Enter(r); err == nil || err.(*caller.Refused).Challenge != wanted { //nolint:errorlint // the test knows
-		t.Errorf("%+v, %v", c, err)
+	for _, values := range []string{"grant_type=refresh_token&refresh_token=hubs" + pull, "grant_type=password&username=ada&password=x" + pull, pull} {
+		if c, err := d.Enter(ask(image, given(t, d, form(values), 200))); err == nil {
+			t.Errorf("%s: let in as %+v", values, c)
+		}
 	}
-	w := httptest.NewRecorder()
-	post := ask(identity.TokenPath)
-	post.Method = http.MethodPost
-	if closed.ServeHTTP(w, post); w.Code != http.StatusMethodNotAllowed {
-		t.Errorf("POST: %d", w.Code)
-	}
+	given(t, d, form("grant_type=password&username=ada&password=x"), 401)
+	given(t, d, form("%zz"), 400)
+	given(t, d, form("grant_type=password&username=ada&password=lovelace&x="+strings.Repeat("x", 70<<10)+pull), 400)
+	put := ask(forPull)
+	put.Method = http.MethodPut
+	given(t, d, put, 405)
 }
 
 func TestFilesAreReadAgain(t *testing.T) {

@@ -35,7 +35,7 @@ type group struct {
 
 func groups() []group {
 	return []group{
-		{"starts", starts}, {"engine", enginePulls}, {"proxy", proxyPulls}, {"check", memoryOfCheck},
+		{"starts", starts}, {"decision", decisions}, {"engine", enginePulls}, {"proxy", proxyPulls}, {"check", memoryOfCheck},
 		{"warm", warmPulls}, {"manifests", manifests}, {"verdict", knownLayers}, {"crowd", crowd}, {"cold", coldPulls},
 	}
 }

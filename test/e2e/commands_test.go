@@ -28,6 +28,8 @@ import (
 //	  [-through ADDRESS CA]         its road to the internet is that HTTP proxy, and it trusts that authority alone
 //	free NAME                       put an address that nothing listens on into a variable
 //	upstream [auth [user password]] start a registry with the corpus that can misbehave; $UPSTREAM. auth: basic, bearer
+//	upstream -as NAME auth user password  the same with https, as NAME below example.com: $ROAD is an HTTP proxy that
+//	                                leads there, and the file upstream.crt is its certificate
 //	misbehave PATH key=value...     arm a fault (registrytest.Fault's fields, in lower case) for a path or prefix*
 //	behave                          disarm all faults
 //	hostile                         put the images of hostile_test.go into $UPSTREAM as hostile/NAME:1
@@ -107,6 +109,17 @@ func cmdFree(_ *story, ts *testscript.TestScript, _ bool, args []string) {
 
 func cmdUpstream(s *story, ts *testscript.TestScript, _ bool, args []string) {
 	var options registrytest.Options
+	if len(args) == 5 && args[0] == "-as" {
+		name := args[1]
+		args, options.TLS, options.Realm = args[2:], true, "https://"+name+"/token"
+		defer func() {
+			ts.Check(os.WriteFile(ts.MkAbs("upstream.crt"), s.upstream.Certificate(), 0o600))
+			r, err := startRoad(name, s.upstream.Host())
+			ts.Check(err)
+			s.road = r
+			ts.Setenv("ROAD", r.addr)
+		}()
+	}
 	switch len(args) {
 	case 3:
 		options.User, options.Password = args[1], args[2]

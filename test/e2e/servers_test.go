@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -112,8 +113,20 @@ type hub struct {
 	server *http.Server
 	addr   string
 
+	// name is whom it leads to, at an address; empty leads nowhere.
+	name, at string
+
 	mu       sync.Mutex
 	contacts []string
+}
+
+// startRoad is an HTTP proxy that connects to one registry, which is at another address than its name says.
+func startRoad(name, at string) (*hub, error) {
+	h, err := startHub()
+	if err == nil {
+		h.name, h.at = name+":443", at
+	}
+	return h, err
 }
 
 func startHub() (*hub, error) {
@@ -132,7 +145,30 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	h.contacts = append(h.contacts, r.Method+" "+r.Host)
 	h.mu.Unlock()
-	http.Error(w, "this machine has no road to the internet", http.StatusForbidden)
+	if r.Method != http.MethodConnect || r.Host != h.name {
+		http.Error(w, "this machine has no road to the internet", http.StatusForbidden)
+		return
+	}
+	there, err := net.DialTimeout("tcp", h.at, patience)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer there.Close()
+	here, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer here.Close()
+	_, _ = io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n")
+	done := make(chan struct{}, 2)
+	for _, way := range [][2]net.Conn{{here, there}, {there, here}} {
+		go func() {
+			_, _ = io.Copy(way[0], way[1]) // it ends when one of them does
+			done <- struct{}{}
+		}()
+	}
+	<-done
 }
 
 func (h *hub) seen() []string {

@@ -28,6 +28,7 @@ type story struct {
 	upstream *registrytest.Registry
 	proxy    *server
 	hub      *hub
+	road     *hub
 	bucket   *httptest.Server
 }
 
@@ -44,6 +45,9 @@ func (s *story) close() {
 	}
 	if s.upstream != nil {
 		s.upstream.Close()
+	}
+	if s.road != nil {
+		s.road.close()
 	}
 	if s.hub != nil {
 		s.hub.close()

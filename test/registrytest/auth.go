@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 )
@@ -92,7 +93,10 @@ func (r *Registry) account(user, password string) bool {
 
 // mayRead reports whether an account has the right to read a repository; all may ping.
 func (r *Registry) mayRead(user, name string) bool {
-	return name == "" || slices.Contains(r.options.Accounts[user].Repositories, name) || r.isPublic(name)
+	return name == "" || r.isPublic(name) || slices.ContainsFunc(r.options.Accounts[user].Repositories, func(pattern string) bool {
+		fits, err := path.Match(pattern, name)
+		return err == nil && fits
+	})
 }
 
 func (r *Registry) isPublic(name string) bool { return slices.Contains(r.options.Public, name) }

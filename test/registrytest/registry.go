@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -41,7 +42,8 @@ type Options struct {
 
 // Account is somebody who may read some repositories.
 type Account struct {
-	Password     string
+	Password string
+	// Repositories are names, or patterns of path.Match.
 	Repositories []string
 }
 
@@ -127,6 +129,14 @@ func (r *Registry) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(r.server.Certificate())
 	return pool
+}
+
+// Certificate is the registry's, in PEM; nil without TLS. It holds for 127.0.0.1 and for example.com and what is below it.
+func (r *Registry) Certificate() []byte {
+	if !r.options.TLS {
+		return nil
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.server.Certificate().Raw})
 }
 
 // PutBlob stores body in repo.

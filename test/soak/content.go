@@ -26,14 +26,16 @@ type image struct {
 	tag        string
 	mining     bool
 	built      imagetest.Built
+	// owner is the account that may read it; empty where everybody may.
+	owner string
 }
 
 // upstream is a registry and the host that the proxies know it by.
 type upstream struct {
 	host     string
 	registry *registrytest.Registry
-	// user and password are the account of the one who may read it; empty where everybody may.
-	user, password string
+	// private says that each image is one account's, and nobody else's.
+	private bool
 }
 
 // manifests are the bytes by digest of the image and its children.
@@ -101,6 +103,10 @@ func (g *gallery) add(number int, mining bool) image {
 	i := image{
 		upstream: g.upstreams[number%len(g.upstreams)], repository: "team" + fmt.Sprint(number%5) + "/" + name, tag: "1", mining: mining,
 		built: makeImage(rng, name, mining, g.bases[rng.IntN(len(g.bases))]),
+	}
+	if i.upstream.private {
+		i.owner = accounts[rng.IntN(len(accounts))]
+		i.repository = i.owner + "/" + name
 	}
 	put(i.upstream.registry, i.repository, i.tag, i.built)
 	g.mu.Lock()

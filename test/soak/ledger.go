@@ -41,6 +41,7 @@ type ledger struct {
 	blocked  []string
 	private  []string
 	surprise []string
+	broke    []string
 }
 
 // keepWords bounds how many examples of one kind are kept for the person who reads them.
@@ -91,12 +92,12 @@ func (l *ledger) part(where string, d digest.Digest, offset, n, size int64) {
 }
 
 // stranger notes that somebody got what only another may read.
-func (l *ledger) stranger(where string, n int64) {
+func (l *ledger) stranger(direction, where string, n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.counts["private"]++
+	l.counts[direction]++
 	if len(l.private) < keepWords {
-		l.private = append(l.private, fmt.Sprintf("%s: %d bytes for a stranger", where, n))
+		l.private = append(l.private, fmt.Sprintf("%s: %s, %d bytes", direction, where, n))
 	}
 }
 
@@ -107,5 +108,15 @@ func (l *ledger) odd(what string) {
 	l.counts["odd"]++
 	if len(l.surprise) < keepWords {
 		l.surprise = append(l.surprise, what)
+	}
+}
+
+// broken keeps an answer by which the proxy says that it has a fault itself.
+func (l *ledger) broken(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts["broken"]++
+	if len(l.broke) < keepWords {
+		l.broke = append(l.broke, what)
 	}
 }

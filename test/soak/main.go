@@ -65,7 +65,8 @@ func run(ctx context.Context, o options) (err error) {
 	upstreams := []*upstream{
 		{host: "docker.io", registry: registrytest.New(registrytest.Options{})},
 		{host: "bearer.example", registry: registrytest.New(registrytest.Options{Auth: "bearer"})},
-		{host: "private.example", user: "reader", password: "for-tests-only", registry: registrytest.New(registrytest.Options{Auth: "basic", User: "reader", Password: "for-tests-only"})},
+		{host: "private.example", private: true, registry: registrytest.New(registrytest.Options{Auth: "basic", Accounts: rights()})},
+		{host: "vault.example", private: true, registry: registrytest.New(registrytest.Options{Auth: "bearer", Accounts: rights()})},
 	}
 	for _, u := range upstreams {
 		defer u.registry.Close()
@@ -164,13 +165,17 @@ func (s *soak) storm(ctx context.Context) error {
 // forget empties the registries' logs, which would grow for as long as the run goes on.
 func (s *soak) forget() {
 	for _, u := range s.gallery.upstreams {
-		s.ledger.count("upstream", int64(len(u.registry.Requests())))
+		seen := u.registry.Requests()
+		s.ledger.count("upstream", int64(len(seen)))
+		if !u.private {
+			s.ledger.count("astray", astray(seen))
+		}
 		u.registry.ForgetRequests()
 	}
 }
 
-// heal ends all faults, asks for every image at both proxies, and counts the clean ones that do not come and the mining
-// ones that do.
+// heal ends all faults, asks for every image at both proxies as somebody who may have it, and counts the clean ones that
+// do not come and the mining ones that do. Then everybody else asks too.
 func (s *soak) heal(ctx context.Context) (failed []string) {
 	for _, u := range s.gallery.upstreams {
 		u.registry.Behave()
@@ -179,6 +184,10 @@ func (s *soak) heal(ctx context.Context) (failed []string) {
 	for _, at := range s.proxies {
 		for _, i := range s.gallery.all() {
 			came := false
+			p.who = who{nobody, ""}
+			if i.upstream.private {
+				p.who = who{i.owner, passwordOf(i.owner)}
+			}
 			for deadline := time.Now().Add(healing); !came && !i.mining && ctx.Err() == nil; {
 				if came = p.whole(ctx, at, i); !came && time.Now().After(deadline) || !pause(ctx, time.Second/100) {
 					break
@@ -189,6 +198,14 @@ func (s *soak) heal(ctx context.Context) (failed []string) {
 			}
 			if came == i.mining {
 				failed = append(failed, i.repository)
+			}
+			for _, p.who = range everybody() {
+				if !p.who.mayRead(i) {
+					p.manifest(ctx, at, i, i.tag, i.built.Manifest)
+					p.manifest(ctx, at, i, i.built.Root.Digest.String(), i.built.Manifest)
+					p.blob(ctx, at, i, i.own(), 0, -1)
+					p.heads(ctx, at, i)
+				}
 			}
 		}
 	}

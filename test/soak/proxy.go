@@ -45,9 +45,11 @@ func newProxy(dir, program string, upstreams []*upstream) (*proxy, error) {
 		p.address, filepath.Join(dir, "state"))
 	for i, u := range upstreams {
 		fmt.Fprintf(&b, "  - host: %s\n    url: %s\n    plainHTTP: true\n    timeout: %s\n    default: %v\n", u.host, u.registry.URL(), upstreamTimeout, i == 0)
-		if u.user != "" {
+		if u.private {
 			b.WriteString("    credentials:\n      kind: passThrough\n")
-			fmt.Fprintf(&door, "door:\n  basicIsFor: %s\n", u.host)
+		}
+		if u.private && door.Len() == 0 {
+			fmt.Fprintf(&door, "door:\n  url: http://%s\n  basicIsFor: %s\n", p.address, u.host)
 		}
 	}
 	b.WriteString(door.String())
@@ -142,6 +144,21 @@ func (p *proxy) tail() string {
 		return err.Error()
 	}
 	return string(b[max(0, len(b)-4000):])
+}
+
+// logged are the lines that it wrote about a request.
+func (p *proxy) logged(request string) string {
+	b, err := os.ReadFile(filepath.Join(p.dir, "log"))
+	if err != nil {
+		return err.Error()
+	}
+	var found []string
+	for line := range strings.Lines(string(b)) {
+		if strings.Contains(line, request) {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return strings.Join(found, "; ")
 }
 
 // killing kills the proxy and starts it again, some seconds apart, until ctx ends.

@@ -37,8 +37,8 @@ type puller struct {
 	client  *http.Client
 	crane   string
 	dir     string
-	// stranger is true while nobody is logged in.
-	stranger bool
+	// who is who asks.
+	who who
 }
 
 // run pulls until ctx ends.
@@ -46,7 +46,7 @@ func (p *puller) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		i, at := p.gallery.pick(p.rng), p.proxies[p.rng.IntN(len(p.proxies))]
 		p.ledger.count("pulls", 1)
-		p.stranger = p.rng.IntN(3) == 0
+		p.who = pickWho(p.rng, i)
 		switch p.rng.IntN(12) {
 		case 0:
 			p.byCrane(ctx, at, i)
@@ -54,6 +54,7 @@ func (p *puller) run(ctx context.Context) {
 			p.parts(ctx, at, i)
 		case 3:
 			p.heads(ctx, at, i)
+			p.elsewhere(ctx, at, i)
 		case 4, 5:
 			p.cancelled(ctx, at, i)
 		default:
@@ -177,6 +178,9 @@ func (p *puller) heads(ctx context.Context, at *proxy, i image) {
 		return
 	}
 	_ = resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		p.theirs(i, "HEAD of the manifest", 0)
+	}
 	if d := resp.Header.Get("Docker-Content-Digest"); resp.StatusCode == http.StatusOK && d != i.built.Root.Digest.String() {
 		p.ledger.odd(fmt.Sprintf("HEAD of %s says %q", i.repository, d))
 	}
@@ -185,6 +189,9 @@ func (p *puller) heads(ctx context.Context, at *proxy, i image) {
 		return
 	}
 	_ = resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		p.theirs(i, "HEAD of a blob", 0)
+	}
 	if resp.StatusCode == http.StatusOK && resp.ContentLength != b.Descriptor.Size {
 		p.ledger.odd(fmt.Sprintf("HEAD of %s says %d bytes, not %d", b.Descriptor.Digest, resp.ContentLength, b.Descriptor.Size))
 	}
@@ -197,10 +204,29 @@ func (p *puller) cancelled(ctx context.Context, at *proxy, i image) {
 	p.whole(ctx, at, i)
 }
 
+// elsewhere asks for the image's own layer in the repository of another image: no manifest there names it.
+func (p *puller) elsewhere(ctx context.Context, at *proxy, i image) {
+	other := p.gallery.pick(p.rng)
+	d := i.own().Descriptor.Digest
+	if other.own().Descriptor.Digest == d {
+		return
+	}
+	resp, err := p.ask(ctx, http.MethodGet, at, other, other.path("blobs", d.String()), "")
+	if err != nil {
+		return
+	}
+	defer resp.Body.Close()
+	n, _ := io.Copy(io.Discard, io.LimitReader(resp.Body, maxManifest))
+	if resp.StatusCode == http.StatusOK {
+		p.theirs(i, "in "+other.repository, int(n))
+		p.ledger.odd(fmt.Sprintf("%s: the layer of %s is served there", other.repository, i.repository))
+	}
+}
+
 // theirs notes an answer with content that only another may have.
 func (p *puller) theirs(i image, where string, n int) {
-	if p.stranger && i.upstream.user != "" {
-		p.ledger.stranger(i.repository+" "+where, int64(n))
+	if !p.who.mayRead(i) {
+		p.ledger.stranger(direction(i.owner, p.who), i.repository+" "+where, int64(n))
 	}
 }
 
@@ -213,12 +239,10 @@ func (p *puller) ask(ctx context.Context, method string, at *proxy, i image, pat
 	for _, t := range []string{ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, imagetest.DockerManifest, imagetest.DockerIndex} {
 		req.Header.Add("Accept", t)
 	}
-	switch {
-	case i.upstream.user != "" && p.stranger:
-		p.ledger.count("strange", 1)
-	case i.upstream.user != "":
-		req.SetBasicAuth(i.upstream.user, i.upstream.password)
+	if !p.who.mayRead(i) {
+		p.ledger.count("asked for "+direction(i.owner, p.who), 1)
 	}
+	p.who.show(req.Header, p.gallery.upstreams)
 	if rng != "" {
 		req.Header.Set("Range", rng)
 	}
@@ -230,7 +254,16 @@ func (p *puller) ask(ctx context.Context, method string, at *proxy, i image, pat
 	default:
 		p.ledger.count(fmt.Sprintf("status %d", resp.StatusCode), 1)
 	}
+	if err == nil && resp.StatusCode == http.StatusInternalServerError {
+		p.broke(method+" "+path+" "+rng, at, resp)
+	}
 	return resp, err
+}
+
+// broke keeps what an answer said that is nobody's fault but the proxy's. There is nothing left of its body then.
+func (p *puller) broke(where string, at *proxy, resp *http.Response) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxManifest))
+	p.ledger.broken(fmt.Sprintf("%s as %s: %s %v; %s logged: %s", where, p.who, body, err, filepath.Base(at.dir), at.logged(resp.Header.Get("X-Request-Id"))))
 }
 
 // byCrane pulls with a foreign client into a folder and looks at what lies there.
@@ -243,7 +276,7 @@ func (p *puller) byCrane(ctx context.Context, at *proxy, i image) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	name := at.address + "/" + i.upstream.host + "/" + i.repository + ":" + i.tag
-	config, err := p.login(at, i)
+	config, err := p.login(at)
 	if err != nil {
 		p.ledger.odd(err.Error())
 		return
@@ -257,14 +290,14 @@ func (p *puller) byCrane(ctx context.Context, at *proxy, i image) {
 }
 
 // login writes what "docker login" at the proxy would have, and returns its folder.
-func (p *puller) login(at *proxy, i image) (string, error) {
+func (p *puller) login(at *proxy) (string, error) {
 	dir, err := os.MkdirTemp(p.dir, "login-")
 	if err != nil {
 		return "", err
 	}
 	text := "{}"
-	if i.upstream.user != "" && !p.stranger {
-		text = fmt.Sprintf(`{"auths":{%q:{"username":%q,"password":%q}}}`, at.address, i.upstream.user, i.upstream.password)
+	if p.who.name != nobody {
+		text = fmt.Sprintf(`{"auths":{%q:{"username":%q,"password":%q}}}`, at.address, p.who.name, p.who.password)
 	}
 	return dir, os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600)
 }

@@ -32,7 +32,12 @@ func (s *soak) report(w io.Writer, failed []string) {
 	row("wrong bytes", fmt.Sprintf("%d answers of %d, in %d MiB", l.total("wrong"), l.total("requests"), l.total("bytes")>>20), "0", l.total("wrong") == 0)
 	row("odd answers", fmt.Sprint(l.total("odd")), "0", l.total("odd") == 0)
 	row("blocked arrived", fmt.Sprintf("%d layers; of %d refused layers %d KiB flowed", l.total("blocked"), len(l.arrived), l.total("refused bytes")>>10), "0", l.total("blocked") == 0)
-	row("private arrived", fmt.Sprintf("%d answers for a stranger, who asked %d times", l.total("private"), l.total("strange")), "0", l.total("private") == 0)
+	for _, d := range directions() {
+		asked := l.total("asked for " + d)
+		row("private: "+d, fmt.Sprintf("%d answers with content, asked %d times", l.total(d), asked), "0", l.total(d) == 0 && asked > 0)
+	}
+	row("logins astray", fmt.Sprintf("%d requests of %d", l.total("astray"), l.total("upstream")), "0", l.total("astray") == 0)
+	row("own faults", fmt.Sprintf("%d answers are 500", l.total("broken")), "0", l.total("broken") == 0)
 	row("after the storm", fmt.Sprintf("%d of %d images are not as they should be", len(failed), len(s.gallery.all())*len(s.proxies)), "0", len(failed) == 0)
 	row("pulls", fmt.Sprintf("%d, %d of them whole, %d by crane", l.total("pulls"), l.total("whole"), l.total("crane")), "-", true)
 	row("kills", fmt.Sprint(l.total("kills")), "> 0", l.total("kills") > 0)
@@ -57,7 +62,7 @@ func (s *soak) report(w io.Writer, failed []string) {
 			row(what, fmt.Sprint(l.total(what)), "-", true)
 		}
 	}
-	for _, example := range slices.Concat(l.wrong, l.surprise, l.blocked, l.private, failed) {
+	for _, example := range slices.Concat(l.wrong, l.surprise, l.broke, l.blocked, l.private, failed) {
 		fmt.Fprintln(os.Stderr, "soak:", example)
 	}
 }

@@ -162,15 +162,24 @@ func TestPuller(t *testing.T) {
 	if l := p.ledger; l.total("wrong") != 0 || l.total("odd") != 0 {
 		t.Errorf("an honest registry is found wrong: %q %q", l.wrong, l.surprise)
 	}
-	if p.ledger.total("private") != 0 {
+	if len(p.ledger.private) != 0 {
 		t.Errorf("what everybody may read is private: %q", p.ledger.private)
 	}
-	g.upstreams[0].user, p.stranger = "reader", true
-	p.whole(t.Context(), at, g.all()[0])
-	if p.ledger.total("private") == 0 {
-		t.Error("a stranger got what is private, and nobody noticed")
+	secret := g.all()[0]
+	g.upstreams[0].private, secret.owner = true, "ada"
+	for _, p.who = range everybody() {
+		p.whole(t.Context(), at, secret)
+		p.heads(t.Context(), at, secret)
 	}
-	g.upstreams[0].user, p.stranger = "", false
+	for _, d := range []string{"ada's for bob", "ada's for nobody", "ada's for an impostor"} {
+		if p.ledger.total(d) == 0 || p.ledger.total("asked for "+d) == 0 {
+			t.Errorf("%s: private, arrived, and nobody noticed", d)
+		}
+	}
+	if p.ledger.total("ada's for ada") != 0 {
+		t.Error("what is one's own is somebody else's")
+	}
+	g.upstreams[0].private, p.who = false, who{}
 	if p.ledger.total("blocked") == 0 {
 		t.Error("an image that mines arrived, and nobody noticed")
 	}
@@ -184,6 +193,46 @@ func TestPuller(t *testing.T) {
 	p.whole(t.Context(), at, g.all()[0])
 	if p.ledger.total("odd") == 0 {
 		t.Error("a complete answer was too short, and nobody noticed")
+	}
+}
+
+// TestWho: each account reads what is its own, at a registry that knows the accounts, and by the one login for it.
+func TestWho(t *testing.T) {
+	t.Parallel()
+	open := &upstream{host: "docker.io"}
+	first, second := &upstream{host: "private.example", private: true}, &upstream{host: "vault.example", private: true}
+	adas := image{upstream: second, owner: "ada", repository: "ada/app"}
+	if got := len(directions()); got != 6 {
+		t.Errorf("%d directions: %q", got, directions())
+	}
+	for _, w := range everybody() {
+		if want := w.String() == "ada"; w.mayRead(adas) != want || !w.mayRead(image{upstream: open}) {
+			t.Errorf("%s may read ada's image: %v", w, !want)
+		}
+		h := http.Header{}
+		w.show(h, []*upstream{open, first, second})
+		if named := h.Get("X-Meta-Safepull-Authorization"); (w.name == nobody) != (len(h) == 0) || w.name != nobody && !strings.HasPrefix(named, "vault.example Basic ") {
+			t.Errorf("%s shows %v", w, h)
+		}
+	}
+	r := registrytest.Start(t, registrytest.Options{Auth: "basic", Accounts: rights()})
+	for path, want := range map[string]int{"/v2/ada/app/tags/list": http.StatusOK, "/v2/bob/app/tags/list": http.StatusForbidden, "/v2/ada/a/b/tags/list": http.StatusForbidden} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.URL()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("ada", passwordOf("ada"))
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s for ada: %s", path, resp.Status)
+		}
+	}
+	if n := astray(r.Requests()); n != 3 {
+		t.Errorf("%d of 3 logins seen", n)
 	}
 }
 
@@ -229,7 +278,7 @@ func TestReport(t *testing.T) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"wrong bytes\t1 answers of 0, in 0 MiB\t0\tshort\n", "blocked arrived\t", "\nRSS in MiB, start/mid/end\tonly 0 samples", "status 200\t5\t-\tok\n"} {
+	for _, want := range []string{"wrong bytes\t1 answers of 0, in 0 MiB\t0\tshort\n", "blocked arrived\t", "\nprivate: ada's for bob\t0 answers with content, asked 0 times\t0\tshort\n", "\nRSS in MiB, start/mid/end\tonly 0 samples", "status 200\t5\t-\tok\n"} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("%q is missing in\n%s", want, b)
 		}

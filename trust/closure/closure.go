@@ -13,6 +13,7 @@ package closure
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/safepull/safepull/trust"
@@ -74,21 +75,46 @@ type Password struct {
 // Of is what the configuration alone says.
 func Of(c inspect.Config) *Closure { return &Closure{words: wordsOf(c)} }
 
-// Follow adds the links of all layers, path to target, for words of the configuration: what is named may lead elsewhere.
-// It is told when links were left out, because then every file may be meant. It must be called once at most.
-func (c *Closure) Follow(links []map[string]string, cut bool) {
-	all := map[string][]string{}
-	for _, layer := range links {
+// Links are the links of an image's layers. They are made once, and may then be followed by any number of goroutines.
+type Links struct {
+	targets map[string][]string
+	kept    int // how many targets there are: at most one more than maxLinks
+	bytes   int
+}
+
+// LinksOf puts together the links of each layer, path to target.
+func LinksOf(layers ...map[string]string) *Links {
+	l := &Links{targets: map[string][]string{}}
+	for _, layer := range layers {
 		for from, to := range layer {
-			all[from] = append(all[from], to)
+			if l.kept > maxLinks {
+				return l
+			}
+			if known := l.targets[from]; !slices.Contains(known, to) {
+				l.targets[from] = append(known, to)
+				l.kept++
+				l.bytes += 80 + len(from) + len(to)
+			}
 		}
 	}
-	c.words.follow(all, cut)
+	return l
+}
+
+// Bytes is about the memory that the links take.
+func (l *Links) Bytes() int { return l.bytes }
+
+// Follow adds the links of all layers for words of the configuration: what is named may lead elsewhere. It is told when
+// links were left out, because then every file may be meant. It must be called once at most.
+func (c *Closure) Follow(links *Links, cut bool) {
+	if links == nil {
+		links = LinksOf()
+	}
+	c.words.follow(links, cut)
 }
 
 // Resolve follows what the configuration starts through the merged view. Bodies are contents, or as much of them as could
 // be had, of files that an earlier Resolve of the same view left unread.
-func Resolve(config inspect.Config, links []map[string]string, cut bool, v *rootfs.View, bodies map[*rootfs.File]string) *Closure {
+func Resolve(config inspect.Config, links *Links, cut bool, v *rootfs.View, bodies map[*rootfs.File]string) *Closure {
 	c := Of(config)
 	c.Follow(links, cut)
 	c.view, c.reached, c.packages, c.by = v, map[*rootfs.File]bool{}, map[string]bool{}, map[*rootfs.File]starter{}

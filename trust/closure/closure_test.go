@@ -57,7 +57,7 @@ func (i image) resolve(c inspect.Config, upper ...image) *closure.Closure {
 		layers = append(layers, l)
 		links = append(links, rootfs.Links(l.Tree))
 	}
-	return closure.Resolve(c, links, false, rootfs.Merge(layers), nil)
+	return closure.Resolve(c, closure.LinksOf(links...), false, rootfs.Merge(layers), nil)
 }
 
 // running are the files of the image's lowest layer that run, without the words of the configuration.

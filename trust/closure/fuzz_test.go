@@ -104,7 +104,7 @@ func FuzzResolve(f *testing.F) {
 		low.Add(trust.TreeEntry{Path: from, Type: trust.TypeSymlink, Target: to})
 		high.Add(trust.TreeEntry{Path: ".wh.m", Type: trust.TypeFile})
 		layers := []rootfs.Layer{{Digest: lower, Tree: low}, {Digest: "sha256:high", Tree: high}}
-		c := closure.Resolve(inspect.Config{Entrypoint: strings.Fields(command), WorkingDir: work}, []map[string]string{rootfs.Links(low)}, false, rootfs.Merge(layers), nil)
+		c := closure.Resolve(inspect.Config{Entrypoint: strings.Fields(command), WorkingDir: work}, closure.LinksOf(rootfs.Links(low)), false, rootfs.Merge(layers), nil)
 		if r := c.Reach(trust.Finding{Layer: lower, Path: "m"}); c.Everything() == "" && r != trust.ReachHidden && from != "m" {
 			t.Fatalf("a hidden file is %q", r)
 		}

@@ -33,9 +33,8 @@ type words struct {
 	modules map[string]bool     // Python modules, run from wherever they are
 	folders map[string]bool     // all of whose files are named: "/opt/conf/*"
 	bases   map[string]bool     // of paths that a variable or a pattern begins, which may lead anywhere
-	links   map[string][]string // paths to targets
+	links   map[string][]string // paths to targets; many share them
 	reached map[string]bool     // where links lead from what is named
-	kept    int                 // how many targets links has
 	steps   int                 // taken along links
 	held    int                 // bytes of paths that links led to
 	// text is all that names files, for those whose names are no words.
@@ -117,20 +116,13 @@ const (
 	maxHeld  = 16 << 20
 )
 
-// follow adds links, path to targets. The words of nothing stay so.
-func (cl *words) follow(links map[string][]string, cut bool) {
+// follow adds links. The words of nothing stay so.
+func (cl *words) follow(links *Links, cut bool) {
 	if cl.links == nil {
 		return
 	}
-	for from, targets := range links {
-		for _, to := range targets {
-			if !slices.Contains(cl.links[from], to) && cl.kept <= maxLinks {
-				cl.links[from] = append(cl.links[from], to)
-				cl.kept++
-			}
-		}
-	}
-	if cl.all = cl.all || cut || cl.kept > maxLinks; cl.all {
+	cl.links = links.targets
+	if cl.all = cl.all || cut || links.kept > maxLinks; cl.all {
 		return
 	}
 	for _, step := range []struct{ from, into map[string]bool }{
@@ -186,7 +178,7 @@ func (cl *words) hop(p string, into map[string]bool) (next []string) {
 // means reports whether the configuration names the file at this path of a layer (no leading slash). An engine unpacks a
 // file to where the links above it lead, so that it may be named by any path on the way.
 func (cl *words) means(file string) bool {
-	file = rel("/" + file)
+	file = rel(file)
 	cl.steps++
 	if cl.all || cl.steps > maxSteps && len(cl.links) > 0 || cl.named(file) {
 		return true
@@ -194,11 +186,29 @@ func (cl *words) means(file string) bool {
 	if len(cl.links) == 0 {
 		return false
 	}
+	if !cl.leads(file) {
+		return false
+	}
 	held := cl.held
 	leads := map[string]bool{}
 	cl.reach([]string{file}, leads)
 	cl.held = held // what is not kept costs no memory
 	return cl.all || slices.ContainsFunc(slices.Collect(maps.Keys(leads)), cl.named)
+}
+
+// leads reports whether a path is a link, or one stands on the way to it.
+func (cl *words) leads(file string) bool {
+	if len(file) > 2*maxPath {
+		return false // as hop has it
+	}
+	steps := 0
+	for end := len(file); end > 0; end = strings.LastIndexByte(file[:end], '/') {
+		if steps++; len(cl.links[file[:end]]) > 0 {
+			return true // and reach counts the steps
+		}
+	}
+	cl.steps += steps
+	return false
 }
 
 // named is means for where a file is in the end.
@@ -223,7 +233,18 @@ func (cl *words) named(file string) bool {
 // namesOdd looks for a name that is more than one word, such as one with a blank or an umlaut in it.
 func (cl *words) namesOdd(file string) bool {
 	base := path.Base(file)
-	return wordPattern.FindString(base) != base && (len(cl.text) > maxText || strings.Contains(cl.text, base))
+	return !isWord(base) && (len(cl.text) > maxText || strings.Contains(cl.text, base))
+}
+
+// isWord reports whether wordPattern fits all of a text.
+func isWord(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && strings.IndexByte("_./@%+~-", c) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func commandTexts(c inspect.Config) []string {
@@ -247,9 +268,26 @@ func searchPath(env []string) map[string]bool {
 
 // rel is a clean path without its leading slash; the root itself is ".".
 func rel(p string) string {
+	if isRel(p) {
+		return p
+	}
 	p = strings.TrimPrefix(path.Clean("/"+p), "/")
 	if p == "" {
 		return "."
 	}
 	return p
+}
+
+// isRel is true for most paths that are clean and have no leading slash.
+func isRel(p string) bool {
+	begin := true // of an element
+	for i := range len(p) {
+		switch c := p[i]; {
+		case begin && (c == '/' || c == '.'):
+			return false
+		default:
+			begin = c == '/'
+		}
+	}
+	return !begin
 }

@@ -111,7 +111,7 @@ func TestFollow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := closure.Of(config)
-			c.Follow(tt.layers, tt.cut)
+			c.Follow(closure.LinksOf(tt.layers...), tt.cut)
 			for _, p := range tt.named {
 				if !c.Names(p) {
 					t.Errorf("%q is not named", p)
@@ -125,7 +125,7 @@ func TestFollow(t *testing.T) {
 		})
 	}
 	var nothing closure.Closure
-	nothing.Follow([]map[string]string{{"a": "b"}}, true)
+	nothing.Follow(closure.LinksOf(map[string]string{"a": "b"}), true)
 	if nothing.Names("a") || nothing.Names("b") {
 		t.Error("a closure of nothing names a file")
 	}
@@ -152,7 +152,7 @@ func TestOf_workingDirectoryIsBounded(t *testing.T) {
 func TestFollow_deepPaths(t *testing.T) {
 	t.Parallel()
 	c := closure.Of(inspect.Config{Cmd: []string{strings.Repeat("/w", 1<<16)}})
-	c.Follow([]map[string]string{{"w": "v"}}, false)
+	c.Follow(closure.LinksOf(map[string]string{"w": "v"}), false)
 	if c.Names("any/other") {
 		t.Error("a word that is longer than every path names every file")
 	}
@@ -162,7 +162,7 @@ func FuzzOf(f *testing.F) {
 	f.Add("python3 /x.py", "/app", "PATH=/a:b", "app", "app/x")
 	f.Fuzz(func(_ *testing.T, cmd, dir, env, from, to string) {
 		c := closure.Of(inspect.Config{Cmd: []string{cmd}, WorkingDir: dir, Env: []string{env}})
-		c.Follow([]map[string]string{{from: to}, {from: from + to}}, false)
+		c.Follow(closure.LinksOf(map[string]string{from: to}, map[string]string{from: from + to}), false)
 		c.Names(cmd)
 	})
 }

@@ -20,6 +20,7 @@ import (
 // The names of questions, as Evidence has them. A layer's name is "layer N DIGEST".
 const (
 	askTrustLists = "trust lists"
+	askSignature  = "signature"
 	askLookAlike  = "look-alike"
 	askManifest   = "manifest"
 	askConfig     = "config"
@@ -42,6 +43,8 @@ type inquiry struct {
 	// hasConfig is true when there is a configuration that an engine may run.
 	hasConfig bool
 	trees     trees
+	// lists names the trust lists that were asked.
+	lists digest.Digest
 	// merged is what the layers come to.
 	merged *rootfs.View
 	// bytes counts what the layers unpack to.
@@ -53,6 +56,7 @@ type inquiry struct {
 }
 
 func newEvidence(ref trust.Reference, standing trust.Standing) trust.Evidence {
+	standing.Lists = "" // the verdict has it
 	return trust.Evidence{
 		Reference: ref, Manifest: ref.Digest, Standing: standing,
 		Findings: []trust.Finding{}, Answered: []string{},
@@ -64,10 +68,13 @@ func newEvidence(ref trust.Reference, standing trust.Standing) trust.Evidence {
 func (c *inquiry) run(ctx context.Context) error {
 	c.answered(askTrustLists)
 	if c.evidence.Standing.Denied() {
-		for _, q := range []string{askLookAlike, askManifest, askConfig, askLayers} {
+		for _, q := range []string{askSignature, askLookAlike, askManifest, askConfig, askLayers} {
 			c.evidence.NotAsked[q] = "the trust lists deny the image, and nothing could change that"
 		}
 		return nil
+	}
+	if err := c.askSignature(ctx); err != nil {
+		return err
 	}
 	c.askLookAlike()
 	for _, ask := range []func(context.Context) (bool, error){c.askManifest, c.askConfig, c.askLayers} {

@@ -4,6 +4,7 @@
 package judge
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -56,6 +57,15 @@ type Names interface {
 	Digest() digest.Digest
 }
 
+// Signatures finds out who signed an image. trust/signature implements it.
+type Signatures interface {
+	// Signed returns an empty string when the signer signed what ref's digest (or its index) names, and what is wrong
+	// otherwise, as a sentence for people. An error means that it could not be found out.
+	Signed(ctx context.Context, ref trust.Reference, signer trust.Signer) (wrong string, err error)
+	// Digest names what signatures are checked against.
+	Digest() digest.Digest
+}
+
 // Memory keeps what was found and decided. trust/store/sqlite implements it.
 type Memory interface {
 	Inspection(ctx context.Context, blob, key digest.Digest) (trust.Inspection, bool, error)
@@ -74,6 +84,8 @@ type Options struct {
 
 	// Names answers the question whom an image's name resembles. Nil means that this is no question.
 	Names Names
+	// Signatures checks what trust entries require. Nil means that such a question stays unanswered.
+	Signatures Signatures
 	// LayersInWork bounds the layers that are inspected at one time by all judgements together, because each may need
 	// 64 MiB. Zero means 4.
 	LayersInWork int
@@ -95,6 +107,9 @@ type Judge struct {
 	layers *semaphore.Weighted
 	recent *lru.Cache[digest.Digest, trust.Verdict]
 	flight flight
+	// inspections and merged are kept in front of Memory.
+	inspections *bounded[asked, recalled]
+	merged      *bounded[digest.Digest, *merged]
 }
 
 // New makes a judge.
@@ -121,7 +136,12 @@ func New(o Options) (*Judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("judge: %w", err)
 	}
-	return &Judge{Options: o, layers: semaphore.NewWeighted(int64(o.LayersInWork)), recent: recent}, nil
+	j := &Judge{Options: o, layers: semaphore.NewWeighted(int64(o.LayersInWork)), recent: recent}
+	if j.inspections, err = newBounded[asked, recalled](recalledBytes); err != nil {
+		return nil, err
+	}
+	j.merged, err = newBounded[digest.Digest, *merged](mergedBytes)
+	return j, err
 }
 
 // Standing is what the trust lists say about a reference now.
@@ -161,15 +181,16 @@ func (j *Judge) key(ref trust.Reference, standing trust.Standing) digest.Digest 
 	if standing.TagMatters {
 		tag = ref.Tag
 	}
-	decided := ""
-	if e := standing.Decided; e != nil {
-		decided = fmt.Sprintf("%s %s %t", e.Action, e.Pattern, e.SkipInspection)
-	}
 	return digest.FromString(strings.Join([]string{
-		fmt.Sprintf("verdict %d", version), ref.Name(), tag, ref.Digest.String(), decided,
-		j.Scanner.Key().String(), j.Policy.Digest().String(), j.Lists.Digest().String(), fmt.Sprint(j.ImageBytes, j.ArtifactBytes),
-		j.namesKey(),
+		fmt.Sprintf("verdict %d", version), ref.Name(), tag, ref.Digest.String(), standing.Key(),
+		j.Scanner.Key().String(), j.Policy.Digest().String(), j.listsOf(standing).String(), fmt.Sprint(j.ImageBytes, j.ArtifactBytes),
+		j.namesKey(), j.signaturesKey(standing),
 	}, "\n"))
+}
+
+// listsOf names the lists that a standing is of: lists may be replaced while a judgement runs.
+func (j *Judge) listsOf(standing trust.Standing) digest.Digest {
+	return cmp.Or(standing.Lists, j.Lists.Digest())
 }
 
 // Judge decides about the manifest that ref's digest names. An error means that no verdict was reached: the source
@@ -184,7 +205,7 @@ func (j *Judge) Judge(ctx context.Context, ref trust.Reference, src trust.Source
 	if v, ok, err := j.remembered(ctx, ref, key); ok || err != nil {
 		return v, err
 	}
-	c := &inquiry{judge: j, ref: ref, src: src, evidence: newEvidence(ref, standing), runs: &closure.Closure{}}
+	c := &inquiry{judge: j, ref: ref, src: src, lists: j.listsOf(standing), evidence: newEvidence(ref, standing), runs: &closure.Closure{}}
 	if err := c.run(ctx); err != nil {
 		return trust.Verdict{}, err
 	}
@@ -201,7 +222,7 @@ func (j *Judge) conclude(ctx context.Context, key digest.Digest, start time.Time
 	decision.Reasons = nil // once is enough
 	v := trust.Verdict{
 		ID: verdictID(key, start), Reference: c.ref, Manifest: c.ref.Digest,
-		Ruleset: j.Scanner.Key(), Policy: j.Policy.Digest(), TrustLists: j.Lists.Digest(),
+		Ruleset: j.Scanner.Key(), Policy: j.Policy.Digest(), TrustLists: c.lists,
 		Action: action, Reasons: reasons, Decision: &decision, Story: story.Tell(c.evidence), Evidence: c.evidence, At: start, Until: c.evidence.Standing.Until,
 		Duration: j.Now().Sub(start), Blobs: c.blobs, Passing: c.passing,
 	}

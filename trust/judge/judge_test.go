@@ -210,7 +210,7 @@ func (m *memory) KeepVerdict(_ context.Context, key digest.Digest, v trust.Verdi
 }
 
 // image puts an image of these layers into the source and returns its reference.
-func (s *source) image(t *testing.T, change func(*ocispec.Manifest, map[string]any), layers ...string) trust.Reference {
+func (s *source) image(t testing.TB, change func(*ocispec.Manifest, map[string]any), layers ...string) trust.Reference {
 	t.Helper()
 	var diffIDs []digest.Digest
 	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest}

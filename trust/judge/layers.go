@@ -3,6 +3,7 @@ package judge
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 
@@ -136,7 +137,7 @@ func (c *inquiry) layerName(i int) string {
 // the same, unless the entry names this very digest: known bad is not allowed by a pattern.
 func (c *inquiry) waive(ctx context.Context, order []int) (waived bool, err error) {
 	entry := c.evidence.Standing.Decided
-	if entry == nil || !entry.SkipInspection {
+	if entry == nil || !c.evidence.Standing.Waived() {
 		return false, nil
 	}
 	defer func() {
@@ -147,13 +148,13 @@ func (c *inquiry) waive(ctx context.Context, order []int) (waived bool, err erro
 	}()
 	for _, i := range order {
 		c.evidence.NotAsked[c.layerName(i)] = fmt.Sprintf("inspection is waived by the trust entry %s", entry.Pattern)
-		if digest.Digest(after(entry.Pattern, '@')) == c.ref.Digest {
+		if digest.Digest(after(entry.Pattern, '@')) == c.ref.Digest || slices.Contains(entry.Digests, c.ref.Digest) {
 			continue
 		}
 		layer := c.manifest.Layers[i]
-		known, ok, err := c.judge.Memory.Inspection(ctx, layer.Digest, c.judge.inspectionKey(c.treatment(layer.MediaType)))
+		known, ok, err := c.judge.recall(ctx, layer.Digest, c.judge.inspectionKey(c.treatment(layer.MediaType)))
 		if err != nil {
-			return false, fmt.Errorf("read remembered inspection: %w", err)
+			return false, err
 		}
 		if ok {
 			c.found(c.layerName(i), known.Findings)
@@ -187,9 +188,9 @@ func (c *inquiry) content(ctx context.Context, desc ocispec.Descriptor) (trust.I
 	key := j.inspectionKey(treatment)
 	flown := digest.FromString(fmt.Sprintf("%s %s %d", key, desc.Digest, desc.Size))
 	return j.flight.do(ctx, flown, func() (trust.Inspection, error) {
-		found, ok, err := j.Memory.Inspection(ctx, desc.Digest, key)
+		found, ok, err := j.recall(ctx, desc.Digest, key)
 		if err != nil {
-			return trust.Inspection{}, fmt.Errorf("read remembered inspection: %w", err)
+			return trust.Inspection{}, err
 		}
 		if ok && found.Size == desc.Size {
 			return found, nil
@@ -197,10 +198,11 @@ func (c *inquiry) content(ctx context.Context, desc ocispec.Descriptor) (trust.I
 		if found, err = c.scan(ctx, desc, treatment); err != nil {
 			return found, err
 		}
-		found.Size = desc.Size
+		found.Size, found.Tree = desc.Size, found.Tree.Sealed()
 		if err := j.Memory.KeepInspection(ctx, desc.Digest, key, found); err != nil {
 			return trust.Inspection{}, fmt.Errorf("keep inspection: %w", err)
 		}
+		j.remember(desc.Digest, key, found)
 		return found, nil
 	})
 }

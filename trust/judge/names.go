@@ -22,7 +22,7 @@ func (c *inquiry) askLookAlike() {
 	case !named:
 		c.evidence.NotAsked[askLookAlike] = "the image has no name of a registry"
 		return
-	case standing.Allowed():
+	case standing.Trusted():
 		c.evidence.NotAsked[askLookAlike] = fmt.Sprintf("the trust lists allow %s", trust.Sanitise(standing.Decided.Pattern, 200))
 		return
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/closure"
-	"github.com/safepull/safepull/trust/inspect"
 	"github.com/safepull/safepull/trust/rootfs"
 )
 
@@ -42,23 +41,12 @@ func (t *trees) keep(i int, found trust.Inspection) {
 }
 
 // links are the links of all layers.
-func (t *trees) links() []map[string]string {
+func (t *trees) links() *closure.Links {
 	var links []map[string]string
 	for _, i := range slices.Sorted(maps.Keys(t.of)) {
 		links = append(links, rootfs.Links(t.of[i]))
 	}
-	return links
-}
-
-// view merges what engines unpack: an attestation that is an archive is none of it.
-func (c *inquiry) view() *rootfs.View {
-	var layers []rootfs.Layer
-	for i, l := range c.manifest.Layers {
-		if tree, ok := c.trees.of[i]; ok && inspect.TreatmentOf(l.MediaType) == inspect.Layer {
-			layers = append(layers, rootfs.Layer{Digest: l.Digest, Tree: tree})
-		}
-	}
-	return rootfs.Merge(layers)
+	return closure.LinksOf(links...)
 }
 
 // askClosure finds out what the image runs, now that all layers are known, and what shows only then: command lines that
@@ -92,11 +80,11 @@ func (c *inquiry) resolve(ctx context.Context) (runs *closure.Closure, err error
 			err = fmt.Errorf("%w: following what the image runs failed: %v", trust.ErrUnsupported, r)
 		}
 	}()
-	view, links := c.view(), c.trees.links()
-	c.merged = view
+	m := c.merge()
+	c.merged = m.view
 	bodies := map[*rootfs.File]string{}
 	for round := 0; ; round++ {
-		runs = closure.Resolve(c.config, links, c.trees.cut, view, bodies)
+		runs = closure.Resolve(c.config, m.links, c.trees.cut, m.view, bodies)
 		c.weigh(runs)
 		wanted := c.worthReading(runs)
 		if len(wanted) == 0 {

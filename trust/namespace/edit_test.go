@@ -204,7 +204,7 @@ func TestEditRefuses(t *testing.T) {
 	const invalid = "version: 1\nentries:\n  - pattern: a\n    action: maybe\n"
 	path := write(t, invalid)
 	err := Add(path, trust.Entry{Pattern: "b", Action: "deny"})
-	if err == nil || !strings.Contains(err.Error(), "not changed") || !strings.Contains(err.Error(), path+":4: ") {
+	if err == nil || !strings.Contains(err.Error(), "not changed") || !strings.Contains(err.Error(), path+":4:13: ") {
 		t.Errorf("Add to an invalid file: %v", err)
 	}
 	if _, err := Remove(path, "a"); err == nil {

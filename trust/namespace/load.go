@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -22,23 +20,21 @@ const (
 	// fileLimit and entryLimit bound what a list may cost in memory and time, also one that somebody else serves.
 	fileLimit  = 4 << 20
 	entryLimit = 100_000
-	// textLimit bounds reason and owner, which are shown to people and go into every verdict.
-	textLimit = 1 << 10
 	// listVersion is the version of the file format that this release reads and writes.
 	listVersion = "1"
 )
 
-// lineError is a problem with a list at a line.
+// lineError is a problem with a list at a line and column, both from 1; 0 is unknown.
 type lineError struct {
-	line int
-	err  error
+	line, column int
+	err          error
 }
 
 func (e *lineError) Error() string { return e.err.Error() }
 func (e *lineError) Unwrap() error { return e.err }
 
 func problem(n *yaml.Node, format string, args ...any) error {
-	return &lineError{line: n.Line, err: fmt.Errorf(format, args...)}
+	return &lineError{line: n.Line, column: n.Column, err: fmt.Errorf(format, args...)}
 }
 
 // Load reads a trust list. Its name stands in errors and in trust.Entry.List. Anything that is not understood is an
@@ -57,12 +53,12 @@ func Load(name string, r io.Reader) (*List, error) {
 
 // locate writes where the problem is.
 func locate(name string, err error) error {
-	line := 1
+	line, column := 1, 1
 	var at *lineError
 	if errors.As(err, &at) {
-		line = max(at.line, 1)
+		line, column = max(at.line, 1), max(at.column, 1)
 	}
-	return fmt.Errorf("%s:%d: %w", name, line, err)
+	return fmt.Errorf("%s:%d:%d: %w", name, line, column, err)
 }
 
 // document is a list's YAML, checked as far as its outer shape.
@@ -104,7 +100,7 @@ func parseDocument(data []byte) (*document, error) {
 		return nil, errors.New("the file holds more than one YAML document: make it one")
 	}
 	doc.root = root
-	top, err := mapping(root.Content[0], "the list", "version", "entries")
+	top, err := mapping(root.Content[0], "the list", keysOf[fileList]()...)
 	if err != nil {
 		return nil, err
 	}
@@ -137,86 +133,6 @@ func (d *document) list(name string) (*List, error) {
 		list.rules = append(list.rules, r)
 	}
 	return list, nil
-}
-
-func parseEntry(item *yaml.Node) (rule, error) {
-	keys, err := mapping(item, "an entry", "pattern", "action", "reason", "owner", "expires", "inspect")
-	if err != nil {
-		return rule{}, err
-	}
-	text := make(map[string]string, len(keys))
-	for key, value := range keys {
-		if value.Kind != yaml.ScalarNode || value.Tag == "!!null" {
-			return rule{}, problem(value, "%q must have a plain value", key)
-		}
-		text[key] = strings.TrimSpace(value.Value)
-	}
-	if keys["pattern"] == nil {
-		return rule{}, problem(item, "the entry has no pattern: add \"pattern: registry/namespace/repository\"")
-	}
-	p, err := parsePattern(text["pattern"])
-	if err != nil {
-		return rule{}, problem(keys["pattern"], "invalid pattern %s: %w", quote(text["pattern"]), err)
-	}
-	e := trust.Entry{Pattern: p.String(), Action: text["action"], Reason: text["reason"], Owner: text["owner"]}
-	if e.Action != allow && e.Action != deny {
-		return rule{}, problem(first(keys["action"], item), "the entry's action is %s: write \"action: allow\" or \"action: deny\"", quote(e.Action))
-	}
-	if err := parseTerms(keys, text, &e); err != nil {
-		return rule{}, err
-	}
-	return rule{entry: e, pattern: p}, nil
-}
-
-// parseTerms reads what an entry may have besides pattern and action.
-func parseTerms(keys map[string]*yaml.Node, text map[string]string, e *trust.Entry) error {
-	for _, key := range []string{"reason", "owner"} {
-		if err := checkText(text[key]); err != nil {
-			return problem(keys[key], "%q %w", key, err)
-		}
-	}
-	if n := keys["expires"]; n != nil {
-		var err error
-		if e.Expires, err = parseExpiry(text["expires"]); err != nil {
-			return problem(n, "%w", err)
-		}
-	}
-	n := keys["inspect"]
-	if n == nil {
-		return nil
-	}
-	if text["inspect"] != "true" && text["inspect"] != "false" {
-		return problem(n, "\"inspect\" is %s: write true or false", quote(text["inspect"]))
-	}
-	e.SkipInspection = text["inspect"] == "false"
-	switch {
-	case e.Action == deny:
-		return problem(n, "\"inspect\" goes with action allow only: remove it, denied images are not inspected")
-	case e.SkipInspection && (e.Reason == "" || e.Owner == "" || e.Expires.IsZero()):
-		return problem(n, "\"inspect: false\" needs reason, owner and expires: add them, or remove it")
-	}
-	return nil
-}
-
-func checkText(s string) error {
-	if len(s) > textLimit {
-		return fmt.Errorf("is longer than %d bytes: shorten it", textLimit)
-	}
-	for _, r := range s {
-		if r != '\n' && !unicode.IsPrint(r) {
-			return fmt.Errorf("holds the unprintable character %q: remove it", r)
-		}
-	}
-	return nil
-}
-
-func parseExpiry(s string) (time.Time, error) {
-	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if t, err := time.Parse(layout, s); err == nil && t.Year() > 1 {
-			return t.UTC(), nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("\"expires\" is %s: write a date such as 2027-01-31 or a time such as 2027-01-31T18:00:00Z", quote(s))
 }
 
 // mapping takes a mapping apart and refuses every key that is not among the known ones, or stands twice.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -109,10 +110,31 @@ func TestLoadRefuses(t *testing.T) {
 			if err == nil {
 				t.Fatal("accepted")
 			}
-			if !strings.Contains(err.Error(), tc.says) || !strings.HasPrefix(err.Error(), "x:") || strings.ContainsAny(err.Error(), "\n\x1b") {
+			if !strings.Contains(withoutColumn(err.Error()), tc.says) || !strings.HasPrefix(err.Error(), "x:") || strings.ContainsAny(err.Error(), "\n\x1b") {
 				t.Errorf("%q does not say %q", err, tc.says)
 			}
 		})
+	}
+}
+
+// withoutColumn leaves "x:LINE: …" of an error.
+func withoutColumn(s string) string {
+	return regexp.MustCompile(`^(x:\d+):\d+: `).ReplaceAllString(s, "$1: ")
+}
+
+func TestLoadNamesTheColumn(t *testing.T) {
+	t.Parallel()
+	for text, place := range map[string]string{
+		"version: 1\nentries:\n  - pattern: a\n    action: maybe\n":                                  "x:4:13: ",
+		"version: 1\nentries:\n  - pattern: a\n    action: deny\n    colour: red\n":                  "x:5:5: ",
+		"version: 1\nentries:\n  - {pattern: a/**b, action: deny}\n":                                 "x:3:15: ",
+		"version: 1\nentries:\n  - pattern: a\n    action: allow\n    digests:\n      - sha256:12\n": "x:6:9: ",
+		"version: 1\nentries:\n  - pattern: a\n    action: allow\n    requireSignature: {kei: x}\n":  "x:5:24: ",
+		"version: 1\n entries:\n": "x:2:1: ",
+	} {
+		if _, err := Load("x", strings.NewReader(text)); err == nil || !strings.HasPrefix(err.Error(), place) {
+			t.Errorf("%q: %v, want it at %s", text, err, place)
+		}
 	}
 }
 
@@ -143,8 +165,8 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		list, err := Load("x", bytes.NewReader(data))
 		if err != nil {
-			var line int
-			if _, scanErr := fmt.Sscanf(err.Error(), "x:%d: ", &line); scanErr != nil || line < 1 || strings.Contains(err.Error(), "\n") {
+			var line, column int
+			if _, scanErr := fmt.Sscanf(err.Error(), "x:%d:%d: ", &line, &column); scanErr != nil || line < 1 || column < 1 || strings.Contains(err.Error(), "\n") {
 				t.Fatalf("error without a line: %q", err)
 			}
 			return

@@ -24,9 +24,15 @@ type pattern struct {
 	name, glob string
 	// prefix and suffix are the literal text before the first and after the last wildcard of name.
 	prefix, suffix string
-	tag            string
-	digest         digest.Digest
-	rank           rank
+	// within is the longest literal text between wildcards, which every match holds.
+	within string
+	// below is true when the only wildcard is a ** at the end.
+	below bool
+	// tagPrefix and tagSuffix are the literal text around the tag's wildcards.
+	tagPrefix, tagSuffix string
+	tag                  string
+	digest               digest.Digest
+	rank                 rank
 }
 
 // rank orders patterns by specificity, field by field, larger is more specific.
@@ -87,6 +93,15 @@ func newPattern(name, tag string, dgst digest.Digest) pattern {
 			// "**" may stand for nothing, and the slash behind it is then the one before it.
 			p.suffix = strings.TrimPrefix(p.suffix, "/")
 		}
+		for fragment := range strings.FieldsFuncSeq(name[i:last], func(r rune) bool { return strings.ContainsRune(wildcards, r) }) {
+			if fragment = strings.Trim(fragment, "/"); len(fragment) > len(p.within) {
+				p.within = fragment
+			}
+		}
+	}
+	p.below = name == p.prefix+"**"
+	if i := strings.IndexAny(tag, wildcards); i >= 0 {
+		p.tagPrefix, p.tagSuffix = tag[:i], tag[strings.LastIndexAny(tag, wildcards)+1:]
 	}
 	// doublestar lets "a/**" match "a" itself, which no reader of a list expects; and brackets are classes to it.
 	if strings.HasSuffix(name, "**") {
@@ -133,13 +148,29 @@ func (p *pattern) String() string {
 
 func (p *pattern) literal() bool { return p.rank.whole == 1 }
 
-// matchName assumes that name begins with p.prefix.
+// component is the longest component without wildcards that stands behind one with some, "" when there is none.
+func (p *pattern) component() string {
+	longest := ""
+	for part := range strings.SplitSeq(p.name[strings.LastIndexByte(p.prefix, '/')+1:], "/") {
+		if !strings.ContainsAny(part, wildcards) && len(part) > len(longest) {
+			longest = part
+		}
+	}
+	if p.literal() {
+		return ""
+	}
+	return longest
+}
+
 func (p *pattern) matchName(name string) bool {
 	if p.literal() {
 		return p.name == name
 	}
-	return len(name) >= len(p.prefix)+len(p.suffix) && strings.HasSuffix(name, p.suffix) &&
-		doublestar.MatchUnvalidated(p.glob, name)
+	if p.below {
+		return len(name) > len(p.prefix) && strings.HasPrefix(name, p.prefix)
+	}
+	return len(name) >= len(p.prefix)+len(p.suffix) && strings.HasPrefix(name, p.prefix) && strings.HasSuffix(name, p.suffix) &&
+		strings.Contains(name, p.within) && doublestar.MatchUnvalidated(p.glob, name)
 }
 
 // matchTarget compares tag and digest.
@@ -147,7 +178,10 @@ func (p *pattern) matchTarget(ref trust.Reference) bool {
 	if p.digest != "" {
 		return p.digest == ref.Digest || p.digest == ref.Index
 	}
-	return p.tag == "" || ref.Tag != "" && doublestar.MatchUnvalidated(p.tag, ref.Tag)
+	if p.tag == "" || ref.Tag == "" {
+		return p.tag == ""
+	}
+	return strings.HasPrefix(ref.Tag, p.tagPrefix) && strings.HasSuffix(ref.Tag, p.tagSuffix) && doublestar.MatchUnvalidated(p.tag, ref.Tag)
 }
 
 // matchable is the name of a reference as patterns spell it: port 443 goes without saying.

@@ -195,18 +195,51 @@ func encodeLines(item *yaml.Node, indent string) (string, error) {
 	return b.String(), nil
 }
 
-// field is one key of an entry with its text; empty text means that the key is absent.
-type field struct{ key, text string }
+// field is one key of an entry with its value and that as text, for comparison; empty text means that the key is absent.
+type field struct {
+	key, text string
+	value     *yaml.Node
+}
 
 func fields(e trust.Entry) []field {
-	f := []field{{"pattern", e.Pattern}, {"action", e.Action}, {"reason", e.Reason}, {"owner", e.Owner}, {"expires", ""}, {"inspect", ""}}
+	f := []field{
+		plain("pattern", e.Pattern, "!!str"), plain("action", e.Action, "!!str"), plain("tier", e.Tier, "!!str"),
+		plain("reason", e.Reason, "!!str"), plain("owner", e.Owner, "!!str"), plain("ticket", e.Ticket, "!!str"),
+		plain("approvedBy", e.ApprovedBy, "!!str"), plain("expires", "", "!!timestamp"), plain("inspect", "", "!!bool"),
+		{key: "digests"}, {key: "requireSignature"}, plain("locked", "", "!!bool"),
+	}
 	if !e.Expires.IsZero() {
-		f[4].text = formatExpiry(e.Expires)
+		f[7] = plain("expires", formatExpiry(e.Expires), "!!timestamp")
 	}
 	if e.SkipInspection {
-		f[5].text = "false"
+		f[8] = plain("inspect", "false", "!!bool")
+	}
+	if len(e.Digests) > 0 {
+		f[9].value = &yaml.Node{Kind: yaml.SequenceNode}
+		for _, d := range e.Digests {
+			f[9].text += d.String() + " "
+			f[9].value.Content = append(f[9].value.Content, scalar(d.String(), "!!str"))
+		}
+	}
+	if s := e.RequireSignature; s != nil {
+		f[10].text, f[10].value = fmt.Sprintf("%q", *s), signerNode(*s)
+	}
+	if e.Locked {
+		f[11] = plain("locked", "true", "!!bool")
 	}
 	return f
+}
+
+func plain(key, text, tag string) field { return field{key, text, scalar(text, tag)} }
+
+func signerNode(s trust.Signer) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	for _, f := range []field{plain("key", s.Key, "!!str"), plain("identity", s.Identity, "!!str"), plain("issuer", s.Issuer, "!!str")} {
+		if f.text != "" {
+			n.Content = append(n.Content, scalar(f.key, "!!str"), f.value)
+		}
+	}
+	return n
 }
 
 func formatExpiry(t time.Time) string {
@@ -221,7 +254,7 @@ func newNode(e trust.Entry) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	for _, f := range fields(e) {
 		if f.text != "" {
-			n.Content = append(n.Content, scalar(f.key, "!!str"), valueNode(f))
+			n.Content = append(n.Content, scalar(f.key, "!!str"), f.value)
 		}
 	}
 	return n
@@ -238,7 +271,7 @@ func update(n *yaml.Node, e trust.Entry) {
 	}
 	was, is := fields(old.entry), fields(e)
 	for i, f := range is {
-		if f == was[i] {
+		if f.text == was[i].text {
 			continue
 		}
 		k := find(n, f.key)
@@ -247,11 +280,10 @@ func update(n *yaml.Node, e trust.Entry) {
 		case f.text == "":
 			n.Content = slices.Delete(n.Content, k, k+2)
 		case k >= 0:
-			value := valueNode(f)
-			value.LineComment = n.Content[k+1].LineComment
-			n.Content[k+1] = value
+			f.value.LineComment = n.Content[k+1].LineComment
+			n.Content[k+1] = f.value
 		default:
-			n.Content = append(n.Content, scalar(f.key, "!!str"), valueNode(f))
+			n.Content = append(n.Content, scalar(f.key, "!!str"), f.value)
 		}
 	}
 }
@@ -264,16 +296,6 @@ func find(n *yaml.Node, key string) int {
 		}
 	}
 	return -1
-}
-
-func valueNode(f field) *yaml.Node {
-	switch f.key {
-	case "inspect":
-		return scalar(f.text, "!!bool")
-	case "expires":
-		return scalar(f.text, "!!timestamp")
-	}
-	return scalar(f.text, "!!str")
 }
 
 func scalar(text, tag string) *yaml.Node {

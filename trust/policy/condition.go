@@ -51,7 +51,7 @@ func newEnvironment() (*cel.Env, error) {
 		ext.NativeTypes(reflect.TypeFor[seen](), ext.ParseStructTags(true)),
 		cel.Variable(varFindings, cel.ListType(cel.ObjectType("policy.seen"))),
 		cel.Variable(varUnanswered, cel.ListType(text)),
-		cel.Variable("registry", text), cel.Variable("repository", text), cel.Variable("namespace", text), cel.Variable("tag", text),
+		cel.Variable("registry", text), cel.Variable("repository", text), cel.Variable("publisher", text), cel.Variable("tag", text),
 		cel.Variable("platform", text), cel.Variable("layers", number),
 		cel.Variable("allowed", yes), cel.Variable("vouched", yes),
 	}
@@ -222,7 +222,7 @@ func (p *Policy) variables(found []trust.Finding, e trust.Evidence) map[string]a
 	slices.Sort(open)
 	return map[string]any{
 		varFindings: list, varUnanswered: open,
-		"registry": e.Reference.Registry, "repository": e.Reference.Repository, "namespace": e.Reference.Namespace(), "tag": e.Reference.Tag,
+		"registry": e.Reference.Registry, "repository": e.Reference.Repository, "publisher": e.Reference.Namespace(), "tag": e.Reference.Tag,
 		"platform": e.Platform, "layers": len(e.Layers), "allowed": e.Standing.Allowed(), "vouched": len(e.Vouched) > 0,
 	}
 }

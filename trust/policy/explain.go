@@ -13,14 +13,15 @@ import (
 const (
 	maxChanges = 8
 	// maxTries bounds the checks that are left out one by one, weightiest first.
-	maxTries = 24
+	maxTries = 16
 )
 
 // Explain decides as Decide does, and says what each finding weighed and what would change the action. What would
 // change it is found out by deciding again on other evidence, never guessed.
 func (p *Policy) Explain(e trust.Evidence) trust.Decision {
 	found, s := condense(e.Findings, p.before), p.mode(e.Reference)
-	d := p.decideUnder(s, found, e)
+	var d decision
+	p.decideUnder(&d, s, found, e)
 	out := trust.Decision{Action: d.action, Reasons: d.reasons, Called: d.called, Mode: string(s.Mode), Scope: s.Scope, Contact: p.doc.Contact}
 	if !e.Standing.Denied() {
 		out.Weights, out.Sum = p.weights(e, found)
@@ -59,15 +60,17 @@ func (p *Policy) changes(e trust.Evidence, found []trust.Finding) []trust.Change
 	if e.Standing.Denied() {
 		return []trust.Change{{If: fmt.Sprintf("if no trust list denied %s, the image would be inspected first", trust.Sanitise(e.Standing.Decided.Pattern, 200))}}
 	}
-	now := p.decideUnder(scope{Mode: enforce}, found, e).action
+	then := func(found []trust.Finding, e trust.Evidence) trust.Action {
+		d := decision{silent: true}
+		p.decideUnder(&d, scope{Mode: enforce}, found, e)
+		return d.action
+	}
+	now := then(found, e)
 	var out []trust.Change
 	add := func(then trust.Action, format string, args ...any) {
 		if len(out) < maxChanges {
 			out = append(out, trust.Change{If: fmt.Sprintf(format, args...), Then: then})
 		}
-	}
-	then := func(found []trust.Finding, e trust.Evidence) trust.Action {
-		return p.decideUnder(scope{Mode: enforce}, found, e).action
 	}
 	p.without(found, e, now, then, add)
 	for _, class := range p.doc.Unanswered.classes() {
@@ -148,7 +151,7 @@ func (p *Policy) byEntry(found []trust.Finding, e trust.Evidence, then decider, 
 		return
 	}
 	allowed := e
-	allowed.Standing.Decided = &trust.Entry{Action: "allow"}
+	allowed.Standing.Decided, allowed.Standing.Unmet = &trust.Entry{Action: "allow"}, nil
 	allowed.Unanswered = maps.Clone(e.Unanswered)
 	maps.DeleteFunc(allowed.Unanswered, func(q, _ string) bool { return questions{reputation: true}.about(q) })
 	rest := slices.DeleteFunc(slices.Clone(found), func(f trust.Finding) bool { return slices.Contains(nameChecks(), checkName(f)) })

@@ -38,20 +38,25 @@ const proofRule = "proof"
 // More evidence of any kind never makes the action less severe, and an allowed name changes nothing but the weight of
 // weak findings.
 func (p *Policy) Decide(e trust.Evidence) (trust.Action, []string) {
-	d := p.decideUnder(p.mode(e.Reference), condense(e.Findings, p.before), e)
+	var d decision
+	p.decideUnder(&d, p.mode(e.Reference), condense(e.Findings, p.before), e)
 	return d.action, d.reasons
 }
 
 // decideUnder decides in a mode on findings that are all that matters of the evidence's.
-func (p *Policy) decideUnder(s scope, found []trust.Finding, e trust.Evidence) decision {
+func (p *Policy) decideUnder(d *decision, s scope, found []trust.Finding, e trust.Evidence) {
+	d.action, d.fixed = trust.Allow, len(e.Integrity) > 0 || e.Standing.Denied()
 	if e.Standing.Denied() {
-		return decision{action: trust.Block, fixed: true, reasons: []string{denial(*e.Standing.Decided)}}
+		d.raise(trust.Block, denial(*e.Standing.Decided))
+		return
 	}
-	d := decision{action: trust.Allow, fixed: len(e.Integrity) > 0}
 	if d.fixed {
 		d.raise(trust.Block, e.Integrity...)
 	}
-	p.decide(&d, found, e)
+	if len(e.Standing.Unmet) > 0 {
+		d.raise(trust.Quarantine, unmet(*e.Standing.Decided, e.Standing.Unmet)...)
+	}
+	p.decide(d, found, e)
 	for _, class := range p.doc.Unanswered.classes() {
 		if open := class.of(e.Unanswered); len(open) > 0 {
 			d.raise(class.action, open...)
@@ -61,7 +66,6 @@ func (p *Policy) decideUnder(s scope, found []trust.Finding, e trust.Evidence) d
 		d.raise(to, unknownName(e, to))
 	}
 	d.soften(s)
-	return d
 }
 
 // decide raises the action by what was found.
@@ -73,7 +77,7 @@ func (p *Policy) decide(d *decision, found []trust.Finding, e trust.Evidence) {
 	}
 	groups, sum := p.weigh(found, e.Standing.Allowed())
 	to := p.threshold(sum)
-	if len(all) > 0 || to != trust.Allow {
+	if d.raise(to); !d.silent && (len(all) > 0 || to != trust.Allow) {
 		d.raise(to, p.computation(at, groups, sum)...)
 	}
 }
@@ -86,6 +90,8 @@ type decision struct {
 	called trust.Action
 	// fixed is true where no mode makes it milder.
 	fixed bool
+	// silent is true where nobody asks for reasons.
+	silent bool
 }
 
 func (d *decision) raise(to trust.Action, why ...string) {

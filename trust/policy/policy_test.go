@@ -141,6 +141,12 @@ func TestDecide(t *testing.T) {
 			evidence: trust.Evidence{Standing: trust.Standing{Decided: &trust.Entry{Pattern: "docker.io/x/**", Action: "deny", Reason: "known", List: "my.yaml", Line: 3}}},
 			want:     trust.Block, reasons: []string{"trust list denies docker.io/x/** (my.yaml, line 3): known"},
 		},
+		"a-condition-of-the-entry-is-not-met": {
+			evidence: trust.Evidence{Standing: trust.Standing{
+				Decided: &trust.Entry{Pattern: "docker.io/x/**", Action: "allow", Owner: "ops"}, Unmet: []string{"it is another digest"},
+			}},
+			want: trust.Quarantine, reasons: []string{"trust list: it is another digest (ask ops)"},
+		},
 		"allowed-name-weakens-weak-signs": {
 			evidence: trust.Evidence{Standing: allowed, Findings: []trust.Finding{set("a", trust.Weak), set("b", trust.Weak)}}, want: trust.Allow,
 		},

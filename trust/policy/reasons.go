@@ -127,3 +127,15 @@ func denial(e trust.Entry) string {
 	}
 	return s
 }
+
+// unmet says which condition of a trust entry the image does not meet.
+func unmet(e trust.Entry, conditions []string) []string {
+	out := make([]string, len(conditions))
+	for i, c := range conditions {
+		out[i] = "trust list: " + c
+		if e.Owner != "" {
+			out[i] += fmt.Sprintf(" (ask %s)", e.Owner)
+		}
+	}
+	return out
+}

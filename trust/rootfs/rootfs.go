@@ -7,10 +7,9 @@
 package rootfs
 
 import (
-	"maps"
 	"path"
-	"slices"
 	"strings"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 
@@ -23,7 +22,7 @@ type Layer struct {
 	Tree   trust.Tree
 }
 
-// Limits of one view: memory of about 200 bytes a node and of what entries hold in paths, targets and bodies; time for
+// Limits of one view: memory of about 400 bytes a node and of what entries hold in paths, targets and bodies; time for
 // links that lead through links.
 const (
 	maxNodes = 1 << 19
@@ -34,65 +33,109 @@ const (
 	maxDepth = 2048 // a kernel takes paths of 4096 bytes
 )
 
-// maxAlike bounds the names under which one program is known.
-const maxAlike = 64
-
 // File is one file of a layer. A hard link is the same File at another path.
 type File struct {
 	trust.TreeEntry
 	// Layer has the content.
 	Layer digest.Digest
 
-	at []*node
+	view *View
+	// node is where the file was put first, links where it was put later.
+	node  int32
+	links []int32
 }
 
-// node is a path of the file system while it is put together.
+// node is a path of the file system while it is put together. Others name it by its number: 0 is the root.
 type node struct {
-	parent   *node // the root's is itself
-	name     string
-	file     *File
-	children map[string]*node // nil unless it is a folder
-	names    []string         // of children, sorted, once all layers are merged
-	layer    int              // that made it
+	name string
+	file *File // nil for a folder
+	// parent is the folder that it was put into; the root's is itself.
+	parent int32
+	// first of a folder's nodes; next and before are of the same folder. Zero is none.
+	first, next, before int32
+	layer               int32 // that made it
+	depth               int32
+	gone                bool // replaced or removed
+}
+
+// edge leads from a folder to what it holds.
+type edge struct {
+	parent int32
+	name   string
+}
+
+// made is what an entry of an archive made.
+type made struct {
+	path string // in the archive
+	file *File
+}
+
+// contents is what came of a layer.
+type contents struct {
+	made []made
+	// byPath is made when somebody asks: the last of made for a path as findings have it, and the one before.
+	once    sync.Once
+	byPath  map[string]int32
+	earlier []int32
 }
 
 // View is a merged file system. It is made once and may then be read by any number of goroutines.
 type View struct {
-	root  *node
-	files []map[string][]*File // for each layer, by the path in its archive
-	by    map[digest.Digest][]int
-	// byName are all files, sorted by their names.
-	byName []*node
-	// alike are names of programs, also hidden ones, by their likeness.
-	alike map[uint64][]string
-	nodes int
-	held  int
-	steps int
-	cut   bool
+	nodes  []node
+	edges  map[edge]int32
+	layers []*contents
+	by     map[digest.Digest][]int
+	steps  int
+	held   int
+	files  []File // room for the next ones
+	count  int    // of files
+	cut    bool
+	deep   []int32 // nodes that are too deep, unless they go
+	// lastDir is the folder that the last entry stood in, and lastAt where that led, as long as nothing was replaced.
+	lastDir string
+	lastAt  int32
+
+	asked asked
 }
 
 // Merge puts layers together, the lowest first.
 func Merge(layers []Layer) *View {
-	v := &View{root: &node{children: map[string]*node{}}, by: map[digest.Digest][]int{}, alike: map[uint64][]string{}}
-	v.root.parent = v.root
+	entries := 0
+	for _, l := range layers {
+		entries += l.Tree.Len()
+	}
+	entries = min(entries, maxNodes)
+	v := &View{
+		nodes: make([]node, 1, entries+entries/8+2), edges: make(map[edge]int32, entries), by: map[digest.Digest][]int{}, lastAt: -1,
+	}
 	for i, l := range layers {
 		v.by[l.Digest] = append(v.by[l.Digest], i)
-		v.files = append(v.files, map[string][]*File{})
+		v.layers = append(v.layers, &contents{made: make([]made, 0, min(l.Tree.Len(), maxNodes))})
 		for e := range l.Tree.All() {
 			if v.cut {
 				return v
 			}
-			v.apply(i, l.Digest, e)
+			v.apply(int32(i), l.Digest, &e) //nolint:gosec // far fewer than nodes
 		}
 	}
-	v.place(v.root, 0)
-	slices.SortStableFunc(v.byName, func(a, b *node) int { return strings.Compare(a.name, b.name) })
+	for _, n := range v.deep {
+		v.cut = v.cut || v.live(n)
+	}
 	return v
 }
 
 // Cut is true when the layers have more files than can be merged, or links that no engine would follow: what is where is
 // not known then.
 func (v *View) Cut() bool { return v.cut }
+
+// Bytes is about the memory that the view takes, and what it may take when it is asked everything.
+func (v *View) Bytes() int { return v.held + len(v.nodes)*nodeBytes + v.count*fileBytes }
+
+// What a node with its edge and a file with its index entries take, in bytes.
+const (
+	nodeBytes = 160
+	fileBytes = 240
+)
 
 // What a whiteout is called: the image specification, layer.md.
 const (
@@ -101,101 +144,162 @@ const (
 	metadata = ".wh..wh." // of AUFS: not unpacked, but hard links may lead there
 )
 
-func (v *View) apply(layer int, blob digest.Digest, e trust.TreeEntry) {
+func (v *View) apply(layer int32, blob digest.Digest, e *trust.TreeEntry) {
 	if e.Path == "." {
 		return
 	}
 	dir, base := path.Split(e.Path)
-	parent := v.makeFolder(layer, dir)
-	if parent == nil {
+	if dir != v.lastDir || v.lastAt < 0 {
+		v.lastAt, v.lastDir = v.makeFolder(layer, dir), dir
+	}
+	parent := v.lastAt
+	if parent < 0 {
 		v.cut = true
 		return
 	}
-	switch {
-	case base == opaque:
-		v.forget(parent, layer)
-		return
-	case strings.HasPrefix(base, metadata):
-	case strings.HasPrefix(base, whiteout):
-		delete(parent.children, strings.TrimPrefix(base, whiteout))
+	if strings.HasPrefix(base, whiteout) {
+		switch {
+		case base == opaque:
+			v.forget(parent, layer)
+			return
+		case !strings.HasPrefix(base, metadata):
+			if old, ok := v.edges[edge{parent, base[len(whiteout):]}]; ok {
+				v.remove(old)
+			}
+			return
+		}
+	}
+	file, ok := v.make(layer, blob, e)
+	if !ok {
 		return
 	}
-	made := v.make(layer, blob, e)
-	if made == nil {
-		return
+	if e.Type == trust.TypeDir {
+		if old, ok := v.edges[edge{parent, base}]; ok && v.nodes[old].file == nil {
+			v.nodes[old].layer = layer
+			return
+		}
 	}
-	if old := parent.children[base]; e.Type == trust.TypeDir && old != nil && old.children != nil {
-		old.layer = layer
-		return
-	}
-	v.hang(parent, base, made)
+	v.hang(layer, parent, base, file)
 }
 
-// hang puts a node in the place of whatever stood there.
-func (v *View) hang(parent *node, name string, n *node) {
-	if v.nodes++; v.nodes > maxNodes {
+// hang puts a file, or a folder if there is none, in the place of whatever stood there.
+func (v *View) hang(layer, parent int32, name string, file *File) int32 {
+	if len(v.nodes) > maxNodes {
 		v.cut = true
 	}
-	n.parent, n.name = parent, name
-	parent.children[name] = n
+	at := edge{parent, name}
+	if old, ok := v.edges[at]; ok {
+		v.remove(old)
+	}
+	id := int32(len(v.nodes)) //nolint:gosec // about maxNodes at most
+	n := node{name: name, file: file, parent: parent, layer: layer, next: v.nodes[parent].first, depth: v.nodes[parent].depth + 1}
+	if n.next != 0 {
+		v.nodes[n.next].before = id
+	}
+	v.nodes[parent].first = id
+	v.nodes = append(v.nodes, n)
+	v.edges[at] = id
+	if n.depth > maxDepth {
+		v.deep = append(v.deep, id)
+	}
+	if file != nil {
+		if file.node == 0 {
+			file.node = id
+		} else {
+			file.links = append(file.links, id)
+		}
+	}
+	return id
 }
 
-// make is the node for an entry; nil for a hard link to nothing, which no engine unpacks.
-func (v *View) make(layer int, blob digest.Digest, e trust.TreeEntry) *node {
+// remove takes a node, and so all below it, out of the file system.
+func (v *View) remove(id int32) {
+	n := &v.nodes[id]
+	n.gone = true
+	delete(v.edges, edge{n.parent, n.name})
+	if n.before != 0 {
+		v.nodes[n.before].next = n.next
+	} else {
+		v.nodes[n.parent].first = n.next
+	}
+	if n.next != 0 {
+		v.nodes[n.next].before = n.before
+	}
+	if n.file == nil || n.file.Type == trust.TypeSymlink { // no way to a folder leads over another
+		v.lastAt = -1
+	}
+}
+
+// live reports whether a node is a part of the file system in the end.
+func (v *View) live(id int32) bool {
+	for ; id != 0; id = v.nodes[id].parent {
+		if n := &v.nodes[id]; n.gone || strings.HasPrefix(n.name, metadata) {
+			return false
+		}
+	}
+	return true
+}
+
+// make is the file that an entry stands for, nil for a folder. It is false for a hard link to nothing, which no engine
+// unpacks.
+func (v *View) make(layer int32, blob digest.Digest, e *trust.TreeEntry) (*File, bool) {
 	if v.held += len(e.Path) + len(e.Target) + len(e.Body); v.held > maxHeld {
 		v.cut = true
 	}
+	var f *File
 	switch e.Type {
 	case trust.TypeDir:
-		return &node{children: map[string]*node{}, layer: layer}
+		return nil, true
 	case trust.TypeHardlink:
-		target := v.walk(v.root, strings.TrimPrefix(path.Clean("/"+e.Target), "/"), false, nil)
-		if target == nil || target.file == nil {
-			return nil
+		target := v.walk(strings.TrimPrefix(path.Clean("/"+e.Target), "/"), false, &v.steps, nil)
+		if target < 0 || v.nodes[target].file == nil {
+			return nil, false
 		}
-		v.note(layer, e.Path, target.file)
-		return &node{file: target.file, layer: layer}
+		f = v.nodes[target].file
+	default:
+		if len(v.files) == cap(v.files) {
+			v.files = make([]File, 0, filesAtOnce)
+		}
+		v.files = append(v.files, File{TreeEntry: *e, Layer: blob, view: v})
+		f = &v.files[len(v.files)-1]
+		v.count++
 	}
-	f := &File{TreeEntry: e, Layer: blob}
-	v.note(layer, e.Path, f)
-	return &node{file: f, layer: layer}
+	l := v.layers[layer]
+	l.made = append(l.made, made{e.Path, f})
+	return f, true
 }
 
-// note keeps what an entry made, by the path as findings have it.
-func (v *View) note(layer int, archivePath string, f *File) {
-	key := trust.Sanitise(archivePath, maxPath)
-	v.files[layer][key] = append(v.files[layer][key], f)
-	if name := path.Base(archivePath); f.Like != 0 && len(v.alike[f.Like]) < maxAlike && !slices.Contains(v.alike[f.Like], name) {
-		v.alike[f.Like] = append(v.alike[f.Like], name)
-	}
-}
+// filesAtOnce is how many files are allocated at one time.
+const filesAtOnce = 256
 
 // forget removes from a folder what lower layers put there.
-func (v *View) forget(n *node, layer int) {
-	for name, child := range n.children {
+func (v *View) forget(id, layer int32) {
+	for child := v.nodes[id].first; child != 0; {
 		if v.steps++; v.steps > maxSteps {
 			v.cut = true
 			return
 		}
-		switch {
-		case child.layer < layer && !v.holds(child, layer):
-			delete(n.children, name)
-		case child.children != nil:
+		next := v.nodes[child].next
+		switch n := &v.nodes[child]; {
+		case n.layer < layer && !v.holds(child, layer):
+			v.remove(child)
+		case n.file == nil:
 			v.forget(child, layer)
 		}
+		child = next
 	}
 }
 
 // holds reports whether there is something of a layer below a node.
-func (v *View) holds(n *node, layer int) bool {
+func (v *View) holds(id, layer int32) bool {
 	if v.steps++; v.steps > maxSteps {
 		v.cut = true
 		return true
 	}
-	if n.layer >= layer {
+	if v.nodes[id].layer >= layer {
 		return true
 	}
-	for _, child := range n.children {
+	for child := v.nodes[id].first; child != 0; child = v.nodes[child].next {
 		if v.holds(child, layer) {
 			return true
 		}
@@ -203,23 +307,21 @@ func (v *View) holds(n *node, layer int) bool {
 	return false
 }
 
-// makeFolder is the folder at a path, made where it is missing; nil where links go round.
-func (v *View) makeFolder(layer int, dir string) *node {
-	return v.walk(v.root, strings.Trim(dir, "/"), true, func(parent *node, name string) *node {
-		made := &node{children: map[string]*node{}, layer: layer}
-		v.hang(parent, name, made)
-		return made
+// makeFolder is the folder at a path, made where it is missing; negative where links go round.
+func (v *View) makeFolder(layer int32, dir string) int32 {
+	return v.walk(strings.Trim(dir, "/"), true, &v.steps, func(parent int32, name string) int32 {
+		return v.hang(layer, parent, name, nil)
 	})
 }
 
-// walk follows a path from a root. The last element is followed through links if follow is set. Where an element is
-// missing, or a file stands in the way, missing makes a folder; without it the answer is nil.
-func (v *View) walk(root *node, rest string, follow bool, missing func(*node, string) *node) *node {
-	at, hops, depth := root, 0, 0
+// walk follows a path from the root. The last element is followed through links if follow is set. Where an element is
+// missing, or a file stands in the way, missing makes a folder; without it the answer is negative.
+func (v *View) walk(rest string, follow bool, steps *int, missing func(int32, string) int32) int32 {
+	at, hops, depth := int32(0), 0, 0
 	for rest != "" {
-		if v.steps++; v.steps > maxSteps {
-			v.cut = true
-			return nil
+		if *steps++; *steps > maxSteps {
+			v.cut = v.cut || steps == &v.steps
+			return -1
 		}
 		var name string
 		name, rest, _ = strings.Cut(rest, "/")
@@ -227,73 +329,30 @@ func (v *View) walk(root *node, rest string, follow bool, missing func(*node, st
 		case "", ".":
 			continue
 		case "..":
-			at = at.parent
+			at = v.nodes[at].parent
 			continue
 		}
-		next := at.children[name]
-		if next != nil && next.file != nil && next.file.Type == trust.TypeSymlink && (follow || strings.Trim(rest, "/") != "") {
-			target := next.file.Target
-			if hops++; hops > maxHops || len(rest)+len(target) > 1<<16 {
-				return nil
+		next, ok := v.edges[edge{at, name}]
+		if f := v.nodes[next].file; ok && f != nil && f.Type == trust.TypeSymlink && (follow || strings.Trim(rest, "/") != "") {
+			if hops++; hops > maxHops || len(rest)+len(f.Target) > 1<<16 {
+				return -1
 			}
-			if path.IsAbs(target) {
-				at = root
+			if path.IsAbs(f.Target) {
+				at = 0
 			}
-			rest = target + "/" + rest
+			rest = f.Target + "/" + rest
 			continue
 		}
-		if next == nil || next.children == nil && (missing != nil || strings.Trim(rest, "/") != "") {
+		if !ok || v.nodes[next].file != nil && (missing != nil || strings.Trim(rest, "/") != "") {
 			if missing == nil {
-				return nil
+				return -1
 			}
 			if depth++; depth > maxDepth {
-				return nil
+				return -1
 			}
 			next = missing(at, name)
 		}
 		at = next
 	}
 	return at
-}
-
-// place tells every file where it ends up.
-func (v *View) place(n *node, depth int) {
-	if depth > maxDepth {
-		v.cut = true
-		return
-	}
-	n.names = slices.DeleteFunc(slices.Sorted(maps.Keys(n.children)), func(name string) bool { return strings.HasPrefix(name, metadata) })
-	for _, name := range n.names {
-		child := n.children[name]
-		if child.file != nil {
-			child.file.at = append(child.file.at, child)
-			v.byName = append(v.byName, child)
-		}
-		v.place(child, depth+1)
-	}
-}
-
-// maxPlaces bounds how many paths of one file are named: it may have any number of hard links.
-const maxPlaces = 64
-
-// Hidden reports whether a later entry or layer replaced or removed the file.
-func (f *File) Hidden() bool { return len(f.at) == 0 }
-
-// Places are paths at which the merged file system has the file, without a leading slash; none if it is hidden.
-func (f *File) Places() []string {
-	var places []string
-	for _, n := range f.at[:min(len(f.at), maxPlaces)] {
-		places = append(places, n.path())
-	}
-	slices.Sort(places)
-	return places
-}
-
-func (n *node) path() string {
-	var names []string
-	for ; n.parent != n; n = n.parent {
-		names = append(names, n.name)
-	}
-	slices.Reverse(names)
-	return strings.Join(names, "/")
 }

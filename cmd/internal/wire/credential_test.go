@@ -41,7 +41,7 @@ func TestWrongPasswordsAreShownOnce(t *testing.T) {
 				}
 				yaml, before, after := "    credentials: {kind: file, path: "+file+", shareWithEveryone: ['**']}\n", nobody, nobody
 				if whose == "a caller's" {
-					yaml, before, after = "    credentials: {kind: passThrough}\ndoor: {basicIsFor: docker.io}\n", basicHeader("robot", "old-secret"), basicHeader("robot", "rotated-secret")
+					yaml, before, after = "    credentials: {kind: passThrough}\ndoor: {url: 'http://proxy.example', basicIsFor: docker.io}\n", basicHeader("robot", "old-secret"), basicHeader("robot", "rotated-secret")
 				}
 				p := start(t, r, yaml)
 				var all sync.WaitGroup
@@ -102,7 +102,7 @@ func TestLoginsStayWithTheirHost(t *testing.T) {
 			// The other upstream has the same host name, and another port.
 			p := start(t, r, "    alias: hub\n    redirectHosts: ['"+strings.TrimPrefix(elsewhere.URL, "http://")+"']\n    credentials: {kind: passThrough}\n"+
 				"  - host: "+strings.TrimPrefix(elsewhere.URL, "http://")+"\n    alias: other\n    plainHTTP: true\n    credentials: {kind: passThrough}\n"+
-				"door: {basicIsFor: docker.io}\n")
+				"door: {url: 'http://proxy.example', basicIsFor: docker.io}\n")
 			r.Misbehave("/v2/acme/private/blobs/*", registrytest.Fault{Redirect: elsewhere.URL})
 			for _, path := range []string{
 				"/v2/acme/private/manifests/latest", "/v2/hub/acme/private/blobs/" + image.Blobs[1].Descriptor.Digest.String(),
@@ -135,7 +135,7 @@ func TestLoginsStayWithTheirHost(t *testing.T) {
 		elsewhere, stolen := thief(t)
 		r := registrytest.Start(t, registrytest.Options{Auth: "bearer", Realm: elsewhere.URL + "/token", Accounts: map[string]registrytest.Account{"ada": {Password: "ada-secret"}}})
 		put(r, "acme/private", "latest", clean())
-		p := start(t, r, "    credentials: {kind: passThrough}\ndoor: {basicIsFor: docker.io}\n")
+		p := start(t, r, "    credentials: {kind: passThrough}\ndoor: {url: 'http://proxy.example', basicIsFor: docker.io}\n")
 		if resp := p.as(t, "GET", "/v2/acme/private/manifests/latest", ada); resp.StatusCode == http.StatusOK || stolen.Load() != 0 {
 			t.Errorf("%s, %d requests took the login along", resp.Status, stolen.Load())
 		}

@@ -36,6 +36,9 @@ const (
 	proxyHolds = 5 * time.Minute
 )
 
+// customHeaders is the environment in which docker's own client finds headers for the engine.
+const customHeaders = "DOCKER_CUSTOM_HEADERS"
+
 // oneWord is what may stand in the header: a token or Base64, with no space that would part it.
 var oneWord = regexp.MustCompile(`^[!-~]+$`)
 
@@ -191,12 +194,16 @@ func (p *pluginParts) recorder(ctx context.Context, ref trust.Reference) (client
 	p.mu.Lock()
 	right := p.right
 	p.mu.Unlock()
-	if right == nil || right.ref.Name() != ref.Name() || os.Getenv("DOCKER_CUSTOM_HEADERS") != "" {
-		return nil, nil //nolint:nilnil // nothing is handed over; headers that only docker's own client knows must not be lost
+	if right == nil || right.ref.Name() != ref.Name() {
+		return nil, nil //nolint:nilnil // nothing is handed over
 	}
 	value := right.header(ctx, true)
 	if value == "" {
 		return nil, nil //nolint:nilnil // as above
+	}
+	if os.Getenv(customHeaders) != "" { // which only docker's own client knows, and which must not be lost
+		p.note(fmt.Sprintf("the engine asks for %s without your login, since headers for it are in %s: unset that, or pull what needs no login", ref.Name(), customHeaders))
+		return nil, nil //nolint:nilnil // nothing is handed over, and the user knows
 	}
 	endpoint := p.cli.DockerEndpoint()
 	options, err := endpoint.ClientOpts()

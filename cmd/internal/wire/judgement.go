@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/safepull/safepull/configs"
@@ -31,7 +30,7 @@ import (
 type sources struct {
 	policy string
 	rules  string
-	lists  []string
+	lists  []listFile
 	// yara are files and folders of the user's own YARA rules.
 	yara []string
 	// shippedList is true when the shipped trust list counts beside lists.
@@ -46,6 +45,17 @@ type sources struct {
 	artifact int64
 	// clamd is where ClamAV is asked; nobody is with an empty address.
 	clamd clamav.Options
+}
+
+// listFile is a trust list of a level.
+type listFile struct{ level, path string }
+
+func listFiles(level string, paths ...string) []listFile {
+	files := make([]listFile, len(paths))
+	for i, path := range paths {
+		files[i] = listFile{level, path}
+	}
+	return files
 }
 
 // inForce is what the files of sources hold.
@@ -122,7 +132,10 @@ func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
 
 // fields name the files and the digests of what they hold, for a log: files that change later count at the next start.
 func (l inForce) fields() map[string]any {
-	lists := slices.Clone(l.from.lists)
+	var lists []string
+	for _, list := range l.from.lists {
+		lists = append(lists, list.path)
+	}
 	if l.from.shippedList {
 		lists = append(lists, "as shipped")
 	}
@@ -154,10 +167,14 @@ func loadRules(path string) (*ruleset.Ruleset, error) {
 	return ruleset.Load(shipped)
 }
 
+// loadPolicy reads a shipped policy by its name, or a file.
 func loadPolicy(path string) (*policy.Policy, error) {
 	shipped, err := policy.Load("shipped policy", bytes.NewReader(configs.DefaultPolicy()))
-	if path == "" || err != nil {
+	if path == "" || path == "default" || err != nil {
 		return shipped, err
+	}
+	if body, ok := configs.Policy(path); ok {
+		return shipped.Override("shipped policy "+path, bytes.NewReader(body))
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -170,22 +187,24 @@ func loadPolicy(path string) (*policy.Policy, error) {
 // loadLists reads the trust lists. A file that does not exist is an error, so that a mistyped path is not an empty list.
 func loadLists(from sources) (*namespace.Lists, error) {
 	var lists []*namespace.List
-	add := func(name string, r io.Reader) error {
+	add := func(level, name string, r io.Reader) error {
 		list, err := namespace.Load(name, r)
-		lists = append(lists, list)
+		if err == nil {
+			lists = append(lists, list.At(level))
+		}
 		return err
 	}
 	if from.shippedList {
-		if err := add("shipped trust list", bytes.NewReader(configs.DefaultTrust())); err != nil {
+		if err := add(namespace.Shipped, "shipped trust list", bytes.NewReader(configs.DefaultTrust())); err != nil {
 			return nil, err
 		}
 	}
-	for _, path := range from.lists {
-		f, err := os.Open(path)
+	for _, list := range from.lists {
+		f, err := os.Open(list.path)
 		if err != nil {
 			return nil, fmt.Errorf("trust list: %w", err)
 		}
-		if err := errors.Join(add(path, f), f.Close()); err != nil {
+		if err := errors.Join(add(list.level, list.path, f), f.Close()); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/namespace"
+	"github.com/safepull/safepull/trust/policy"
 	"github.com/safepull/safepull/trust/store/sqlite"
 )
 
@@ -31,6 +33,9 @@ const pluginKeeps = 90 * 24 * time.Hour
 // inflateEnv names what undoes gzip, as judge.inflate does for the proxy.
 const inflateEnv = "SAFEPULL_INFLATE"
 
+// policyEnv names the policy, as --policy does.
+const policyEnv = "SAFEPULL_POLICY"
+
 // Plugin is what the commands of docker-safepull are given. Nothing is opened before a command asks for it. Everything
 // of the user's is in the folder "safepull" beside docker's own configuration: the store, trust.yaml, a folder "yara" of
 // YARA rules, and, where another than the shipped one is wanted, policy.yaml.
@@ -39,6 +44,7 @@ func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 	return plugin.Deps{
 		Version:  version,
 		Judge:    p.judge,
+		Policy:   p.policy,
 		Source:   p.source,
 		Proxy:    p.proxied,
 		Engine:   p.engine,
@@ -101,16 +107,25 @@ func (p *pluginParts) forgetful(reason error) (*sqlite.Store, error) {
 func (p *pluginParts) note(s string) { _, _ = io.WriteString(p.cli.Err(), "note: "+s+"\n") }
 
 func (p *pluginParts) sources() (sources, error) {
-	from := sources{shippedList: true, lists: existing(p.file("trust.yaml")), yara: existing(p.file("yara")), inflate: os.Getenv(inflateEnv)}
+	from := sources{shippedList: true, lists: listFiles(namespace.User, existing(p.file("trust.yaml"))...), yara: existing(p.file("yara")), inflate: os.Getenv(inflateEnv)}
 	for _, path := range existing(p.file("policy.yaml")) {
 		from.policy = path
 	}
+	from.policy = cmp.Or(os.Getenv(policyEnv), from.policy)
 	var err error
 	from.clamd, err = clamdFrom(os.Getenv)
 	return from, err
 }
 
-func (p *pluginParts) judge(context.Context) (trust.Judge, error) {
+func (p *pluginParts) policy(_ context.Context, name string) (*policy.Policy, error) {
+	from, err := p.sources()
+	if err != nil {
+		return nil, err
+	}
+	return loadPolicy(cmp.Or(name, from.policy))
+}
+
+func (p *pluginParts) judge(_ context.Context, policy string) (trust.Judge, error) {
 	store, err := p.open()
 	if err != nil {
 		return nil, err
@@ -122,6 +137,7 @@ func (p *pluginParts) judge(context.Context) (trust.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
+	from.policy = cmp.Or(policy, from.policy)
 	loaded, err := loadFiles(from)
 	if err != nil {
 		return nil, err

@@ -21,6 +21,7 @@ import (
 	"github.com/safepull/safepull/trust/indicator/clamav"
 	"github.com/safepull/safepull/trust/judge"
 	"github.com/safepull/safepull/trust/layer"
+	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/scan"
 	"github.com/safepull/safepull/trust/store/sqlite"
 )
@@ -88,7 +89,7 @@ func newGate(cfg config.Config, loaded inForce, store *sqlite.Store, cache *blob
 
 func judgedFrom(cfg config.Config) sources {
 	return sources{
-		policy: cfg.Policy, rules: cfg.Rules, lists: cfg.TrustLists, shippedList: len(cfg.TrustLists) == 0, yara: cfg.YARA,
+		policy: cfg.Policy, rules: cfg.Rules, lists: listFiles(namespace.Organization, cfg.TrustLists...), shippedList: len(cfg.TrustLists) == 0, yara: cfg.YARA,
 		limits: limits(cfg.Judge.Limits), image: int64(cfg.Judge.Limits.ImageBytes), artifact: int64(cfg.Judge.Limits.ArtifactBytes),
 		layers: cfg.Judge.LayersInWork, inflate: cfg.Judge.Inflate,
 		clamd: clamav.Options{Address: cfg.Clamd.Address, Timeout: cfg.Clamd.Timeout, MaxStream: int64(cfg.Clamd.MaxStream)},

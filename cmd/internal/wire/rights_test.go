@@ -74,7 +74,7 @@ func passing(t *testing.T, auth string) (*registrytest.Registry, *running, image
 	image := clean()
 	put(r, "acme/private", "latest", image)
 	put(r, "acme/public", "latest", imagetest.Image{Layers: []imagetest.Blob{imagetest.Layer(imagetest.Text("public", "public"))}}.Build())
-	p := start(t, r, "    alias: hub\n    credentials: {kind: passThrough}\ndoor: {basicIsFor: docker.io}\n")
+	p := start(t, r, "    alias: hub\n    credentials: {kind: passThrough}\ndoor: {url: 'http://proxy.example', basicIsFor: docker.io}\n")
 	return r, p, image
 }
 
@@ -227,7 +227,7 @@ func TestOwnLoginIsForThoseWhoLogIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := start(t, r, "    alias: hub\n    credentials: {kind: file, path: "+file+", shareWithAuthenticated: true}\n"+
-		"door: {anonymous: true, htpasswd: "+loginsFile(t, "ada", "door-secret")+"}\n")
+		"door: {url: 'http://proxy.example', anonymous: true, htpasswd: "+loginsFile(t, "ada", "door-secret")+"}\n")
 	known := basicHeader("ada", "door-secret")
 	for _, when := range []string{"cold", "warm"} {
 		for way := range ways {

@@ -147,17 +147,14 @@ func (h *Handler) base(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		p := denied("%s does not take this login", host)
-		if !r.URL.Query().Has("ns") {
-			p = loginWanted(basicChallenge, p.err.Message)
+		if c.Again != "" {
+			p = loginWanted(c.Again, p.err.Message)
 		}
 		p.write(w, r)
 		return
 	}
 	writeJSON(w, r, "application/json", struct{}{})
 }
-
-// basicChallenge is what "docker login" answers to.
-const basicChallenge = `Basic realm="safepull"`
 
 func (h *Handler) manifest(w http.ResponseWriter, r *http.Request, p pull) {
 	release, err := h.gate.Manifest(r.Context(), p.ref, p.terms())
@@ -231,12 +228,13 @@ func note(entry logrus.FieldLogger, p *problem) {
 	}
 }
 
-// Refuse answers a request that the front door did not let in.
+// Refuse answers a request that the front door did not let in. A ping gives nothing away, and some clients that use the
+// proxy as a mirror go around it when theirs is refused: it is, by a challenge, only where that leads to a login.
 func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var refused *caller.Refused
 	p := denied("safepull: the login could not be checked")
 	switch {
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
 		p = fail(statusClientGone, errcode.ErrorCodeUnknown, "the client went away")
 	case !errors.As(err, &refused):
 	case refused.Busy:
@@ -248,8 +246,13 @@ func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	w.Header().Set("Cache-Control", "no-store")
+	from := h.unread(r)
+	if from.kind == kindBase && p.status == http.StatusForbidden && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		writeJSON(w, r, "application/json", struct{}{})
+		return
+	}
 	h.log(w).WithFields(logrus.Fields{"status": p.status, "error": trust.Sanitise(err.Error(), maxMessage)}).Info("not let in")
-	h.refuse(w, r, h.unread(r), p, err)
+	h.refuse(w, r, from, p, err)
 }
 
 // unread is a request of which no more is known than how it came.

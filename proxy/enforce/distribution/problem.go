@@ -117,7 +117,7 @@ func problemOf(r *http.Request, err error, ref trust.Reference, unknown errcode.
 		return fail(503, errcode.ErrorCodeUnavailable, "safepull: %v; try again", enforce.ErrOverloaded).later(comeBack).told(ActionUnanswered, "")
 	case errors.Is(err, enforce.ErrNotConfigured):
 		return notAnUpstream(ref.Registry)
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
 		return fail(statusClientGone, errcode.ErrorCodeUnknown, "the client went away")
 	case errors.Is(err, trust.ErrIntegrity):
 		return denied("safepull refused %s: what %s sent contradicts its digest", ref, ref.Registry).told(string(trust.Block), "")
@@ -126,10 +126,14 @@ func problemOf(r *http.Request, err error, ref trust.Reference, unknown errcode.
 	case errors.Is(err, trust.ErrNotFound):
 		return fail(404, unknown, "%s has no %s", ref.Registry, strings.TrimPrefix(ref.String(), ref.Registry+"/"))
 	case errors.Is(err, trust.ErrUnauthorized):
-		if c := caller.Of(r.Context()); c.Challenge != "" {
-			return loginWanted(c.Challenge, fmt.Sprintf("%s gives no access to %s without a login: log in at the proxy", ref.Registry, ref.Repository))
-		}
-		if login := caller.Of(r.Context()).Logins[ref.Registry]; !login.Empty() {
+		c := caller.Of(r.Context())
+		needed := fmt.Sprintf("%s gives no access to %s without a login: log in at the proxy", ref.Registry, ref.Repository)
+		switch login := c.Logins[ref.Registry]; {
+		case c.Challenge != "":
+			return loginWanted(c.Challenge, needed)
+		case login.Empty() && c.Identity == "" && c.Again != "": // asked before, and came without one
+			return denied("%s", needed)
+		case !login.Empty():
 			return denied("%s gives your login no access to %s: it does not exist, or is not for you, or the login is wrong; \"docker login\" at the proxy checks it", ref.Registry, ref.Repository)
 		}
 		// Not 401: that would make some clients send logins for other registries, and others go around the proxy.
@@ -138,7 +142,7 @@ func problemOf(r *http.Request, err error, ref trust.Reference, unknown errcode.
 		return fail(429, errcode.ErrorCodeTooManyRequests, "%s limits the rate of pulls; try again later", ref.Registry).later(retryAfter(err))
 	case errors.Is(err, context.DeadlineExceeded):
 		return fail(504, errcode.ErrorCodeUnavailable, "%s did not answer in time; try again later", ref.Registry).later(comeBack)
-	case errors.Is(err, trust.ErrUnavailable):
+	case errors.Is(err, trust.ErrUnavailable), errors.Is(err, context.Canceled): // not by this client
 		return fail(502, errcode.ErrorCodeUnavailable, "%s could not be reached or broke off; try again later", ref.Registry).later(retryAfter(err))
 	}
 	return fail(500, errcode.ErrorCodeUnknown, "safepull failed; its log tells why")

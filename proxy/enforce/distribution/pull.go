@@ -98,6 +98,9 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p pull, bad *pr
 		return
 	}
 	form := p.form(r)
+	if bad.challenge != "" && form != road.Plain { // no engine that could ask elsewhere takes a challenge for the end
+		bad = denied("%s", bad.err.Message)
+	}
 	// Of a manifest that passed, other hosts have no other blobs.
 	holds := p.kind != kindManifest || p.road.Holds(form)
 	entry = entry.WithFields(logrus.Fields{"road": p.road.String(), "client": string(p.road.Client.Kind), "form": string(form)})

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -57,12 +58,11 @@ func (w *world) measure(ctx context.Context, l lane, h how, s state, number int)
 		return result{}, ctx.Err()
 	}
 	r := result{lane: l, how: h, state: s, goal: l.goal(h, s), took: time.Since(began), failed: failed != nil, said: w.plain(said, q)}
-	// Of a refused image nothing may stay; an engine may need a moment.
+	// Of a refused image nothing may stay, and an engine may need a moment; one that arrived must be found, so that it is
+	// known that we look where images lie.
 	for deadline := time.Now().Add(grace); ; time.Sleep(200 * time.Millisecond) {
-		if r.layers, err = q.image.found(append(slices.Clone(l.stores), q.home)...); err != nil {
-			return result{}, err
-		}
-		if failed == nil || len(r.layers) == 0 || time.Now().After(deadline) {
+		r.layers, r.unread = q.image.found(append(slices.Clone(l.stores), q.home)...)
+		if r.unread == nil && (failed == nil) == (len(r.layers) > 0) || time.Now().After(deadline) {
 			break
 		}
 	}
@@ -87,20 +87,24 @@ func (w *world) introduce(ctx context.Context, q question) error {
 	return resp.Body.Close()
 }
 
-// found lists which of the image's layers lie somewhere below the folders: as blobs, whatever their name, or unpacked.
+// found lists which of the image's layers lie somewhere below the folders: as blobs, whatever their name, or unpacked. What
+// is gone by the time that it is looked at is not there; whatever else cannot be read is an error.
 func (i image) found(folders ...string) ([]int, error) {
 	found := map[int]bool{}
 	for _, folder := range folders {
 		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return nil //nolint:nilerr // An engine removes files while we look.
-			}
 			for n, l := range i.layers {
-				if d.Name() == fmt.Sprintf("%s-%d.txt", i.mark, n) || same(path, d, l.Descriptor.Size, l.Descriptor.Digest.Encoded()) {
-					found[n] = true
+				if err != nil || d.IsDir() {
+					break
+				}
+				if found[n] = found[n] || d.Name() == fmt.Sprintf("%s-%d.txt", i.mark, n); !found[n] {
+					found[n], err = same(path, d, l.Descriptor.Size, l.Descriptor.Digest.Encoded())
 				}
 			}
-			return nil
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // the engine works while we look
+			}
+			return err
 		})
 		if err != nil {
 			return nil, err
@@ -116,21 +120,21 @@ func (i image) found(folders ...string) ([]int, error) {
 }
 
 // same says whether a file has that size and that SHA-256.
-func same(path string, d fs.DirEntry, size int64, sum string) bool {
+func same(path string, d fs.DirEntry, size int64, sum string) (bool, error) {
 	info, err := d.Info()
 	if err != nil || !info.Mode().IsRegular() || info.Size() != size {
-		return false
+		return false, err
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return false
+		return false, err
 	}
 	defer f.Close()
 	hash := sha256.New()
 	if _, err := io.Copy(hash, f); err != nil {
-		return false
+		return false, err
 	}
-	return hex.EncodeToString(hash.Sum(nil)) == sum
+	return hex.EncodeToString(hash.Sum(nil)) == sum, nil
 }
 
 var (

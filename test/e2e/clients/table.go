@@ -21,6 +21,8 @@ type result struct {
 	said   string
 	// layers of the image that lie on the host afterwards.
 	layers []int
+	// unread is why the host could not be searched for them.
+	unread error
 	// broken: an allowed image does not arrive in this way, so that a refusal shows nothing.
 	broken bool
 	// asked is how often the stand-in for docker.io was asked for it, given how often it answered with content.
@@ -30,8 +32,12 @@ type result struct {
 // outcome is the result in a word or two.
 func (r result) outcome() string {
 	switch {
+	case r.unread != nil:
+		return fmt.Sprintf("not measured, the client's store cannot be read: %v", r.unread)
 	case !r.failed && r.given > 0:
 		return "went around"
+	case !r.failed && len(r.layers) == 0:
+		return "arrived, but is not found"
 	case !r.failed:
 		return "arrived"
 	case len(r.layers) > 0:
@@ -44,10 +50,10 @@ func (r result) outcome() string {
 
 // ok says whether the goal is met.
 func (r result) ok() bool {
-	if r.broken {
+	if r.broken || r.unread != nil {
 		return false
 	}
-	arrived := !r.failed && r.given == 0
+	arrived := !r.failed && r.given == 0 && len(r.layers) > 0
 	nothing := r.failed && len(r.layers) == 0
 	switch r.goal {
 	case arrives:

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,11 +22,13 @@ func TestOutcomeAndGoal(t *testing.T) {
 		outcome string
 		ok      bool
 	}{
-		{"an allowed image arrives", result{lane: atPath, how: byTag, state: allowed}, "arrived", true},
+		{"an allowed image arrives", result{lane: atPath, how: byTag, state: allowed, layers: []int{0}}, "arrived", true},
+		{"an allowed image that is nowhere", result{lane: atPath, how: byTag, state: allowed}, "arrived, but is not found", false},
+		{"a store that nobody can read", result{lane: atPath, how: byTag, state: blocked, failed: true, unread: errors.New("no")}, "not measured, the client's store cannot be read: no", false},
 		{"an allowed image does not", result{lane: atPath, how: byTag, state: allowed, failed: true}, "refused", false},
 		{"an allowed image from elsewhere", result{lane: atMirror, how: byTag, state: allowed, asked: 3, given: 2}, "went around", false},
-		{"asked elsewhere, for nothing", result{lane: atMirror, how: byTag, state: allowed, asked: 1}, "arrived", true},
-		{"a blocked image arrives", result{lane: atPath, how: byTag, state: blocked}, "arrived", false},
+		{"asked elsewhere, for nothing", result{lane: atMirror, how: byTag, state: allowed, asked: 1, layers: []int{0}}, "arrived", true},
+		{"a blocked image arrives", result{lane: atPath, how: byTag, state: blocked, layers: []int{1}}, "arrived", false},
 		{"from elsewhere", result{lane: atMirror, how: byTag, state: blocked, asked: 2, given: 2}, "went around", false},
 		{"refused", result{lane: atMirror, how: byDigest, state: quarantined, failed: true}, "refused", true},
 		{"refused there too", result{lane: atMirror, how: byDigest, state: quarantined, failed: true, asked: 1}, "refused, asked docker.io in vain", true},
@@ -58,9 +61,9 @@ func TestMarkdown(t *testing.T) {
 	l := lane{client: "c", road: path}
 	got := markdown([]result{
 		{lane: l, how: byTag, state: blocked, failed: true, said: "no | never"},
-		{lane: l, how: byDigest, state: blocked},
-		{lane: l, how: byTag, state: allowed},
-		{lane: l, how: byDigest, state: allowed},
+		{lane: l, how: byDigest, state: blocked, layers: []int{0}},
+		{lane: l, how: byTag, state: allowed, layers: []int{0}},
+		{lane: l, how: byDigest, state: allowed, layers: []int{0}},
 	})
 	if want := "| c, path | tag, digest | tag refused; digest arrived |  |  | arrived | `no ¦ never` |\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("got %q, want it to end with %q", got, want)
@@ -137,12 +140,27 @@ func TestFound(t *testing.T) {
 	if want := []int{0, 1}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("found %v, %v; want %v", got, err, want)
 	}
+	for name, folder := range map[string]string{"no folder": filepath.Join(dir, "other", "x"), "endless": endless(t)} {
+		if got, err := i.found(dir, folder); err == nil {
+			t.Errorf("%s: found %v, and no error", name, got)
+		}
+	}
 	if err := os.Remove(filepath.Join(dir, "deep", "m-1.txt")); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := i.found(dir); err != nil || !slices.Equal(got, []int{0}) {
 		t.Errorf("found %v, %v; want the first alone", got, err)
 	}
+}
+
+// endless is a path that cannot be looked at, whoever asks.
+func endless(t *testing.T) string {
+	t.Helper()
+	loop := filepath.Join(t.TempDir(), "loop")
+	if err := os.Symlink(loop, loop); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(loop, "x")
 }
 
 func TestDelay(t *testing.T) {

@@ -1,0 +1,75 @@
+package judge
+
+import (
+	"sync"
+	"testing"
+)
+
+func TestBounded(t *testing.T) {
+	t.Parallel()
+	b, err := newBounded[string, int](100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, step := range []struct {
+		add   string
+		bytes int
+		want  string // what is there then
+		room  int
+	}{
+		{"a", 40, "a", 60},
+		{"b", 40, "ab", 20},
+		{"a", 50, "ab", 10}, // in place of the first
+		{"c", 101, "ab", 10},
+		{"c", 30, "ac", 20}, // b was used least
+		{"d", 100, "d", 0},
+		{"d", 101, "", 100}, // what stood there is not true any more
+		{"e", 0, "e", 100},
+	} {
+		b.add(step.add, i, step.bytes)
+		got := ""
+		for _, key := range []string{"b", "c", "d", "e", "a"} {
+			if v, ok := b.get(key); ok {
+				if key == step.add && v != i {
+					t.Errorf("step %d: %q is of step %d", i, key, v)
+				}
+				got += key
+			}
+		}
+		sorted := map[string]string{"ba": "ab", "ca": "ac"}
+		if s, ok := sorted[got]; ok {
+			got = s
+		}
+		if got != step.want || b.room != step.room {
+			t.Errorf("step %d: there are %q, and %d bytes are left, want %q and %d", i, got, b.room, step.want, step.room)
+		}
+	}
+}
+
+func TestBounded_atOnce(t *testing.T) {
+	t.Parallel()
+	b, err := newBounded[int, int](1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	for g := range 8 {
+		running.Go(func() {
+			for i := range 1000 {
+				b.add(i%50, g, i%90)
+				if v, ok := b.get(i % 7); ok && (v < 0 || v > 7) {
+					t.Error(v)
+				}
+			}
+		})
+	}
+	running.Wait()
+	used := 0
+	for _, key := range b.kept.Keys() {
+		w, _ := b.kept.Peek(key)
+		used += w.bytes
+	}
+	if used+b.room != 1000 || b.room < 0 {
+		t.Errorf("%d bytes are used, and %d are left", used, b.room)
+	}
+}
