@@ -125,7 +125,7 @@ func (x *explorer) called(call string, st *script) {
 		if !list {
 			argv = strings.Fields(literals[0])
 		}
-		st.line(argv)
+		st.line(argv, true)
 	}
 	if !list || strings.ContainsAny(literals[0], " \t") {
 		st.text(literals[0])
