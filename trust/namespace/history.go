@@ -118,6 +118,9 @@ func (c Change) bare() Change {
 
 func historyOf(path string) string { return path + ".history" }
 
+// Text is the file as it is, up to what Load reads; nothing when there is none.
+func (f File) Text() ([]byte, error) { return readList(f.Path, true) }
+
 // History is what was edited, newest first, as far back as historyRead reaches. A file without history has none.
 func (f File) History() ([]Edit, error) {
 	path, err := target(f.Path)

@@ -333,3 +333,22 @@ func encodeEntry(e trust.Entry) (*yaml.Node, error) {
 	}
 	return n.Content[0], nil
 }
+
+// Encode is a list of entries as a file.
+func Encode(entries []trust.Entry) ([]byte, error) {
+	root := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{
+		scalar("version", "!!str"), scalar(listVersion, "!!int"), scalar("entries", "!!str"), {Kind: yaml.SequenceNode},
+	}}
+	for _, e := range entries {
+		root.Content[3].Content = append(root.Content[3].Content, newNode(e))
+	}
+	text, err := encode(root)
+	if err != nil {
+		return nil, err
+	}
+	got, err := Load("encoded", bytes.NewReader(text))
+	if err != nil || !slices.EqualFunc(entries, got.Entries(), sameEntry) {
+		return nil, errors.Join(errors.New("the entries cannot be written as a trust list"), err)
+	}
+	return text, nil
+}
