@@ -54,6 +54,8 @@ type explorer struct {
 	named              map[string][]string
 	// renamed are tools under other names.
 	renamed map[string]string
+	// unsealed counts the joins that programs decode.
+	unsealed int
 }
 
 // want is a path that something was to run or to read.
