@@ -25,6 +25,9 @@ const (
 
 // line keeps a command line. It is told whether that says more than its text in the script does.
 func (st *script) line(argv []string, filled bool) {
+	if len(argv) == 0 { // a call of nothing but spaces
+		return
+	}
 	clean := make([]string, len(argv))
 	for i, a := range argv {
 		clean[i] = shownText(a)
