@@ -47,6 +47,13 @@ func (a *app) run(cmd *cobra.Command, do func(context.Context) error) error {
 	ctx, stop := interruptible(cmd.Context())
 	defer stop()
 	err := a.checkFlags(cmd)
+	if len(a.opts.trustLists) > 0 && err == nil {
+		if a.deps.UseTrustLists == nil {
+			err = errMissing
+		} else {
+			a.deps.UseTrustLists(a.opts.trustLists)
+		}
+	}
 	if err == nil {
 		err = do(ctx)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/safepull/safepull/plugin/layout"
+	"github.com/safepull/safepull/plugin/progress"
 	"github.com/safepull/safepull/plugin/render"
 	"github.com/safepull/safepull/plugin/staging"
 	"github.com/safepull/safepull/trust"
@@ -26,6 +27,9 @@ REF is an image in a registry, or one of
   docker-archive:FILE     what "docker save" writes
   engine:NAME             an image that the engine already has
 
+With --proxy, SAFEPULL_PROXY or plugins.safepull.proxy, images in a registry are
+judged by that proxy.
+
 The trust lists look at names. What a file or an engine calls an image proves
 nothing, so that only images in a registry can be allowed or denied by name.`
 
@@ -39,6 +43,7 @@ func (a *app) checkCommand() *cobra.Command {
 	cmd := a.command("check [OPTIONS] REF", "Judge an image without handing it over", longCheck, 1, a.check)
 	a.judgeFlags(cmd)
 	cmd.Flags().BoolVarP(&a.opts.quiet, "quiet", "q", false, "Print only the verdict")
+	a.proxyFlag(cmd, "URL of the safepull-proxy that judges the image")
 	return cmd
 }
 
@@ -49,16 +54,7 @@ func (a *app) check(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer show.Close()
-	image, err := a.image(ctx, args[0])
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, image.Close()) }()
-	platform, err := a.platform(ctx, nil)
-	if err != nil {
-		return err
-	}
-	_, doc, err := a.judge(ctx, image.Reference, image, platform, show)
+	doc, err := a.judged(ctx, args[0], show)
 	if err != nil {
 		return err
 	}
@@ -70,6 +66,35 @@ func (a *app) check(ctx context.Context, args []string) (err error) {
 		return cli.StatusError{Status: render.Summary(doc), StatusCode: doc.ExitStatus}
 	}
 	return nil
+}
+
+// judged is the verdict on what check was asked about. Images in a registry are judged by the proxy that the user named, if
+// they named one; nobody else has files and what an engine holds.
+func (a *app) judged(ctx context.Context, arg string, show *progress.Display) (doc render.Document, err error) {
+	platform, err := a.platform(ctx, nil)
+	if err != nil {
+		return render.Document{}, err
+	}
+	if _, isFile, _ := layout.ParseSource(arg); a.proxy() != "" && !isFile && !strings.HasPrefix(arg, fromEngine) {
+		ref, err := reference.Parse(arg)
+		if err != nil {
+			return render.Document{}, err
+		}
+		area, err := staging.New("")
+		if err != nil {
+			return render.Document{}, err
+		}
+		defer func() { err = errors.Join(err, area.Close()) }()
+		_, doc, err = a.judgement(ctx, ref, area, platform, show)
+		return doc, err
+	}
+	image, err := a.image(ctx, arg)
+	if err != nil {
+		return render.Document{}, err
+	}
+	defer func() { err = errors.Join(err, image.Close()) }()
+	_, doc, err = a.judge(ctx, image.Reference, image, platform, show)
+	return doc, err
 }
 
 func (a *app) checked(doc render.Document) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/safepull/safepull/plugin/render"
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/lookalike"
+	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/policy"
 )
 
@@ -35,8 +36,12 @@ type Deps struct {
 	Engine func(context.Context) (Engine, error)
 	// Verdicts reads what was decided on this machine.
 	Verdicts func(context.Context) (Verdicts, error)
-	// Trust reads and edits the trust lists.
+	// Trust are the trust lists in force.
 	Trust func(context.Context) (TrustLists, error)
+	// TrustFile is the user's own trust list, as a file that is edited.
+	TrustFile func(context.Context) (TrustFile, error)
+	// UseTrustLists names files that count as lists of the command line. It is called before the others.
+	UseTrustLists func(paths []string)
 	// Names finds whom a reference resembles.
 	Names func(context.Context) (Names, error)
 	// Rules are the indicators in force.
@@ -106,16 +111,26 @@ type Rules interface {
 	Test(ctx context.Context, path string) (render.Tested, error)
 }
 
-// TrustLists are all trust lists in force, and the user's own file among them.
+// TrustLists are all trust lists in force.
 type TrustLists interface {
 	// Entries are all entries of all lists, in order of list and line.
 	Entries() []trust.Entry
 	// Match says what the lists say about a reference.
 	Match(trust.Reference, time.Time) trust.Standing
-	// Add writes an entry to the user's file. The lists in memory do not change.
-	Add(trust.Entry) error
-	// Remove deletes the entries with this pattern from the user's file and says how many there were.
-	Remove(pattern string) (int, error)
-	// File is the path of the user's file.
-	File() string
+	// Lint is what is questionable about the entries at a time.
+	Lint(time.Time) []namespace.Problem
+}
+
+// TrustFile is the user's own trust list. What it does to the file, TrustLists in memory do not see.
+type TrustFile interface {
+	// Name is the path of the file.
+	Name() string
+	// Text is the file as it is; nothing when there is none.
+	Text() ([]byte, error)
+	// Import adds entries, or updates those with the same patterns: all of them, or none.
+	Import([]trust.Entry) ([]namespace.Change, error)
+	// Remove takes out the entries with exactly this pattern.
+	Remove(pattern string) ([]namespace.Change, error)
+	// History is what was edited, newest first.
+	History() ([]namespace.Edit, error)
 }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/lookalike"
+	"github.com/safepull/safepull/trust/namespace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,17 +41,18 @@ func (c fakeCLI) ConfigFile() *configfile.ConfigFile { return c.config }
 
 // world is everything outside the commands.
 type world struct {
-	t        *testing.T
-	registry *fakeRegistry
-	judge    judgeFunc
-	engine   *fakeEngine
-	memory   fakeMemory
-	lists    *fakeLists
-	env      map[string]string
-	config   *configfile.ConfigFile
-	ctx      context.Context
-	proxy    func(context.Context, *url.URL, trust.Reference) (Proxied, error)
-	closed   int
+	trustLists []string
+	t          *testing.T
+	registry   *fakeRegistry
+	judge      judgeFunc
+	engine     *fakeEngine
+	memory     fakeMemory
+	lists      *fakeLists
+	env        map[string]string
+	config     *configfile.ConfigFile
+	ctx        context.Context
+	proxy      func(context.Context, *url.URL, trust.Reference) (Proxied, error)
+	closed     int
 	// without takes all dependencies away.
 	without bool
 }
@@ -76,17 +78,19 @@ func (w *world) run(args ...string) result {
 		cli: fakeCLI{out: &out, err: &errs, config: w.config}, opts: &options{},
 		env: func(name string) string { return w.env[name] },
 		deps: Deps{
-			Version:  Version{Version: "v1.2.3", Commit: "abc", Built: "today"},
-			Judge:    func(context.Context, string) (trust.Judge, error) { return w.judge, nil },
-			Source:   func(context.Context, trust.Reference) (trust.Source, error) { return w.registry, nil },
-			Proxy:    w.proxy,
-			Engine:   func(context.Context) (Engine, error) { return w.engine, w.engine.unreachable },
-			Verdicts: func(context.Context) (Verdicts, error) { return w.memory, nil },
-			Trust:    func(context.Context) (TrustLists, error) { return w.lists, nil },
-			Names:    func(context.Context) (Names, error) { return fakeNames{}, nil },
-			Rules:    func(context.Context) (Rules, error) { return fakeRules{}, nil },
-			Lint:     fakeLint,
-			Close:    func() error { w.closed++; return nil },
+			Version:       Version{Version: "v1.2.3", Commit: "abc", Built: "today"},
+			Judge:         func(context.Context, string) (trust.Judge, error) { return w.judge, nil },
+			Source:        func(context.Context, trust.Reference) (trust.Source, error) { return w.registry, nil },
+			Proxy:         w.proxy,
+			Engine:        func(context.Context) (Engine, error) { return w.engine, w.engine.unreachable },
+			Verdicts:      func(context.Context) (Verdicts, error) { return w.memory, nil },
+			Trust:         func(context.Context) (TrustLists, error) { return w.lists, nil },
+			TrustFile:     func(context.Context) (TrustFile, error) { return w.lists, nil },
+			UseTrustLists: func(paths []string) { w.trustLists = paths },
+			Names:         func(context.Context) (Names, error) { return fakeNames{}, nil },
+			Rules:         func(context.Context) (Rules, error) { return fakeRules{}, nil },
+			Lint:          fakeLint,
+			Close:         func() error { w.closed++; return nil },
 		},
 	}
 	if w.without {
@@ -303,6 +307,7 @@ func (m fakeMemory) Verdicts(_ context.Context, name string, limit int) ([]trust
 
 type fakeLists struct {
 	entries []trust.Entry
+	edits   []namespace.Edit
 	fail    error
 }
 
@@ -318,7 +323,25 @@ func (fakeNames) Resembles(ref trust.Reference) []lookalike.Resemblance {
 }
 
 func (l *fakeLists) Entries() []trust.Entry { return l.entries }
-func (l *fakeLists) File() string           { return "mine.yaml" }
+func (l *fakeLists) Name() string           { return "mine.yaml" }
+func (l *fakeLists) Lint(now time.Time) []namespace.Problem {
+	list, err := l.list()
+	if err != nil {
+		return nil
+	}
+	return namespace.Combine(list).Lint(now)
+}
+func (l *fakeLists) list() (*namespace.List, error) {
+	text, err := l.Text()
+	if err != nil {
+		return nil, err
+	}
+	return namespace.Load("mine.yaml", bytes.NewReader(text))
+}
+func (l *fakeLists) Text() ([]byte, error) { return namespace.Encode(l.entries) }
+func (l *fakeLists) History() ([]namespace.Edit, error) {
+	return l.edits, l.fail
+}
 func (l *fakeLists) Match(ref trust.Reference, _ time.Time) trust.Standing {
 	for i, e := range l.entries {
 		if e.Pattern == ref.Name() {
@@ -327,13 +350,21 @@ func (l *fakeLists) Match(ref trust.Reference, _ time.Time) trust.Standing {
 	}
 	return trust.Standing{}
 }
-func (l *fakeLists) Add(e trust.Entry) error { l.entries = append(l.entries, e); return l.fail }
-func (l *fakeLists) Remove(pattern string) (int, error) {
-	n := 0
+func (l *fakeLists) Import(entries []trust.Entry) ([]namespace.Change, error) {
+	var changes []namespace.Change
+	for i := range entries {
+		changes = append(changes, namespace.Change{After: &entries[i]})
+		l.edits = append(l.edits, namespace.Edit{By: "me", Change: changes[i]})
+	}
+	l.entries = append(l.entries, entries...)
+	return changes, l.fail
+}
+func (l *fakeLists) Remove(pattern string) ([]namespace.Change, error) {
+	var changes []namespace.Change
 	for _, e := range l.entries {
 		if e.Pattern == pattern {
-			n++
+			changes = append(changes, namespace.Change{Before: &e})
 		}
 	}
-	return n, l.fail
+	return changes, l.fail
 }

@@ -48,8 +48,9 @@ type options struct {
 	proxy    string
 	policy   string
 
-	reason, owner, expires string
-	skipInspection         bool
+	trust trustOptions
+	// trustLists are files of the command line.
+	trustLists []string
 }
 
 // Getenv reads the environment; tests replace it.
@@ -104,7 +105,7 @@ func usage(cmd *cobra.Command) string {
 }
 
 // count are the numbers of arguments that commands take.
-var count = [...]string{"no argument", "exactly one argument"}
+var count = [...]string{"no argument", "exactly one argument", "two arguments"}
 
 // command makes one command that wants exactly n arguments. The count is checked when it runs, so that its error
 // follows --format like every other.
@@ -119,16 +120,30 @@ func (a *app) command(use, short, long string, n int, run func(context.Context, 
 		SilenceUsage:          true,
 		SilenceErrors:         true,
 	}
+	a.arguments(cmd, n, n, run)
+	cmd.Flags().StringVar(&a.opts.format, "format", "text", `Print "text" or "json"`)
+	return cmd
+}
+
+// arguments makes a command take from least to most of them.
+func (a *app) arguments(cmd *cobra.Command, least, most int, run func(context.Context, []string) error) {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.run(cmd, func(ctx context.Context) error {
-			if len(args) != n {
-				return fmt.Errorf("%q takes %s and got %d%s", cmd.CommandPath(), count[n], len(args), usage(cmd))
+			if len(args) < least || len(args) > most {
+				takes := "from " + count[least] + " to " + count[most]
+				if least == most {
+					takes = count[most]
+				}
+				return fmt.Errorf("%q takes %s and got %d%s", cmd.CommandPath(), takes, len(args), usage(cmd))
 			}
 			return run(ctx, args)
 		})
 	}
-	cmd.Flags().StringVar(&a.opts.format, "format", "text", `Print "text" or "json"`)
-	return cmd
+}
+
+// trustListFlag names further trust lists.
+func (a *app) trustListFlag(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&a.opts.trustLists, "trust-list", nil, "A further trust list `FILE` for this run; it may be given several times")
 }
 
 func (a *app) pullFlags(cmd *cobra.Command) {
@@ -140,6 +155,7 @@ func (a *app) pullFlags(cmd *cobra.Command) {
 }
 
 func (a *app) judgeFlags(cmd *cobra.Command) {
+	a.trustListFlag(cmd)
 	cmd.Flags().StringVar(&a.opts.platform, "platform", a.env("DOCKER_DEFAULT_PLATFORM"),
 		`Platform to choose from a multi-platform image, such as "linux/arm64" (default: the engine's)`)
 	a.policyFlag(cmd)

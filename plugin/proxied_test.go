@@ -158,6 +158,13 @@ func TestPullByProxy(t *testing.T) {
 			if handed := w.engine.got != ""; handed != (c.status == 0) || handed && w.engine.got != manifest {
 				t.Errorf("the engine got %q", w.engine.got)
 			}
+			asks := newProxy(t, c.verdict, c.answers...)
+			w = behind(t, asks)
+			r = w.run("check", "--proxy", asks.URL, "--progress", "plain", "alpine")
+			if r.status != c.status || !strings.Contains(r.out+r.err, c.say) || w.engine.got != "" {
+				t.Errorf("check: status %d, want %d and %q, the engine got %q\n%s%s", r.status, c.status, c.say, w.engine.got, r.out, r.err)
+			}
+			p.asked = append(p.asked, asks.asked...)
 			for _, path := range p.asked {
 				if !strings.HasPrefix(path, "/v2/docker.io/library/alpine/manifests/") && path != "/safepull/v1/verdicts/"+id {
 					t.Errorf("asked for %s", path)

@@ -2,8 +2,8 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,38 +21,63 @@ const longTrust = `Show and edit the trust lists. Edits go to your own file; its
 A pattern is registry/namespace/repository with * and ** as wildcards, optionally
 with :tag or @digest. The most specific pattern decides; when two are equally
 specific, deny beats allow. An allowed image is inspected all the same, unless
---skip-inspection says otherwise; a denied one is blocked.`
+--skip-inspection says otherwise; a denied one is blocked.
+
+Lists have levels: shipped, organization, user, command line (--trust-list). What a
+lower level locks, a higher one may tighten but not loosen.
+
+  docker safepull trust allow 'ghcr.io/acme/**' --reason 'built by our CI' --expires 90d
+  docker safepull trust test ghcr.io/acme/app:1.2`
+
+// trustOptions are the flags of the trust commands.
+type trustOptions struct {
+	reason, owner, ticket, approvedBy, expires, tier string
+	digests                                          []string
+	signedBy, signerKey, issuer                      string
+	skipInspection, locked                           bool
+	filters                                          []string
+	expiring                                         string
+	all, dryRun                                      bool
+}
 
 func (a *app) trustCommand() *cobra.Command {
 	group := &cobra.Command{
 		Use: "trust COMMAND", Short: "Show and edit the trust lists", Long: longTrust,
 		Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true, SilenceUsage: true, SilenceErrors: true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.run(cmd, func(context.Context) error {
-				if len(args) > 0 {
-					return fmt.Errorf("unknown command %q: use ls, allow, deny, rm or test", args[0])
+	}
+	group.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.run(cmd, func(context.Context) error {
+			if len(args) > 0 {
+				var names []string
+				for _, c := range group.Commands() {
+					names = append(names, c.Name())
 				}
-				return cmd.Help()
-			})
-		},
+				return fmt.Errorf("unknown command %q: use %s", args[0], strings.Join(names, ", "))
+			}
+			return cmd.Help()
+		})
 	}
-	allow := a.command("allow [OPTIONS] PATTERN", "Allow what matches a pattern", "", 1, a.edit("allow"))
-	deny := a.command("deny [OPTIONS] PATTERN", "Deny what matches a pattern", "", 1, a.edit("deny"))
-	for _, cmd := range []*cobra.Command{allow, deny} {
-		cmd.Flags().StringVar(&a.opts.reason, "reason", "", "Why, for whoever reads the list")
-		cmd.Flags().StringVar(&a.opts.owner, "owner", "", "Who answers for the entry")
-		cmd.Flags().StringVar(&a.opts.expires, "expires", "", `When the entry ends: "2027-01-31", RFC 3339, or from now: "30d", "12h"`)
-	}
-	allow.Flags().BoolVar(&a.opts.skipInspection, "skip-inspection", false,
-		"Do not inspect the content either; needs --reason, --owner and --expires")
-	group.AddCommand(
-		a.command("ls [OPTIONS]", "List the entries of all trust lists", "", 0, a.entries),
-		allow, deny,
-		a.command("rm [OPTIONS] PATTERN", "Remove the entries with exactly this pattern", "", 1, a.remove),
-		a.command("test [OPTIONS] IMAGE", "Print which entry decides about an image, which lost, and whom its name resembles", "", 1, a.test),
-	)
+	ls := a.command("ls [OPTIONS]", "List the entries of all trust lists", longTrustLs, 0, a.entries)
+	ls.Flags().StringArrayVarP(&a.opts.trust.filters, "filter", "f", nil, `Show what fits "KEY=TEXT": action, tier, level, owner, ticket, pattern; pattern and owner fit by a part of them`)
+	ls.Flags().StringVar(&a.opts.trust.expiring, "expiring", "", `Show what ended or ends within a time from now: "30d", "12h"`)
+	a.trustListFlag(ls)
+	test := a.command("test [OPTIONS] IMAGE", "Print which entry decides about an image, which lost and why, and whom its name resembles", longTrustTest, 1, a.test)
+	a.trustListFlag(test)
+	group.AddCommand(ls, test)
+	group.AddCommand(a.editCommands()...)
+	group.AddCommand(a.reviewCommands()...)
 	return group
 }
+
+const longTrustLs = `List the entries of all trust lists in force.
+
+  docker safepull trust ls --filter action=deny --filter pattern=docker.io
+  docker safepull trust ls --filter level=user --expiring 30d`
+
+const longTrustTest = `Print which entry decides about an image, which entries lost and why, and whom the
+name resembles. Nothing is pulled and no registry is asked.
+
+  docker safepull trust test docker.io/azurenql/tool`
 
 func (a *app) lists(ctx context.Context) (TrustLists, error) {
 	lists, err := need(ctx, a.deps.Trust)
@@ -63,64 +88,48 @@ func (a *app) lists(ctx context.Context) (TrustLists, error) {
 }
 
 func (a *app) entries(ctx context.Context, _ []string) error {
+	fits, err := a.filter(time.Now())
+	if err != nil {
+		return err
+	}
 	lists, err := a.lists(ctx)
 	if err != nil {
 		return err
 	}
-	entries := lists.Entries()
+	entries := slices.DeleteFunc(slices.Clone(lists.Entries()), func(e trust.Entry) bool { return !fits(e) })
 	return a.answer(listOf(entries...), func() error { return a.text().Entries(a.cli.Out(), entries) })
 }
 
-// edit adds an entry to the user's file.
-func (a *app) edit(action string) func(context.Context, []string) error {
-	return func(ctx context.Context, args []string) error {
-		expires, err := parseExpiry(a.opts.expires, time.Now())
+// filter is what the flags of "trust ls" leave.
+func (a *app) filter(now time.Time) (func(trust.Entry) bool, error) {
+	var tests []func(trust.Entry) bool
+	if a.opts.trust.expiring != "" {
+		until, err := parseExpiry(a.opts.trust.expiring, now)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		e := trust.Entry{
-			Pattern: args[0], Action: action, Reason: a.opts.reason, Owner: a.opts.owner,
-			Expires: expires, SkipInspection: a.opts.skipInspection,
-		}
-		if e.SkipInspection && (e.Reason == "" || e.Owner == "" || e.Expires.IsZero()) {
-			return errors.New("--skip-inspection needs --reason, --owner and --expires")
-		}
-		lists, err := a.lists(ctx)
-		if err != nil {
-			return err
-		}
-		if err := lists.Add(e); err != nil {
-			return fmt.Errorf("add to %q: %w", lists.File(), err)
-		}
-		e.List = lists.File()
-		return a.answer(listOf(e), func() error {
-			_, err := fmt.Fprintf(a.cli.Out(), "Added to %s: %s %s\n", e.List, e.Action, e.Pattern)
-			return err
-		})
+		tests = append(tests, func(e trust.Entry) bool { return !e.Expires.IsZero() && !e.Expires.After(until) })
 	}
-}
-
-func (a *app) remove(ctx context.Context, args []string) error {
-	lists, err := a.lists(ctx)
-	if err != nil {
-		return err
+	for _, f := range a.opts.trust.filters {
+		key, want, _ := strings.Cut(f, "=")
+		of, known := map[string]func(trust.Entry) bool{
+			"action": func(e trust.Entry) bool { return e.Action == want },
+			"level":  func(e trust.Entry) bool { return e.Level == want },
+			"ticket": func(e trust.Entry) bool { return e.Ticket == want },
+			"tier": func(e trust.Entry) bool {
+				return e.Action == "allow" && (e.Tier == want || e.Tier == "" && want == "trusted")
+			},
+			"owner":   func(e trust.Entry) bool { return strings.Contains(e.Owner, want) },
+			"pattern": func(e trust.Entry) bool { return strings.Contains(e.Pattern, want) },
+		}[key]
+		if !known || want == "" {
+			return nil, fmt.Errorf("filter %q: use KEY=TEXT with action, tier, level, owner, ticket or pattern", f)
+		}
+		tests = append(tests, of)
 	}
-	n, err := lists.Remove(args[0])
-	if err != nil {
-		return fmt.Errorf("remove from %q: %w", lists.File(), err)
-	}
-	if n == 0 {
-		return fmt.Errorf("no entry has the pattern %q in %q (see \"docker safepull trust ls\"): %w", args[0], lists.File(), trust.ErrNotFound)
-	}
-	answer := struct {
-		Schema  int    `json:"schema"`
-		File    string `json:"file"`
-		Removed int    `json:"removed"`
-	}{render.Schema, lists.File(), n}
-	return a.answer(answer, func() error {
-		_, err := fmt.Fprintf(a.cli.Out(), "Removed from %s: %s (%d)\n", answer.File, args[0], n)
-		return err
-	})
+	return func(e trust.Entry) bool {
+		return !slices.ContainsFunc(tests, func(t func(trust.Entry) bool) bool { return !t(e) })
+	}, nil
 }
 
 func (a *app) test(ctx context.Context, args []string) error {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -51,11 +52,13 @@ func (s *Server) adminRoutes() http.Handler {
 
 // behindDoor serves who is let in. What they showed to be let in is not passed on, but for what is in the caller.
 func (s *Server) behindDoor(w *recorder, r *http.Request, h http.Handler) {
+	address, _, _ := net.SplitHostPort(r.RemoteAddr) // empty where it has none
 	if s.options.Door == nil {
-		h.ServeHTTP(w, r)
+		h.ServeHTTP(w, r.WithContext(caller.With(r.Context(), caller.Caller{Address: address})))
 		return
 	}
 	who, err := s.options.Door.Enter(r)
+	who.Address = address
 	r = r.Clone(caller.With(r.Context(), who))
 	for _, secret := range []string{"Authorization", "Proxy-Authorization", "Cookie", handedOver} {
 		r.Header.Del(secret)

@@ -151,15 +151,16 @@ func appendText(b []byte, s string) []byte {
 func (t *Tree) All() iter.Seq[TreeEntry] {
 	text := t.text()
 	return func(yield func(TreeEntry) bool) {
-		r := packedTree{rest: text}
+		r := packedTree{text: text}
 		var paths pathBuffer
-		var e TreeEntry
-		for len(r.rest) > 0 {
-			shared, suffix := r.entry(&e)
-			if r.bad || shared > len(e.Path) {
+		last := ""
+		for r.at < len(text) {
+			e, shared, suffix := r.entry()
+			if r.bad || shared > len(last) {
 				return
 			}
-			if e.Path = paths.join(e.Path[:shared], suffix); !yield(e) {
+			last = paths.join(last[:shared], suffix)
+			if e.Path = last; !yield(e) {
 				return
 			}
 		}
@@ -191,47 +192,52 @@ func (p *pathBuffer) join(prefix, suffix string) string {
 
 // packedTree reads what Add wrote; anything else sets bad.
 type packedTree struct {
-	rest string
+	text string
+	at   int
 	bad  bool
 }
 
 // entry reads all of an entry but its path, of which it returns how many bytes it shares with the one before, and the
 // rest.
-func (r *packedTree) entry(e *TreeEntry) (shared int, suffix string) {
+func (r *packedTree) entry() (e TreeEntry, shared int, suffix string) {
 	n := r.number()
-	suffix = r.text()
-	if n > maxTreeBytes || len(r.rest) < 2 {
+	suffix = r.bytes()
+	if n > maxTreeBytes || len(r.text)-r.at < 2 {
 		r.bad = true
-		return 0, ""
+		return e, 0, ""
 	}
-	kind, known := kindOf(r.rest[1])
-	e.Type, e.Kind = FileType(r.rest[0]), kind
-	r.rest = r.rest[2:]
+	kind, known := kindOf(r.text[r.at+1])
+	e.Type, e.Kind = FileType(r.text[r.at]), kind
+	r.at += 2
 	mode, size := r.number(), r.number()
 	if !known || mode > 1<<32-1 || size > 1<<63-1 {
 		r.bad = true
 	}
 	e.Mode, e.Size = uint32(mode&(1<<32-1)), int64(size&(1<<63-1)) //nolint:gosec // checked above
-	e.Target, e.Body, e.Program = r.text(), r.text(), r.text()
+	e.Target, e.Body, e.Program = r.bytes(), r.bytes(), r.bytes()
 	e.Like = r.number()
-	return int(n), suffix //nolint:gosec // checked above
+	return e, int(n), suffix //nolint:gosec // checked above
 }
 
 // number reads an unsigned varint, as encoding/binary has them.
 func (r *packedTree) number() uint64 {
-	if len(r.rest) > 0 && r.rest[0] < 0x80 {
-		n := r.rest[0]
-		r.rest = r.rest[1:]
-		return uint64(n)
+	if r.at < len(r.text) && r.text[r.at] < 0x80 {
+		r.at++
+		return uint64(r.text[r.at-1])
 	}
+	return r.long()
+}
+
+func (r *packedTree) long() uint64 {
 	var n uint64
-	for i := range min(len(r.rest), binary.MaxVarintLen64) {
-		c := r.rest[i]
+	rest := r.text[r.at:]
+	for i := range min(len(rest), binary.MaxVarintLen64) {
+		c := rest[i]
 		if i == binary.MaxVarintLen64-1 && c > 1 {
 			break // more than 64 bits
 		}
 		if n |= uint64(c&0x7f) << (7 * i); c < 0x80 {
-			r.rest = r.rest[i+1:]
+			r.at += i + 1
 			return n
 		}
 	}
@@ -239,15 +245,15 @@ func (r *packedTree) number() uint64 {
 	return 0
 }
 
-func (r *packedTree) text() string {
+func (r *packedTree) bytes() string {
 	n := r.number()
-	if n > uint64(len(r.rest)) {
+	if n > uint64(len(r.text)-r.at) { //nolint:gosec // it is never beyond the end
 		r.bad = true
 		return ""
 	}
-	s := r.rest[:n]
-	r.rest = r.rest[n:]
-	return s
+	from := r.at
+	r.at += int(n) //nolint:gosec // checked above
+	return r.text[from:r.at]
 }
 
 // MarshalJSON writes the tree as one compressed string: paths need not be text, and there are many.
@@ -282,11 +288,10 @@ func (t *Tree) UnmarshalJSON(text []byte) error {
 		return fmt.Errorf("tree of a layer has more than %d bytes: %w", maxTreeBytes, ErrLimit)
 	}
 	read := Tree{packed: packed.String()}
-	r := packedTree{rest: read.packed}
-	var e TreeEntry
+	r := packedTree{text: read.packed}
 	var last []byte
-	for len(r.rest) > 0 {
-		shared, suffix := r.entry(&e)
+	for r.at < len(r.text) {
+		_, shared, suffix := r.entry()
 		if r.bad || shared > len(last) {
 			return fmt.Errorf("tree of a layer: entry %d: %w", read.count+1, ErrMalformed)
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/safepull/safepull/configs"
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/lookalike"
+	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/policy"
 	"github.com/safepull/safepull/trust/story"
 )
@@ -122,7 +123,27 @@ func TestGolden(t *testing.T) {
 			return plain.Entries(b, append(s.Lost, *s.Decided, trust.Entry{Pattern: "x", Action: "allow", SkipInspection: true}))
 		},
 		"standing.txt": func(b *bytes.Buffer) error {
-			return plain.Standing(b, blocked().Reference, Standing{Standing: blocked().Evidence.Standing})
+			s := blocked().Evidence.Standing
+			s.Lost[0].Because, s.Lost[0].Level = "less specific", "user"
+			return plain.Standing(b, blocked().Reference, Standing{Standing: s})
+		},
+		"standing.unmet.txt": func(b *bytes.Buffer) error {
+			return plain.Standing(b, blocked().Reference, Standing{Standing: trust.Standing{
+				Decided: &trust.Entry{Pattern: "docker.io/azurenql/**", Action: "allow", Digests: []digest.Digest{"sha256:1"}, Locked: true, Ticket: "T-1", ApprovedBy: "ciso", Level: "organization"},
+				Unmet:   []string{"the entry stands for 1 digests"},
+			}})
+		},
+		"trust.problems.txt": func(b *bytes.Buffer) error {
+			return plain.TrustProblems(b, TrustProblems{Problems: []namespace.Problem{{Kind: "expired", Entry: trust.Entry{Pattern: "a", Action: "allow", List: "l", Line: 3}, Why: "it ended"}}})
+		},
+		"trust.changes.txt": func(b *bytes.Buffer) error {
+			a, d := &trust.Entry{Pattern: "a", Action: "allow", Reason: "r", List: "x"}, &trust.Entry{Pattern: "a", Action: "deny"}
+			return plain.Changes(b, NewChanges([]namespace.Change{{Before: a, After: d}, {After: a}, {Before: d}}))
+		},
+		"trust.edits.txt": func(b *bytes.Buffer) error {
+			at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+			a := &trust.Entry{Pattern: "a", Action: "allow", Reason: "r"}
+			return plain.Edits(b, NewEdits([]namespace.Edit{{At: at, By: "anna@host\x1b[2J", Change: namespace.Change{After: a}}, {At: at, By: "bo", Change: namespace.Change{Before: a}}}))
 		},
 		"standing.none.txt": func(b *bytes.Buffer) error { return plain.Standing(b, blocked().Reference, Standing{}) },
 		"standing.like.txt": func(b *bytes.Buffer) error {

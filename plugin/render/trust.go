@@ -28,10 +28,15 @@ type Standing struct {
 // Entries prints trust entries as a table.
 func (t Text) Entries(w io.Writer, entries []trust.Entry) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "ACTION\tPATTERN\tEXPIRES\tWHERE\tREASON")
+	fmt.Fprintln(out, "ACTION\tPATTERN\tLEVEL\tEXPIRES\tOWNER\tWHERE\tREASON")
 	for _, e := range entries {
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", entryAction(e), clean(e.Pattern), expiry(e), where(e), orDash(e.Reason))
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			entryAction(e), clean(e.Pattern), orDash(e.Level), expiry(e), orDash(e.Owner), where(e), orDash(e.Reason))
 	}
+	return flushTable(out)
+}
+
+func flushTable(out *tabwriter.Writer) error {
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
@@ -48,6 +53,8 @@ func (t Text) Standing(w io.Writer, ref trust.Reference, answer Standing) error 
 		fmt.Fprintf(out, "%s: %s\n", t.paint(string(trust.Block), "denied"), name)
 	case s.Allowed():
 		fmt.Fprintf(out, "%s: %s\n", t.paint(string(trust.Allow), "allowed"), name)
+	case s.Decided != nil:
+		fmt.Fprintf(out, "%s: %s\n", t.paint(string(trust.Quarantine), "not as the entry requires"), name)
 	default:
 		fmt.Fprintf(out, "no entry matches: %s\n", name)
 	}
@@ -61,7 +68,7 @@ func (t Text) resembles(out io.Writer, answer Standing) {
 		return
 	}
 	title := "Look-alike"
-	if answer.Standing.Allowed() {
+	if answer.Standing.Trusted() {
 		title += ", which the entry that allows the image waives"
 	}
 	var lines []string
@@ -79,19 +86,29 @@ func (t Text) standing(out io.Writer, s trust.Standing) {
 	if s.Decided != nil {
 		fmt.Fprintf(out, "  decided: %s\n", entryLine(*s.Decided))
 	}
+	for _, u := range s.Unmet[:min(len(s.Unmet), reasonMax)] {
+		fmt.Fprintf(out, "           %s\n", clean(u))
+	}
 	for _, e := range s.Lost[:min(len(s.Lost), reasonMax)] {
 		fmt.Fprintf(out, "  lost:    %s\n", entryLine(e))
+		if e.Because != "" {
+			fmt.Fprintf(out, "           because: %s\n", clean(e.Because))
+		}
 	}
 }
 
 // entryLine is one entry on one line: "deny docker.io/evil/* (user.yaml:3): reason".
 func entryLine(e trust.Entry) string {
 	line := fmt.Sprintf("%s %s (%s)", entryAction(e), clean(e.Pattern), where(e))
-	if !e.Expires.IsZero() {
-		line += ", until " + expiry(e)
+	if e.Level != "" {
+		line += ", " + clean(e.Level)
 	}
-	if e.Owner != "" {
-		line += ", owner " + clean(e.Owner)
+	for _, part := range []struct{ before, text string }{
+		{"until", expiryOf(e)}, {"owner", e.Owner}, {"approved by", e.ApprovedBy}, {"ticket", e.Ticket},
+	} {
+		if part.text != "" {
+			line += ", " + part.before + " " + clean(part.text)
+		}
 	}
 	if e.Reason != "" {
 		line += ": " + clean(e.Reason)
@@ -99,11 +116,36 @@ func entryLine(e trust.Entry) string {
 	return line
 }
 
+// entryAction is what an entry does, with its conditions.
 func entryAction(e trust.Entry) string {
+	action := clean(e.Action)
 	if e.SkipInspection {
-		return clean(e.Action) + " without inspection"
+		action += " without inspection"
 	}
-	return clean(e.Action)
+	if e.Tier == trust.TierKnown {
+		action += " as known"
+	}
+	switch n := len(e.Digests); n {
+	case 0:
+	case 1:
+		action += ", one digest"
+	default:
+		action += fmt.Sprintf(", %d digests", n)
+	}
+	if e.RequireSignature != nil {
+		action += ", signed"
+	}
+	if e.Locked {
+		action += ", locked"
+	}
+	return action
+}
+
+func expiryOf(e trust.Entry) string {
+	if e.Expires.IsZero() {
+		return ""
+	}
+	return expiry(e)
 }
 
 func expiry(e trust.Entry) string {

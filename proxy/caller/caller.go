@@ -14,6 +14,8 @@ type Caller struct {
 	Identity string
 	// Method is how it was proved: "", "htpasswd", "token", "oidc", "mtls".
 	Method string
+	// Address is the IP address that the request came from, which proves nothing: others may be behind it.
+	Address string
 	// Logins are the caller's own logins at registries, by the registry's name in references ("docker.io"). One that
 	// was given for a registry is never sent to another.
 	Logins map[string]Login

@@ -35,8 +35,9 @@ type flights struct {
 	judge    trust.Judge
 	observer Observer
 	deadline time.Duration
-	slots    chan struct{}
-	limit    int
+	turns    *turns
+	// limit is how many may run and wait, share how many of them for one caller.
+	limit, share int
 
 	base context.Context
 	stop context.CancelFunc
@@ -45,6 +46,8 @@ type flights struct {
 	mu      sync.Mutex
 	running int
 	byKey   map[string]*flight
+	// mine counts those that run and wait by whose they are.
+	mine map[string]int
 }
 
 // maxJoined bounds the judgements of others that one request joins in vain.
@@ -116,14 +119,16 @@ func (fs *flights) join(ctx context.Context, key string, ref trust.Reference, sr
 	if fs.base.Err() != nil {
 		return nil, errStopped
 	}
-	if fs.running >= fs.limit {
+	who := whose(ctx)
+	if fs.running >= fs.limit || fs.mine[who] >= fs.share {
 		return nil, ErrOverloaded
 	}
 	f = &flight{done: make(chan struct{}), waiting: 1, as: readerOf(ctx, ref)}
 	fs.byKey[key] = f
 	fs.running++
+	fs.mine[who]++
 	fs.work.Add(1)
-	go fs.run(context.WithoutCancel(ctx), key, f, ref, src)
+	go fs.run(context.WithoutCancel(ctx), key, who, f, ref, src)
 	return f, nil
 }
 
@@ -150,17 +155,20 @@ func (fs *flights) follow(f *flight, then func(trust.Verdict, error)) {
 	}
 }
 
-func (fs *flights) run(ctx context.Context, key string, f *flight, ref trust.Reference, src trust.Source) {
+func (fs *flights) run(ctx context.Context, key, who string, f *flight, ref trust.Reference, src trust.Source) {
 	defer fs.work.Done()
 	ctx, cancel := context.WithTimeout(ctx, fs.deadline)
 	defer cancel()
 	defer context.AfterFunc(fs.base, cancel)() //nolint:contextcheck // the stop of the whole gate
 
-	f.verdict, f.err = fs.ask(ctx, ref, src)
+	f.verdict, f.err = fs.ask(ctx, who, ref, src)
 
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	fs.running--
+	if fs.mine[who]--; fs.mine[who] == 0 {
+		delete(fs.mine, who)
+	}
 	if f.waiting > 0 || fs.base.Err() != nil {
 		delete(fs.byKey, key)
 	} else {
@@ -177,14 +185,12 @@ func (fs *flights) drop(key string, f *flight) {
 	}
 }
 
-// ask waits for a slot and judges. A panic of the judge is an error: no verdict was reached.
-func (fs *flights) ask(ctx context.Context, ref trust.Reference, src trust.Source) (v trust.Verdict, err error) {
-	select {
-	case fs.slots <- struct{}{}:
-		defer func() { <-fs.slots }()
-	case <-ctx.Done():
-		return trust.Verdict{}, fmt.Errorf("wait for other inspections: %w", ctx.Err())
+// ask waits for its turn and judges. A panic of the judge is an error: no verdict was reached.
+func (fs *flights) ask(ctx context.Context, who string, ref trust.Reference, src trust.Source) (v trust.Verdict, err error) {
+	if err := fs.turns.take(ctx, who); err != nil {
+		return trust.Verdict{}, err
 	}
+	defer fs.turns.give()
 	start := time.Now()
 	fs.observer.InFlight(1)
 	defer func() {

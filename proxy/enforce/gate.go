@@ -192,6 +192,7 @@ func New(judge Judge, records Records, sources Sources, o Options) (*Gate, error
 		o.Rights = unrestricted{}
 	}
 	concurrent := positive(o.Concurrent, 8)
+	limit := concurrent + positive(o.Waiting, 256)
 	base, stop := context.WithCancel(context.Background())
 	return &Gate{
 		judge: judge, records: records, sources: sources, cache: o.Cache, rights: o.Rights, observer: o.Observer,
@@ -200,8 +201,8 @@ func New(judge Judge, records Records, sources Sources, o Options) (*Gate, error
 		large: semaphore.NewWeighted(largeDocuments),
 		flights: &flights{
 			judge: judge, observer: o.Observer, deadline: positive(o.Deadline, 30*time.Minute),
-			slots: make(chan struct{}, concurrent), limit: concurrent + positive(o.Waiting, 256),
-			base: base, stop: stop, byKey: map[string]*flight{},
+			turns: newTurns(concurrent), limit: limit, share: max(1, limit-limit/4),
+			base: base, stop: stop, byKey: map[string]*flight{}, mine: map[string]int{},
 		},
 	}, nil
 }

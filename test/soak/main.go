@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -34,6 +35,8 @@ const (
 	newImage = 4 * time.Second
 	// healing bounds how long everything may take to be well again after the last fault.
 	healing = 2 * time.Minute
+	// askedByAll bounds the images that everybody asks each proxy for at the end.
+	askedByAll = 64
 )
 
 func main() {
@@ -175,14 +178,15 @@ func (s *soak) forget() {
 }
 
 // heal ends all faults, asks for every image at both proxies as somebody who may have it, and counts the clean ones that
-// do not come and the mining ones that do. Then everybody else asks too.
+// do not come and the mining ones that do. For the newest private ones everybody else asks too, when they are in the cache.
 func (s *soak) heal(ctx context.Context) (failed []string) {
 	for _, u := range s.gallery.upstreams {
 		u.registry.Behave()
 	}
 	p := s.puller(0)
 	for _, at := range s.proxies {
-		for _, i := range s.gallery.all() {
+		asked := 0
+		for _, i := range slices.Backward(s.gallery.all()) {
 			came := false
 			p.who = who{nobody, ""}
 			if i.upstream.private {
@@ -199,13 +203,9 @@ func (s *soak) heal(ctx context.Context) (failed []string) {
 			if came == i.mining {
 				failed = append(failed, i.repository)
 			}
-			for _, p.who = range everybody() {
-				if !p.who.mayRead(i) {
-					p.manifest(ctx, at, i, i.tag, i.built.Manifest)
-					p.manifest(ctx, at, i, i.built.Root.Digest.String(), i.built.Manifest)
-					p.blob(ctx, at, i, i.own(), 0, -1)
-					p.heads(ctx, at, i)
-				}
+			if i.upstream.private && asked < askedByAll {
+				asked++
+				p.byOthers(ctx, at, i)
 			}
 		}
 	}

@@ -204,6 +204,20 @@ func (p *puller) cancelled(ctx context.Context, at *proxy, i image) {
 	p.whole(ctx, at, i)
 }
 
+// byOthers asks for the image in every way as everybody who may not have it.
+func (p *puller) byOthers(ctx context.Context, at *proxy, i image) {
+	for _, p.who = range everybody() {
+		if p.who.mayRead(i) {
+			continue
+		}
+		p.manifest(ctx, at, i, i.tag, i.built.Manifest)
+		p.manifest(ctx, at, i, i.built.Root.Digest.String(), i.built.Manifest)
+		p.blob(ctx, at, i, i.own(), 0, -1)
+		p.parts(ctx, at, i)
+		p.heads(ctx, at, i)
+	}
+}
+
 // elsewhere asks for the image's own layer in the repository of another image: no manifest there names it.
 func (p *puller) elsewhere(ctx context.Context, at *proxy, i image) {
 	other := p.gallery.pick(p.rng)

@@ -126,6 +126,7 @@ func (st *script) copies(args []string) {
 	if len(paths) < 2 {
 		return
 	}
+	st.x.rename(paths[0], paths[len(paths)-1])
 	for _, target := range absolute(paths[len(paths)-1], st.dirs) {
 		for _, p := range paths[:len(paths)-1] {
 			for _, source := range absolute(p, st.dirs) {

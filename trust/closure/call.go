@@ -51,9 +51,7 @@ func (st *script) call(n *syntax.CallExpr) {
 		if len(argv) == 0 {
 			continue
 		}
-		if filled {
-			st.line(argv)
-		}
+		st.line(argv, filled)
 		st.simple(argv)
 	}
 	st.processes(n)

@@ -41,6 +41,7 @@ const (
 	LastLines  Op = "last-lines"  // the last N lines
 	Behind     Op = "behind"      // what follows the first line that Text fits
 	Search     Op = "search"      // from a place that is not known
+	Xor        Op = "xor"         // each byte combined with one of Text, which repeats
 	Translate  Op = "translate"   // byte for byte: Text has what becomes of each, and then a byte that is not zero for each that is left out
 )
 

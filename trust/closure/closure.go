@@ -12,6 +12,7 @@
 package closure
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -83,21 +84,25 @@ type Links struct {
 }
 
 // LinksOf puts together the links of each layer, path to target.
-func LinksOf(layers ...map[string]string) *Links {
-	l := &Links{targets: map[string][]string{}}
+func LinksOf(layers ...map[string]string) *Links { return (&Links{}).With(layers...) }
+
+// With are the links with those of more layers. What they were made of does not change.
+func (l *Links) With(layers ...map[string]string) *Links {
+	all := &Links{targets: make(map[string][]string, len(l.targets)), kept: l.kept, bytes: l.bytes}
+	maps.Copy(all.targets, l.targets)
 	for _, layer := range layers {
 		for from, to := range layer {
-			if l.kept > maxLinks {
-				return l
+			if all.kept > maxLinks {
+				return all
 			}
-			if known := l.targets[from]; !slices.Contains(known, to) {
-				l.targets[from] = append(known, to)
-				l.kept++
-				l.bytes += 80 + len(from) + len(to)
+			if known := all.targets[from]; !slices.Contains(known, to) {
+				all.targets[from] = append(slices.Clip(known), to)
+				all.kept++
+				all.bytes += 80 + len(from) + len(to)
 			}
 		}
 	}
-	return l
+	return all
 }
 
 // Bytes is about the memory that the links take.
@@ -153,7 +158,7 @@ func (c *Closure) Reach(f trust.Finding) trust.Reach {
 		for _, file := range c.view.Files(f.Layer, outer) {
 			known = true
 			switch {
-			case file.Hidden():
+			case c.view.Hidden(file):
 			case c.runs(file, f.Kind):
 				return trust.ReachRuns
 			default:
@@ -210,7 +215,7 @@ func (c *Closure) runs(f *rootfs.File, kind trust.Kind) bool {
 	if c.reached[f] {
 		return true
 	}
-	for _, p := range f.Places() {
+	for _, p := range c.view.Places(f) {
 		if c.words.means(p) {
 			return true
 		}

@@ -35,7 +35,7 @@ func (i image) tree() trust.Tree {
 			e.Type, e.Target, e.Kind, e.Size = trust.TypeSymlink, strings.TrimSpace(body[2:]), "", 0
 		case body == "ELF":
 			e.Kind = trust.KindExecutable
-		case body == "DATA":
+		case strings.HasPrefix(body, "DATA"):
 			e.Kind = trust.KindData
 		case strings.HasPrefix(body, "TEXT "):
 			e.Kind, e.Body, e.Size, e.Mode = trust.KindText, body[5:], e.Size-5, 0o644

@@ -219,8 +219,12 @@ func splitting(values []string, quoted bool) []string {
 	}
 	out := make([]string, len(values))
 	for i, v := range values {
+		known := true
 		out[i] = strings.Map(func(r rune) rune {
-			if r == ' ' || r == '\t' || r == '\n' {
+			switch {
+			case r == unknownMark, r == knownMark:
+				known = r == knownMark
+			case known && (r == ' ' || r == '\t' || r == '\n'):
 				return splitMark
 			}
 			return r

@@ -52,6 +52,10 @@ type explorer struct {
 	// settings are folders whose settings count as read, siblings those whose code counts as run.
 	settings, siblings map[string]bool
 	named              map[string][]string
+	// renamed are tools under other names.
+	renamed map[string]string
+	// unsealed counts the joins that programs decode.
+	unsealed int
 }
 
 // want is a path that something was to run or to read.
@@ -77,6 +81,7 @@ func newExplorer(c *Closure, config inspect.Config, bodies map[*rootfs.File]stri
 		out: c, view: c.view, bodies: bodies, env: map[string][]string{}, home: "/root", workd: path.Clean("/" + config.WorkingDir),
 		seen: map[string]starts{}, aliases: map[string][]string{}, wanted: map[string]want{}, unread: map[*rootfs.File]bool{},
 		started: map[string]bool{}, settings: map[string]bool{}, siblings: map[string]bool{}, named: map[string][]string{},
+		renamed: map[string]string{},
 	}
 	for _, e := range config.Env {
 		if name, value, ok := strings.Cut(e, "="); ok {

@@ -30,7 +30,7 @@ func TestResolve_commands(t *testing.T) {
 		"arguments":          {inspect.Config{Entrypoint: []string{"/e.sh"}, Cmd: []string{"-o", "a:1"}}, shellImage("exec /m \"$@\" -x\n", nil), map[string]string{"e.sh": "exec /m -o a:1 -x\n"}},
 		"two-values":         {entry("/e.sh"), shellImage("P=a:1\n[ x ] && P=b:2\n/m -o $P\n", nil), map[string]string{"e.sh": "/m -o b:2\n/m -o a:1\n"}},
 		"options-in-one":     {entry("/e.sh"), shellImage("A=\"-o a:1\"\nA=\"$A -u b\"\nA+=' -k'\n/m $A\n", nil), map[string]string{"e.sh": "/m -o a:1 -u b -k\n/m -o a:1 -k\n"}},
-		"not-known":          {entry("/e.sh"), shellImage("/m -o $POOL $(date) -u b\n", nil), map[string]string{"e.sh": "/m -o '$POOL' '$(…)' -u b\n"}},
+		"not-known":          {entry("/e.sh"), shellImage("/m -o $POOL $(date) -u b\n", nil), map[string]string{"e.sh": "/m -o '$POOL' '$(date)' -u b\n"}},
 		"across-files":       {entry("/e.sh"), shellImage(". /env\nexport W\n/n $P\n", image{"env": "P=a:1\nW=\"w x\"\n", "n": "#!/bin/sh\n/m -u \"$W\" -o $1\n"}), map[string]string{"e.sh": "/n a:1\n", "n": "/m -u '$W' -o a:1\n"}},
 		"crontab":            {entry("cron"), image{"usr/sbin/cron": "ELF", "etc/crontab": "P=a:1\n* * * * * root /m -o $P\n"}, map[string]string{"etc/crontab": "/m -o a:1\nroot /m -o a:1\n"}},
 	} {

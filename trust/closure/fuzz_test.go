@@ -63,6 +63,7 @@ func FuzzProgram(f *testing.F) {
 	for _, seed := range []string{
 		"import os, a.b as c\nfrom . import d\nos.system('/m -x')\nsubprocess.Popen([\"/m\", '-o'])\nexec(open('/p/b').read())\n", "require('./x'); import y from \"y\"; child_process.spawn('/m', ['-o'])\n",
 		"my $x = `/m`; system('/m', qw(a)); do './y.pl';\n", "'''unclosed", "z.extractall(pwd=b'x') # '/p/a.zip'\n", "{\"scripts\":{\"start\":\"/m\"},\"main\":\"x.js\"}",
+		"var a = 'x' + 'y'; exec(' ')\n",
 	} {
 		f.Add(seed)
 	}

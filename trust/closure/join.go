@@ -219,6 +219,7 @@ func (st *script) pipe(n *syntax.BinaryCmd) {
 	}
 	st.read(last.Cmd, func() []string { return st.output(n.X) })
 	language := st.reader(last)
+	st.showPipe(n, language)
 	if language == "" {
 		st.unpacked(n, last)
 		return

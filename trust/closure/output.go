@@ -15,7 +15,11 @@ func (st *script) substitution(p *syntax.CmdSubst) []string {
 	if len(p.Stmts) == 0 {
 		return notKnown()
 	}
-	return st.output(p.Stmts[len(p.Stmts)-1])
+	last := p.Stmts[len(p.Stmts)-1]
+	if out := st.output(last); len(out) != 1 || out[0] != manyMore {
+		return out
+	}
+	return st.unknownOutput(last)
 }
 
 func notKnown() []string { return []string{unknown("$(…)")} }

@@ -96,6 +96,7 @@ func (x *explorer) readProgram(language, body string, st *script) {
 		x.called(body[at[1]-1:min(at[1]+callWindow, len(body))], st)
 	}
 	st.passwordCalls(body)
+	x.unseal(body, st)
 	for _, m := range readPattern.FindAllStringSubmatch(body, maxVisits+1) {
 		if !x.spend(8) {
 			return
@@ -125,7 +126,7 @@ func (x *explorer) called(call string, st *script) {
 		if !list {
 			argv = strings.Fields(literals[0])
 		}
-		st.line(argv)
+		st.line(argv, true)
 	}
 	if !list || strings.ContainsAny(literals[0], " \t") {
 		st.text(literals[0])

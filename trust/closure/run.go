@@ -104,7 +104,7 @@ func (x *explorer) nameOf(base string, programs []found) string {
 			continue
 		}
 		names := []string{path.Base(f.file.Path)}
-		for _, p := range f.file.Places() {
+		for _, p := range x.view.Places(f.file) {
 			names = append(names, path.Base(p))
 		}
 		names = append(append(names, f.file.Program), x.view.Alike(f.file)...)

@@ -9,7 +9,6 @@ import (
 
 	"mvdan.cc/sh/v3/syntax"
 
-	"github.com/safepull/safepull/trust/inspect"
 	"github.com/safepull/safepull/trust/rootfs"
 )
 
@@ -44,6 +43,9 @@ type script struct {
 	texts int // scripts in strings of scripts that this one is in
 	lines map[string]bool
 	out   strings.Builder
+	// recent are the last command lines that say nothing beyond the text; follow counts those that are still kept.
+	recent []string
+	follow int
 	// composed is set while a program is read whose strings were put together.
 	composed bool
 	// sourced are the files that were read into this script.
@@ -291,23 +293,6 @@ func (st *script) loop(n *syntax.WordIter) {
 	for _, v := range values {
 		st.vars[n.Name.Value] = appendValue(st.vars[n.Name.Value], v)
 	}
-}
-
-// line keeps a command line that says more than its text in the script does.
-func (st *script) line(argv []string) {
-	clean := make([]string, len(argv))
-	for i, a := range argv {
-		clean[i] = shownText(a)
-	}
-	text := inspect.CommandLine(clean)
-	if len(argv) < 2 || len(text) > maxLine || st.out.Len()+len(text) > maxScript || st.lines[text] {
-		return
-	}
-	if st.x.commands += len(text) + 1; st.x.commands > maxCommands {
-		return
-	}
-	st.lines[text] = true
-	st.out.WriteString(text + "\n")
 }
 
 // redirects follows what a statement reads and writes.

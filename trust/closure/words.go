@@ -186,8 +186,8 @@ func (cl *words) means(file string) bool {
 	if len(cl.links) == 0 {
 		return false
 	}
-	if !cl.leads(file) {
-		return false
+	if named, known := cl.quickly(file); known {
+		return named
 	}
 	held := cl.held
 	leads := map[string]bool{}
@@ -196,19 +196,32 @@ func (cl *words) means(file string) bool {
 	return cl.all || slices.ContainsFunc(slices.Collect(maps.Keys(leads)), cl.named)
 }
 
-// leads reports whether a path is a link, or one stands on the way to it.
-func (cl *words) leads(file string) bool {
-	if len(file) > 2*maxPath {
-		return false // as hop has it
-	}
-	steps := 0
-	for end := len(file); end > 0; end = strings.LastIndexByte(file[:end], '/') {
-		if steps++; len(cl.links[file[:end]]) > 0 {
-			return true // and reach counts the steps
+// quickHops is how far links are followed before that needs memory.
+const quickHops = 4
+
+// quickly is what means finds out where links lead to one place and then no further, as most do.
+func (cl *words) quickly(file string) (named, known bool) {
+	for range quickHops {
+		target, ways := "", 0
+		for end := len(file); end > 0 && len(file) <= 2*maxPath; end = strings.LastIndexByte(file[:end], '/') {
+			targets := cl.links[file[:end]]
+			if cl.steps += 1 + len(targets); len(targets) > 0 {
+				ways += len(targets)
+				target = rel(targets[0] + file[end:])
+			}
 		}
+		if ways == 0 {
+			return false, true
+		}
+		if ways > 1 || len(target) > maxPath || cl.steps > maxSteps {
+			return false, false
+		}
+		if cl.named(target) {
+			return true, true
+		}
+		file = target
 	}
-	cl.steps += steps
-	return false
+	return false, false
 }
 
 // named is means for where a file is in the end.

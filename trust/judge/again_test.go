@@ -116,6 +116,7 @@ func TestSpool_cuts(t *testing.T) {
 		"without-the-mark": {"a\nb\n", []closure.Step{{Op: closure.Behind, Text: "^__X__$"}}, []string{""}},
 		"decoded":          {"xxSGFsbG8=", []closure.Step{step(closure.Skip, 2), {Op: closure.Decode}}, []string{"Hallo"}},
 		"decoded-then-cut": {"SGFsbG8=", []closure.Step{{Op: closure.Decode}, step(closure.Skip, 3)}, []string{"lo"}},
+		"combined":         {"a@b@", []closure.Step{{Op: closure.Xor, Text: "\x01\x02"}}, []string{"`BcB"}},
 		"translated":       {"a@b@", []closure.Step{{Op: closure.Translate, Text: atToLine()}}, []string{"a\nb\n"}},
 		"searched":         {script + packed, []closure.Step{{Op: closure.Search}}, []string{packed}},
 		"searched-inside":  {"junk junk " + packed + " \x7fELF\x02\x01 junk", []closure.Step{{Op: closure.Search}}, []string{packed + " \x7fELF\x02\x01 junk", "\x7fELF\x02\x01 junk"}},
@@ -184,13 +185,13 @@ func FuzzSpool(f *testing.F) {
 		if err := s.take(file, strings.NewReader(body)); err != nil {
 			return
 		}
-		for _, op := range []closure.Op{closure.Skip, closure.First, closure.Last, closure.SkipLines, closure.FirstLines, closure.LastLines, closure.Behind, closure.Search, closure.Decode, closure.Translate} {
+		for _, op := range []closure.Op{closure.Skip, closure.First, closure.Last, closure.SkipLines, closure.FirstLines, closure.LastLines, closure.Behind, closure.Search, closure.Decode, closure.Translate, closure.Xor} {
 			ways, err := s.join(closure.Join{Parts: []closure.Part{{File: file, Steps: []closure.Step{{Op: op, N: n, Text: mark}}}}})
 			if err != nil && !errors.Is(err, trust.ErrLimit) && !errors.Is(err, trust.ErrUnsupported) {
 				t.Error(op, err)
 			}
 			for _, w := range ways {
-				if got, err := io.ReadAll(s.reader(w.parts...)); err != nil || op != closure.Decode && op != closure.Translate && !strings.Contains(body, string(got)) {
+				if got, err := io.ReadAll(s.reader(w.parts...)); err != nil || op != closure.Decode && op != closure.Translate && op != closure.Xor && !strings.Contains(body, string(got)) {
 					t.Errorf("%s: %q, %v", op, got, err)
 				}
 			}

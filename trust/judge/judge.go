@@ -110,6 +110,9 @@ type Judge struct {
 	// inspections and merged are kept in front of Memory.
 	inspections *bounded[asked, recalled]
 	merged      *bounded[digest.Digest, *merged]
+	// begun are the layers that images began with, and merging bounds how many are merged at one time: memory.
+	begun   *lru.Cache[digest.Digest, struct{}]
+	merging *semaphore.Weighted
 }
 
 // New makes a judge.
@@ -136,7 +139,10 @@ func New(o Options) (*Judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("judge: %w", err)
 	}
-	j := &Judge{Options: o, layers: semaphore.NewWeighted(int64(o.LayersInWork)), recent: recent}
+	j := &Judge{Options: o, layers: semaphore.NewWeighted(int64(o.LayersInWork)), recent: recent, merging: semaphore.NewWeighted(mergedAtOnce)}
+	if j.begun, err = lru.New[digest.Digest, struct{}](maxBegun); err != nil {
+		return nil, fmt.Errorf("judge: %w", err)
+	}
 	if j.inspections, err = newBounded[asked, recalled](recalledBytes); err != nil {
 		return nil, err
 	}

@@ -80,7 +80,10 @@ func (c *inquiry) resolve(ctx context.Context) (runs *closure.Closure, err error
 			err = fmt.Errorf("%w: following what the image runs failed: %v", trust.ErrUnsupported, r)
 		}
 	}()
-	m := c.merge()
+	m, err := c.merge(ctx)
+	if err != nil {
+		return nil, err
+	}
 	c.merged = m.view
 	bodies := map[*rootfs.File]string{}
 	for round := 0; ; round++ {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -19,6 +18,13 @@ import (
 const (
 	recalledBytes = 24 << 20 // inspections
 	mergedBytes   = 48 << 20 // layers that were merged
+)
+
+const (
+	// mergedAtOnce bounds the images whose layers are merged at one time: each may need 200 MiB.
+	mergedAtOnce = 4
+	// maxBegun bounds the names of layers that images began with.
+	maxBegun = 4096
 )
 
 // recalledFor is for how long an inspection is taken from process memory, so that Memory learns that it is in use.
@@ -58,41 +64,106 @@ func (j *Judge) remember(blob, key digest.Digest, found trust.Inspection) {
 	j.inspections.add(asked{blob, key}, recalled{found, j.Now()}, bytes)
 }
 
-// merged is what the layers of an image come to. It is shared and never changed.
+// merged is what the first layers of an image come to. It is shared and never changed.
 type merged struct {
 	view  *rootfs.View
 	links *closure.Links
-	// of are the trees that it was made of: those of layers, and those of other blobs, whose links count too.
-	of []trust.Tree
+	of    []stacked
+	// base is the name of what it was made from, and shares memory with; "" if it shares none.
+	base digest.Digest
 }
 
-// merge merges what engines unpack: an attestation that is an archive is none of it. Its links count all the same.
-func (c *inquiry) merge() *merged {
-	var layers []rootfs.Layer
-	var of []trust.Tree
-	var name strings.Builder
+// stacked is a blob of the image that has a tree.
+type stacked struct {
+	layer rootfs.Layer
+	// unpacked is false for what engines do not unpack: an attestation that is an archive. Its links count all the same.
+	unpacked bool
+	// name is that of this part with all below it.
+	name digest.Digest
+}
+
+func (p stacked) equal(other stacked) bool {
+	return p.name == other.name && p.layer.Tree.Equal(other.layer.Tree)
+}
+
+// parts are the blobs of the image that have trees, the lowest first.
+func (c *inquiry) parts() []stacked {
+	var parts []stacked
+	var below digest.Digest
 	for i, l := range c.manifest.Layers {
-		tree, ok := c.trees.of[i]
-		if !ok {
+		if tree, ok := c.trees.of[i]; ok {
+			unpacked := inspect.TreatmentOf(l.MediaType) == inspect.Layer
+			below = digest.FromString(fmt.Sprintf("%s\n%s %t", below, l.Digest, unpacked))
+			parts = append(parts, stacked{rootfs.Layer{Digest: l.Digest, Tree: tree}, unpacked, below})
+		}
+	}
+	return parts
+}
+
+// merge merges what engines unpack. Images have layers in common: what was merged of them before is gone on from, and what
+// another image began with too is kept for the next one.
+func (c *inquiry) merge(ctx context.Context) (*merged, error) {
+	j := c.judge
+	if err := j.merging.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer j.merging.Release(1)
+	parts := c.parts()
+	m := j.mergedOf(parts)
+	n := len(m.of)
+	if n == len(parts) && n > 0 {
+		return m, nil
+	}
+	for common := len(parts) - 1; common > n; common-- {
+		if j.begun.Contains(parts[common-1].name) {
+			m = j.onTop(m, parts[:common])
+			break
+		}
+	}
+	for _, p := range parts {
+		j.begun.Add(p.name, struct{}{})
+	}
+	return j.onTop(m, parts), nil
+}
+
+// mergedOf is what is kept of the most of parts, from the lowest on.
+func (j *Judge) mergedOf(parts []stacked) *merged {
+	for n := len(parts); n > 0; n-- {
+		// The tree of a layer is always the same, unless it could not be read to its end. What is cut may not be if more layers
+		// come.
+		m, ok := j.merged.get(parts[n-1].name)
+		if !ok || !slices.EqualFunc(m.of, parts[:n], stacked.equal) || n < len(parts) && m.view.Cut() {
 			continue
 		}
-		of = append(of, tree)
-		unpacked := inspect.TreatmentOf(l.MediaType) == inspect.Layer
-		if unpacked {
-			layers = append(layers, rootfs.Layer{Digest: l.Digest, Tree: tree})
+		for base := m.base; base != ""; { // it is in use, too
+			below, ok := j.merged.get(base)
+			if base = ""; ok {
+				base = below.base
+			}
 		}
-		fmt.Fprintf(&name, "%s %t\n", l.Digest, unpacked)
+		return m
 	}
-	key := digest.FromString(name.String())
-	// A layer's tree is always the same, unless it could not be read to its end: so that they are compared.
-	if known, ok := c.judge.merged.get(key); ok && slices.EqualFunc(known.of, of, trust.Tree.Equal) {
-		return known
+	return &merged{view: rootfs.Merge(nil), links: closure.LinksOf()}
+}
+
+// onTop puts the rest of parts on what was made of the first of them, and keeps it.
+func (j *Judge) onTop(m *merged, parts []stacked) *merged {
+	var layers []rootfs.Layer
+	var links []map[string]string
+	made := &merged{of: parts}
+	if n := len(m.of); n > 0 {
+		made.base = parts[n-1].name
 	}
-	m := &merged{view: rootfs.Merge(layers), links: c.trees.links(), of: of}
-	bytes := m.view.Bytes() + m.links.Bytes()
-	for _, t := range of {
-		bytes += t.Bytes()
+	bytes := 0
+	for _, p := range parts[len(m.of):] {
+		if links = append(links, rootfs.Links(p.layer.Tree)); p.unpacked {
+			layers = append(layers, p.layer)
+		}
+		bytes += p.layer.Tree.Bytes()
 	}
-	c.judge.merged.add(key, m, bytes)
-	return m
+	made.view, made.links = m.view.With(layers), m.links.With(links...)
+	if len(parts) > 0 {
+		j.merged.add(parts[len(parts)-1].name, made, bytes+made.view.Bytes()+made.links.Bytes())
+	}
+	return made
 }

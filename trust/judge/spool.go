@@ -170,6 +170,9 @@ func (s *spool) step(p part, step closure.Step) ([]part, error) {
 	case closure.Translate:
 		made, err := s.store(&translated{r: s.reader(p), table: step.Text})
 		return []part{made}, err
+	case closure.Xor:
+		made, err := s.store(&combined{r: s.reader(p), key: step.Text})
+		return []part{made}, err
 	case closure.Skip:
 		return from(step.N), nil
 	case closure.First:
@@ -438,4 +441,23 @@ func (t *translated) Read(p []byte) (int, error) {
 		}
 	}
 	return kept, err
+}
+
+// combined undoes a closure.Xor.
+type combined struct {
+	r   io.Reader
+	key string
+	at  int // in the key
+}
+
+func (c *combined) Read(p []byte) (int, error) {
+	if c.key == "" {
+		return 0, fmt.Errorf("%w: no key", trust.ErrUnsupported)
+	}
+	n, err := c.r.Read(p)
+	for i := range p[:n] {
+		p[i] ^= c.key[c.at]
+		c.at = (c.at + 1) % len(c.key)
+	}
+	return n, err
 }

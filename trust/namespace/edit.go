@@ -18,26 +18,40 @@ import (
 // emptyList is what a new file begins as.
 const emptyList = "version: 1\nentries:\n"
 
-// Add puts an entry into the list at path, or updates the entry that has the same pattern; the file and its folder
-// are made when they are missing. Everything else in the file stays as it is, comments and order included. A file
-// that Load would refuse is not touched. entry.List and entry.Line are of no concern.
-func Add(path string, entry trust.Entry) error {
-	r, err := checkEntry(entry)
-	if err != nil {
-		return err
-	}
-	_, err = edit(path, true, func(rules []rule) []change { return additions(rules, r) })
-	return err
+// File is a trust list that people edit. Every edit is atomic, waits for others of the same file, and is recorded in a
+// history beside it.
+type File struct {
+	// Path is the file. It and its folder are made when they are missing.
+	Path string
+	// By is who edits, for the history.
+	By string
 }
 
-// Remove takes every entry with this pattern out of the list at path, with the comments directly above it, and tells
-// how many there were. The pattern may be spelled in any way that means the same.
-func Remove(path, pattern string) (int, error) {
+// Add puts an entry into the list, or updates the entry that has the same pattern. Everything else in the file stays
+// as it is, comments and order included. A file that Load would refuse is not touched. Where the entry stands, and
+// why it lost, are of no concern.
+func (f File) Add(entry trust.Entry) ([]Change, error) { return f.Import([]trust.Entry{entry}) }
+
+// Import does what Add does for several entries at once, or for none of them.
+func (f File) Import(entries []trust.Entry) ([]Change, error) {
+	rules := make([]rule, len(entries))
+	for i, e := range entries {
+		var err error
+		if rules[i], err = checkEntry(e); err != nil {
+			return nil, fmt.Errorf("entry %s: %w", quote(e.Pattern), err)
+		}
+	}
+	return f.edit(true, func(old []rule) []change { return additions(old, rules) })
+}
+
+// Remove takes every entry with this pattern out of the list, with the comments directly above it. The pattern may be
+// spelled in any way that means the same.
+func (f File) Remove(pattern string) ([]Change, error) {
 	p, err := parsePattern(pattern)
 	if err != nil {
-		return 0, fmt.Errorf("invalid pattern %s: %w", quote(pattern), err)
+		return nil, fmt.Errorf("invalid pattern %s: %w", quote(pattern), err)
 	}
-	return edit(path, false, func(rules []rule) []change {
+	return f.edit(false, func(rules []rule) []change {
 		var changes []change
 		for i := range rules {
 			if rules[i].entry.Pattern == p.String() {
@@ -54,33 +68,45 @@ type change struct {
 	entry *trust.Entry
 }
 
-func additions(rules []rule, r rule) []change {
-	var changes []change
-	for i := range rules {
-		if rules[i].entry.Pattern != r.entry.Pattern {
-			continue
-		}
-		if len(changes) == 0 {
-			changes = append(changes, change{at: i, entry: &r.entry})
+// additions put new rules in the places of those with the same pattern, and the rest at the end.
+func additions(old, added []rule) []change {
+	places := map[string][]int{}
+	for i := range old {
+		places[old[i].entry.Pattern] = append(places[old[i].entry.Pattern], i)
+	}
+	var changes, appended []change
+	touched := map[string]bool{}
+	for i := range added {
+		e := &added[i].entry
+		touched[e.Pattern] = true
+		if free := places[e.Pattern]; len(free) > 0 {
+			changes, places[e.Pattern] = append(changes, change{at: free[0], entry: e}), free[1:]
 		} else {
+			appended = append(appended, change{at: len(old), entry: e})
+		}
+	}
+	for pattern := range touched {
+		for _, i := range places[pattern] {
 			changes = append(changes, change{at: i})
 		}
 	}
-	if len(changes) == 0 {
-		changes = append(changes, change{at: len(rules), entry: &r.entry})
-	}
-	return changes
+	return append(changes, appended...)
 }
 
 // apply is what the changes mean, for comparison with what the changed file says.
 func apply(rules []rule, changes []change) []trust.Entry {
 	var entries []trust.Entry
 	for i := range len(rules) + 1 {
-		k := slices.IndexFunc(changes, func(c change) bool { return c.at == i })
-		switch {
-		case k >= 0 && changes[k].entry != nil:
-			entries = append(entries, *changes[k].entry)
-		case k < 0 && i < len(rules):
+		kept := i < len(rules)
+		for _, c := range changes {
+			if c.at == i {
+				kept = false
+				if c.entry != nil {
+					entries = append(entries, *c.entry)
+				}
+			}
+		}
+		if kept {
 			entries = append(entries, rules[i].entry)
 		}
 	}
@@ -110,36 +136,39 @@ func sameEntry(a, b trust.Entry) bool {
 	return content(a) == content(b)
 }
 
-// edit changes the file under a lock. It returns how many entries were changed.
-func edit(path string, create bool, decide func([]rule) []change) (int, error) {
-	path, err := target(path)
+// edit changes the file under a lock.
+func (f File) edit(create bool, decide func([]rule) []change) ([]Change, error) {
+	path, err := target(f.Path)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if create {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return 0, fmt.Errorf("make the folder of trust list: %w", err)
+			return nil, fmt.Errorf("make the folder of trust list: %w", err)
 		}
 	} else if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return nil, nil
 	}
 	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()
 	if err != nil {
-		return 0, fmt.Errorf("lock trust list %s: %w", path, err)
+		return nil, fmt.Errorf("lock trust list %s: %w", path, err)
 	}
 	defer unlock()
 	data, err := readList(path, create)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	changed, count, err := rewrite(path, data, decide)
-	if err != nil || bytes.Equal(changed, data) {
-		return count, err
+	text, changes, err := rewrite(path, data, decide)
+	if err != nil || bytes.Equal(text, data) {
+		return changes, err
 	}
-	if err := replaceFile(path, changed); err != nil {
-		return 0, fmt.Errorf("write trust list: %w", err)
+	if err := replaceFile(path, text); err != nil {
+		return nil, fmt.Errorf("write trust list: %w", err)
 	}
-	return count, nil
+	if err := f.record(path, changes); err != nil {
+		return changes, fmt.Errorf("the trust list is changed, but its history is not written: %w", err)
+	}
+	return changes, nil
 }
 
 // target follows a symbolic link, so that the file that it points at is replaced and not the link.
@@ -170,17 +199,17 @@ func readList(path string, create bool) ([]byte, error) {
 }
 
 // rewrite makes the changes in the text and proves that the new text says what was wanted and nothing else.
-func rewrite(path string, data []byte, decide func([]rule) []change) ([]byte, int, error) {
+func rewrite(path string, data []byte, decide func([]rule) []change) ([]byte, []Change, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		data = []byte(emptyList)
 	}
 	list, err := Load(path, bytes.NewReader(data))
 	if err != nil {
-		return nil, 0, fmt.Errorf("the trust list is not changed, because it is invalid as it stands: %w", err)
+		return nil, nil, fmt.Errorf("the trust list is not changed, because it is invalid as it stands: %w", err)
 	}
 	changes := decide(list.rules)
 	if len(changes) == 0 {
-		return data, 0, nil
+		return data, nil, nil
 	}
 	want := apply(list.rules, changes)
 	for _, write := range []func([]byte, []change) ([]byte, error){splice, reencode} {
@@ -189,11 +218,11 @@ func rewrite(path string, data []byte, decide func([]rule) []change) ([]byte, in
 			continue
 		}
 		got, err := Load(path, bytes.NewReader(text))
-		if err == nil && slices.EqualFunc(want, Combine(got).Entries(), sameEntry) {
-			return text, len(changes), nil
+		if err == nil && slices.EqualFunc(want, got.Entries(), sameEntry) {
+			return text, Diff(list.Entries(), got.Entries()), nil
 		}
 	}
-	return nil, 0, fmt.Errorf("the trust list %s cannot be changed by program: change it in an editor", path)
+	return nil, nil, fmt.Errorf("the trust list %s cannot be changed by program: change it in an editor", path)
 }
 
 // replaceFile puts data in the place of the file in one step, with the file's permissions and, where allowed, owner.

@@ -293,17 +293,19 @@ func checkEdits(t *testing.T, data []byte, list *List) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	edits := [][]change{additions(list.rules, r)}
+	more := r
+	more.entry.Pattern = "ghcr.io/new/two"
+	edits := [][]change{additions(list.rules, []rule{r, more})}
 	for i := range min(len(list.rules), 3) {
 		changed := list.rules[i]
-		changed.entry.Action, changed.entry.Reason, changed.entry.SkipInspection = deny, "changed", false
-		edits = append(edits, additions(list.rules, changed), []change{{at: i}})
+		changed.entry = trust.Entry{Pattern: changed.entry.Pattern, Action: deny, Reason: "changed"}
+		edits = append(edits, additions(list.rules, []rule{changed}), []change{{at: i}})
 	}
 	for _, changes := range edits {
-		text, count, err := rewrite("x", data, func([]rule) []change { return changes })
-		if err != nil || count != len(changes) {
-			t.Errorf("changes %+v: %d, %v in:\n%s", changes, count, err, data)
-		} else if len(changes) == 1 && changes[0].at == len(list.rules) {
+		text, done, err := rewrite("x", data, func([]rule) []change { return changes })
+		if err != nil || len(done) > len(changes) {
+			t.Errorf("changes %+v: %d, %v in:\n%s", changes, len(done), err, data)
+		} else if changes[0].at == len(list.rules) {
 			for _, line := range comments(data) {
 				if !slices.Contains(comments(text), line) {
 					t.Errorf("comment %q is lost from:\n%s\nin:\n%s", line, data, text)

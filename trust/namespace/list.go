@@ -53,6 +53,9 @@ func (l *List) At(level string) *List {
 	return at
 }
 
+// Entries are the entries in the order of the file.
+func (l *List) Entries() []trust.Entry { return entriesOfRules(l.rules) }
+
 // Lists are several trust lists as one set, indexed for matching. It does not change, so that it may be used by any
 // number of goroutines.
 type Lists struct {
@@ -84,10 +87,12 @@ func Combine(lists ...*List) *Lists {
 func (l *Lists) Digest() digest.Digest { return l.digest }
 
 // Entries are all entries in the order of the files, expired ones too.
-func (l *Lists) Entries() []trust.Entry {
-	entries := make([]trust.Entry, len(l.rules))
-	for i := range l.rules {
-		entries[i] = l.rules[i].entry
+func (l *Lists) Entries() []trust.Entry { return entriesOfRules(l.rules) }
+
+func entriesOfRules(rules []rule) []trust.Entry {
+	entries := make([]trust.Entry, len(rules))
+	for i := range rules {
+		entries[i] = rules[i].entry
 	}
 	return entries
 }

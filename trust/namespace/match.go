@@ -121,13 +121,17 @@ func (l *Lists) matched(ref trust.Reference, now time.Time, standing *trust.Stan
 
 // unmet says in what the image is not what the entry stands for. Who signed it, others find out.
 func unmet(e trust.Entry, ref trust.Reference) []string {
+	stands := fmt.Sprintf("the entry %s stands for %d digests alone", e.Pattern, len(e.Digests))
+	if len(e.Digests) == 1 {
+		stands = fmt.Sprintf("the entry %s stands for one digest alone", e.Pattern)
+	}
 	switch {
 	case len(e.Digests) == 0, slices.Contains(e.Digests, ref.Digest), ref.Index != "" && slices.Contains(e.Digests, ref.Index):
 		return nil
 	case ref.Digest == "":
-		return []string{fmt.Sprintf("the entry %s stands for %d digests alone, and a name without digest tells none", e.Pattern, len(e.Digests))}
+		return []string{stands + ", and a name without digest tells none"}
 	}
-	return []string{fmt.Sprintf("the entry %s stands for %d digests, and %s is none of them", e.Pattern, len(e.Digests), ref.Digest)}
+	return []string{fmt.Sprintf("%s, and this is %s", stands, ref.Digest)}
 }
 
 func expired(e trust.Entry, now time.Time) bool {

@@ -83,6 +83,15 @@ func parsePattern(s string) (pattern, error) {
 	return newPattern(name, tag, digest.Digest(dgst)), nil
 }
 
+// Normalise is a pattern as lists have it.
+func Normalise(pattern string) (string, error) {
+	p, err := parsePattern(pattern)
+	if err != nil {
+		return "", fmt.Errorf("invalid pattern %s: %w", quote(pattern), err)
+	}
+	return p.String(), nil
+}
+
 func newPattern(name, tag string, dgst digest.Digest) pattern {
 	p := pattern{name: name, glob: name, prefix: name, suffix: name, tag: tag, digest: dgst}
 	if i := strings.IndexAny(name, wildcards); i >= 0 {

@@ -32,17 +32,19 @@ func splice(data []byte, changes []change) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	last := blocks[len(blocks)-1]
+	added, err := encodeAdded(changes, len(items), last.indent)
+	if err != nil {
+		return nil, err
+	}
+	if len(added) > 0 {
+		lines[last.end-1] = strings.TrimRight(lines[last.end-1], "\r\n") + "\n"
+		lines = slices.Insert(lines, last.end, added...)
+	}
 	// From the end to the beginning, so that line numbers stay true.
 	sorted := slices.SortedFunc(slices.Values(changes), func(a, b change) int { return b.at - a.at })
 	for _, c := range sorted {
 		if c.at == len(items) {
-			last := blocks[len(blocks)-1]
-			text, err := encodeLines(newNode(*c.entry), last.indent)
-			if err != nil {
-				return nil, err
-			}
-			lines[last.end-1] = strings.TrimRight(lines[last.end-1], "\r\n") + "\n"
-			lines = slices.Insert(lines, last.end, text)
 			continue
 		}
 		b := blocks[c.at]
@@ -63,10 +65,10 @@ func splice(data []byte, changes []change) ([]byte, error) {
 
 // spliceFirst puts the first entry below an "entries:" that has nothing yet.
 func spliceFirst(doc *document, lines []string, changes []change) ([]byte, error) {
-	if doc.entries == nil || doc.entries.Tag != "!!null" || doc.entries.Value != "" || len(changes) != 1 {
+	if doc.entries == nil || doc.entries.Tag != "!!null" || doc.entries.Value != "" {
 		return nil, errShape
 	}
-	text, err := encodeLines(newNode(*changes[0].entry), "  ")
+	added, err := encodeAdded(changes, 0, "  ")
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +77,23 @@ func spliceFirst(doc *document, lines []string, changes []change) ([]byte, error
 		return nil, errShape
 	}
 	lines[at-1] = strings.TrimRight(lines[at-1], "\r\n") + "\n"
-	return []byte(strings.Join(slices.Insert(lines, at, text), "")), nil
+	return []byte(strings.Join(slices.Insert(lines, at, added...), "")), nil
+}
+
+// encodeAdded are the entries that are put at the end of a list of a length.
+func encodeAdded(changes []change, length int, indent string) ([]string, error) {
+	var added []string
+	for _, c := range changes {
+		if c.at != length || c.entry == nil {
+			continue
+		}
+		text, err := encodeLines(newNode(*c.entry), indent)
+		if err != nil {
+			return nil, err
+		}
+		added = append(added, text)
+	}
+	return added, nil
 }
 
 // dropOuterComments leaves an entry the comments inside it: those around it stay where they are in the text.
@@ -152,10 +170,11 @@ func reencode(data []byte, changes []change) ([]byte, error) {
 	if len(seq.Content) == 0 {
 		seq.Kind, seq.Tag, seq.Value, seq.Style = yaml.SequenceNode, "", "", 0
 	}
-	sorted := slices.SortedFunc(slices.Values(changes), func(a, b change) int { return b.at - a.at })
+	end := len(seq.Content)
+	sorted := slices.SortedStableFunc(slices.Values(changes), func(a, b change) int { return b.at - a.at })
 	for _, c := range sorted {
 		switch {
-		case c.at == len(seq.Content):
+		case c.at == end:
 			seq.Content = append(seq.Content, newNode(*c.entry))
 		case c.entry == nil:
 			seq.Content = slices.Delete(seq.Content, c.at, c.at+1)
@@ -313,4 +332,23 @@ func encodeEntry(e trust.Entry) (*yaml.Node, error) {
 		return nil, errors.New("the entry cannot be written as YAML: use plain text")
 	}
 	return n.Content[0], nil
+}
+
+// Encode is a list of entries as a file.
+func Encode(entries []trust.Entry) ([]byte, error) {
+	root := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{
+		scalar("version", "!!str"), scalar(listVersion, "!!int"), scalar("entries", "!!str"), {Kind: yaml.SequenceNode},
+	}}
+	for _, e := range entries {
+		root.Content[3].Content = append(root.Content[3].Content, newNode(e))
+	}
+	text, err := encode(root)
+	if err != nil {
+		return nil, err
+	}
+	got, err := Load("encoded", bytes.NewReader(text))
+	if err != nil || !slices.EqualFunc(entries, got.Entries(), sameEntry) {
+		return nil, errors.Join(errors.New("the entries cannot be written as a trust list"), err)
+	}
+	return text, nil
 }

@@ -80,18 +80,18 @@ func TestDecide(t *testing.T) {
 			reasons:  []string{"shows a (opt/a" + at + "): a 31.5, strong", "31.5 points together: warn begins at 30"},
 		},
 		"same-group-counts-little-more-than-once": {
-			evidence: found(runs("stratum", trust.Strong), runs("pool", trust.Strong), runs("pool", trust.Strong)),
+			evidence: found(runs("stealth", trust.Strong), runs("packed", trust.Strong), runs("packed", trust.Strong)),
 			want:     trust.Warn,
 			reasons: []string{
-				"shows pool (opt/pool" + at + ", runs): protocol 58.5, strong, with stratum (opt/stratum" + at + ", runs)",
+				"shows packed (opt/packed" + at + ", runs): hiding 58.5, strong, with stealth (opt/stealth" + at + ", runs)",
 				"58.5 points together: warn begins at 30",
 			},
 		},
 		"different-groups-add-up": {
-			evidence: found(runs("stratum", trust.Strong), runs("wallet", trust.Strong)),
+			evidence: found(runs("tuning", trust.Strong), runs("wallet", trust.Strong)),
 			want:     trust.Block,
 			reasons: []string{
-				"shows wallet (opt/wallet" + at + ", runs): identity 45, strong", "shows stratum (opt/stratum" + at + ", runs): protocol 45, strong",
+				"shows tuning (opt/tuning" + at + ", runs): host 45, strong", "shows wallet (opt/wallet" + at + ", runs): identity 45, strong",
 				"90 points together: block begins at 90",
 			},
 		},
@@ -217,6 +217,9 @@ func TestDecide_examples(t *testing.T) {
 		"a-picture-with-a-script":   {found: []trust.Finding{runs("download", trust.Strong), runs("packed", trust.Strong)}, want: trust.Block},
 		"a-settings-file-in-use":    {found: []trust.Finding{runs("minerconfig", trust.Strong), set("stratum", trust.Weak)}, want: trust.Block, rule: "mines-for-account"},
 		"a-settings-file-alone":     {found: []trust.Finding{find("minerconfig", trust.Strong)}, want: trust.Warn},
+		"speaks-to-a-pool":          {found: []trust.Finding{runs("stratum", trust.Strong), runs("pool", trust.Weak)}, want: trust.Quarantine, rule: "speaks-to-pool"},
+		"speaks-for-an-account":     {found: []trust.Finding{runs("stratum", trust.Strong), runs("wallet", trust.Weak)}, want: trust.Quarantine, rule: "speaks-to-pool"},
+		"a-pools-address-in-data":   {found: []trust.Finding{runs("stratum", trust.Weak), runs("pool", trust.Weak)}, want: trust.Allow},
 		"fetches-for-a-pool":        {found: []trust.Finding{runs("download", trust.Strong), set("stratum", trust.Strong)}, want: trust.Block, rule: "fetches-miner-for-pool"},
 	}
 	p := shipped(t)

@@ -221,35 +221,34 @@ func (v *View) like(m made) {
 const maxPlaces = 64
 
 // Hidden reports whether a later entry or layer replaced or removed the file.
-func (f *File) Hidden() bool { return len(f.at(1)) == 0 }
+func (v *View) Hidden(f *File) bool { return len(v.places(f, 1)) == 0 }
 
-// Places are paths at which the merged file system has the file, without a leading slash; none if it is hidden.
-func (f *File) Places() []string {
+// Places are paths at which the view has the file, without a leading slash; none if it is hidden.
+func (v *View) Places(f *File) []string {
 	var places []string
-	for _, n := range f.at(maxPlaces) {
-		places = append(places, f.view.path(n))
+	for _, n := range v.places(f, maxPlaces) {
+		places = append(places, v.path(n))
 	}
 	slices.Sort(places)
 	return places
 }
 
-// at are nodes where the file ends up, at most limit of them: the first ones in order.
-func (f *File) at(limit int) []int32 {
-	v := f.view
-	if v == nil || v.cut {
+// places are nodes where the file ends up, at most limit of them: the first ones in order.
+func (v *View) places(f *File, limit int) []int32 {
+	if v.cut || int(f.number) >= len(v.puts) {
 		return nil
 	}
 	var live []int32
-	for i := -1; i < len(f.links); i++ {
-		n := f.node
+	others := v.others[f.number]
+	for i := -1; i < len(others); i++ {
+		n := v.puts[f.number]
 		if i >= 0 {
-			n = f.links[i]
+			n = others[i]
 		}
 		if v.live(n) {
-			live = append(live, n)
-		}
-		if len(live) == limit && limit == 1 {
-			return live
+			if live = append(live, n); limit == 1 {
+				return live
+			}
 		}
 	}
 	if len(live) <= limit {

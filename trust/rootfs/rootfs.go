@@ -8,6 +8,7 @@ package rootfs
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -33,16 +34,14 @@ const (
 	maxDepth = 2048 // a kernel takes paths of 4096 bytes
 )
 
-// File is one file of a layer. A hard link is the same File at another path.
+// File is one file of a layer. A hard link is the same File at another path. It never changes: views of more layers share
+// it.
 type File struct {
 	trust.TreeEntry
 	// Layer has the content.
 	Layer digest.Digest
 
-	view *View
-	// node is where the file was put first, links where it was put later.
-	node  int32
-	links []int32
+	number int32 // in the views that have it
 }
 
 // node is a path of the file system while it is put together. Others name it by its number: 0 is the root.
@@ -55,13 +54,8 @@ type node struct {
 	first, next, before int32
 	layer               int32 // that made it
 	depth               int32
-	gone                bool // replaced or removed
-}
-
-// edge leads from a folder to what it holds.
-type edge struct {
-	parent int32
-	name   string
+	hash                uint32 // of parent and name
+	gone                bool   // replaced or removed
 }
 
 // made is what an entry of an archive made.
@@ -82,14 +76,17 @@ type contents struct {
 // View is a merged file system. It is made once and may then be read by any number of goroutines.
 type View struct {
 	nodes  []node
-	edges  map[edge]int32
+	table  table
 	layers []*contents
 	by     map[digest.Digest][]int
+	// puts are where each file was put first, by its number, and others where hard links put it.
+	puts   []int32
+	others map[int32][]int32
 	steps  int
 	held   int
 	files  []File // room for the next ones
-	count  int    // of files
 	cut    bool
+	shared int     // bytes of files that another view has too
 	deep   []int32 // nodes that are too deep, unless they go
 	// lastDir is the folder that the last entry stood in, and lastAt where that led, as long as nothing was replaced.
 	lastDir string
@@ -100,15 +97,46 @@ type View struct {
 
 // Merge puts layers together, the lowest first.
 func Merge(layers []Layer) *View {
+	empty := View{nodes: make([]node, 1), table: newTable()}
+	return empty.With(layers)
+}
+
+// With is the view with more layers on top of those that it has, which does not change.
+func (v *View) With(layers []Layer) *View {
 	entries := 0
 	for _, l := range layers {
 		entries += l.Tree.Len()
 	}
-	entries = min(entries, maxNodes)
-	v := &View{
-		nodes: make([]node, 1, entries+entries/8+2), edges: make(map[edge]int32, entries), by: map[digest.Digest][]int{}, lastAt: -1,
+	return v.clone(min(entries, maxNodes)).add(layers)
+}
+
+// clone is a copy with room for so many entries. What both share is never changed.
+func (v *View) clone(room int) *View {
+	c := &View{
+		nodes: append(make([]node, 0, len(v.nodes)+room+room/8+2), v.nodes...), table: v.table,
+		layers: slices.Clone(v.layers), by: clipped(v.by), puts: append(make([]int32, 0, len(v.puts)+room), v.puts...), others: clipped(v.others),
+		steps: v.steps, held: v.held, cut: v.cut, deep: slices.Clone(v.deep), shared: v.held + len(v.puts)*fileBytes, lastAt: -1,
 	}
-	for i, l := range layers {
+	if 3*(c.table.used+room) > 2*len(c.table.slots) {
+		c.table.grow(c.nodes, room)
+	} else {
+		c.table.slots = slices.Clone(c.table.slots)
+	}
+	return c
+}
+
+// clipped is a copy whose slices may be appended to: they share no room.
+func clipped[K comparable, E any](m map[K][]E) map[K][]E {
+	c := make(map[K][]E, len(m))
+	for k, s := range m {
+		c[k] = slices.Clip(s)
+	}
+	return c
+}
+
+func (v *View) add(layers []Layer) *View {
+	for _, l := range layers {
+		i := len(v.layers)
 		v.by[l.Digest] = append(v.by[l.Digest], i)
 		v.layers = append(v.layers, &contents{made: make([]made, 0, min(l.Tree.Len(), maxNodes))})
 		for e := range l.Tree.All() {
@@ -128,12 +156,13 @@ func Merge(layers []Layer) *View {
 // not known then.
 func (v *View) Cut() bool { return v.cut }
 
-// Bytes is about the memory that the view takes, and what it may take when it is asked everything.
-func (v *View) Bytes() int { return v.held + len(v.nodes)*nodeBytes + v.count*fileBytes }
+// Bytes is about the memory that the view takes, and what it may take when it is asked everything, beside that of the view
+// that it was made from.
+func (v *View) Bytes() int { return v.held + len(v.nodes)*nodeBytes + len(v.puts)*fileBytes - v.shared }
 
 // What a node with its edge and a file with its index entries take, in bytes.
 const (
-	nodeBytes = 160
+	nodeBytes = 128
 	fileBytes = 240
 )
 
@@ -163,7 +192,7 @@ func (v *View) apply(layer int32, blob digest.Digest, e *trust.TreeEntry) {
 			v.forget(parent, layer)
 			return
 		case !strings.HasPrefix(base, metadata):
-			if old, ok := v.edges[edge{parent, base[len(whiteout):]}]; ok {
+			if old := v.table.find(v.nodes, parent, base[len(whiteout):]); old != 0 {
 				v.remove(old)
 			}
 			return
@@ -174,7 +203,7 @@ func (v *View) apply(layer int32, blob digest.Digest, e *trust.TreeEntry) {
 		return
 	}
 	if e.Type == trust.TypeDir {
-		if old, ok := v.edges[edge{parent, base}]; ok && v.nodes[old].file == nil {
+		if old := v.table.find(v.nodes, parent, base); old != 0 && v.nodes[old].file == nil {
 			v.nodes[old].layer = layer
 			return
 		}
@@ -187,8 +216,7 @@ func (v *View) hang(layer, parent int32, name string, file *File) int32 {
 	if len(v.nodes) > maxNodes {
 		v.cut = true
 	}
-	at := edge{parent, name}
-	if old, ok := v.edges[at]; ok {
+	if old := v.table.find(v.nodes, parent, name); old != 0 {
 		v.remove(old)
 	}
 	id := int32(len(v.nodes)) //nolint:gosec // about maxNodes at most
@@ -198,15 +226,15 @@ func (v *View) hang(layer, parent int32, name string, file *File) int32 {
 	}
 	v.nodes[parent].first = id
 	v.nodes = append(v.nodes, n)
-	v.edges[at] = id
+	v.table.add(v.nodes)
 	if n.depth > maxDepth {
 		v.deep = append(v.deep, id)
 	}
 	if file != nil {
-		if file.node == 0 {
-			file.node = id
+		if v.puts[file.number] == 0 {
+			v.puts[file.number] = id
 		} else {
-			file.links = append(file.links, id)
+			v.others[file.number] = append(v.others[file.number], id)
 		}
 	}
 	return id
@@ -216,7 +244,7 @@ func (v *View) hang(layer, parent int32, name string, file *File) int32 {
 func (v *View) remove(id int32) {
 	n := &v.nodes[id]
 	n.gone = true
-	delete(v.edges, edge{n.parent, n.name})
+	v.table.remove(v.nodes, id)
 	if n.before != 0 {
 		v.nodes[n.before].next = n.next
 	} else {
@@ -260,9 +288,9 @@ func (v *View) make(layer int32, blob digest.Digest, e *trust.TreeEntry) (*File,
 		if len(v.files) == cap(v.files) {
 			v.files = make([]File, 0, filesAtOnce)
 		}
-		v.files = append(v.files, File{TreeEntry: *e, Layer: blob, view: v})
+		v.files = append(v.files, File{TreeEntry: *e, Layer: blob, number: int32(len(v.puts))}) //nolint:gosec // fewer than nodes
 		f = &v.files[len(v.files)-1]
-		v.count++
+		v.puts = append(v.puts, 0)
 	}
 	l := v.layers[layer]
 	l.made = append(l.made, made{e.Path, f})
@@ -320,7 +348,9 @@ func (v *View) walk(rest string, follow bool, steps *int, missing func(int32, st
 	at, hops, depth := int32(0), 0, 0
 	for rest != "" {
 		if *steps++; *steps > maxSteps {
-			v.cut = v.cut || steps == &v.steps
+			if steps == &v.steps {
+				v.cut = true
+			}
 			return -1
 		}
 		var name string
@@ -332,8 +362,8 @@ func (v *View) walk(rest string, follow bool, steps *int, missing func(int32, st
 			at = v.nodes[at].parent
 			continue
 		}
-		next, ok := v.edges[edge{at, name}]
-		if f := v.nodes[next].file; ok && f != nil && f.Type == trust.TypeSymlink && (follow || strings.Trim(rest, "/") != "") {
+		next := v.table.find(v.nodes, at, name)
+		if f := v.nodes[next].file; f != nil && f.Type == trust.TypeSymlink && (follow || strings.Trim(rest, "/") != "") {
 			if hops++; hops > maxHops || len(rest)+len(f.Target) > 1<<16 {
 				return -1
 			}
@@ -343,7 +373,7 @@ func (v *View) walk(rest string, follow bool, steps *int, missing func(int32, st
 			rest = f.Target + "/" + rest
 			continue
 		}
-		if !ok || v.nodes[next].file != nil && (missing != nil || strings.Trim(rest, "/") != "") {
+		if next == 0 || v.nodes[next].file != nil && (missing != nil || strings.Trim(rest, "/") != "") {
 			if missing == nil {
 				return -1
 			}

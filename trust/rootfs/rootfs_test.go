@@ -125,11 +125,11 @@ func TestFiles(t *testing.T) {
 	} {
 		var got []string
 		for _, f := range v.Files(digest.FromString(tc.layer), tc.path) {
-			if got = append(got, f.Places()...); got == nil {
+			if got = append(got, v.Places(f)...); got == nil {
 				got = []string{}
 			}
-			if f.Hidden() != (len(f.Places()) == 0) {
-				t.Errorf("%s: hidden %t at %q", tc.path, f.Hidden(), f.Places())
+			if v.Hidden(f) != (len(v.Places(f)) == 0) {
+				t.Errorf("%s: hidden %t at %q", tc.path, v.Hidden(f), v.Places(f))
 			}
 		}
 		if diff := cmp.Diff(tc.want, got); diff != "" {
@@ -192,7 +192,7 @@ func FuzzMerge(f *testing.F) {
 			return
 		}
 		for _, p := range v.Below("/", 1000) {
-			if f := v.Lookup(p); f != nil && f.Hidden() {
+			if f := v.Lookup(p); f != nil && v.Hidden(f) {
 				t.Fatalf("%q is there, and hidden", p)
 			}
 		}

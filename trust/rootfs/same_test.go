@@ -24,6 +24,7 @@ func hostileLayers(next func(n int) int, most int) []rootfs.Layer {
 		}
 		return strings.Join(parts, "/")
 	}
+	near := "" // a folder of the entry before
 	types := []trust.FileType{trust.TypeFile, trust.TypeFile, trust.TypeDir, trust.TypeSymlink, trust.TypeHardlink, trust.TypeOther}
 	var layers []rootfs.Layer
 	for i := range 1 + next(4) {
@@ -34,10 +35,17 @@ func hostileLayers(next func(n int) int, most int) []rootfs.Layer {
 		l := rootfs.Layer{Digest: digest.FromString(fmt.Sprint(i))}
 		for k := range next(most) {
 			e := trust.TreeEntry{Path: join(), Type: types[next(len(types))], Size: int64(1000*i + k)}
+			if near != "" && next(2) == 0 {
+				e.Path = near + names[next(4)]
+			}
+			near = e.Path[:strings.LastIndexByte(e.Path, '/')+1]
 			switch e.Type {
 			case trust.TypeSymlink, trust.TypeHardlink:
-				if e.Target = join(); next(3) == 0 {
+				switch e.Target = join(); next(4) {
+				case 0:
 					e.Target = "/" + e.Target
+				case 1:
+					e.Target = []string{".", "..", "/"}[next(3)]
 				}
 			case trust.TypeFile:
 				e.Like = uint64(next(4)) //nolint:gosec // small
@@ -54,9 +62,16 @@ func seen(size int64, layer digest.Digest, hidden bool, places []string) string 
 	return fmt.Sprintf("%s %d %t %q", layer, size, hidden, places)
 }
 
-// tell asks both views everything about layers.
-func tell(layers []rootfs.Layer) (got, want []string) {
-	v, plain := rootfs.Merge(layers), plainMerge(layers)
+// tell asks both views everything about layers. One is made in several steps: of what others are made of too.
+func tell(layers []rootfs.Layer, steps ...int) (got, want []string) {
+	v, plain, done := rootfs.Merge(nil), plainMerge(layers), 0
+	for _, n := range append(steps, len(layers)) {
+		next := v.With(layers[done:max(n, done)])
+		v.With([]rootfs.Layer{{Digest: "sha256:other", Tree: layers[0].Tree}, layers[len(layers)-1]}) // changes nothing
+		if v, done = next, max(n, done); v.Cut() && done < len(layers) {
+			v, done = rootfs.Merge(layers), len(layers) // it may not be when there is more
+		}
+	}
 	say := func(what string, a, b any) {
 		got, want = append(got, fmt.Sprint(what, " ", a)), append(want, fmt.Sprint(what, " ", b))
 	}
@@ -67,7 +82,7 @@ func tell(layers []rootfs.Layer) (got, want []string) {
 		if f == nil {
 			return "none"
 		}
-		return seen(f.Size, f.Layer, f.Hidden(), f.Places()) + fmt.Sprint(v.Alike(f))
+		return seen(f.Size, f.Layer, v.Hidden(f), v.Places(f)) + fmt.Sprint(v.Alike(f))
 	}
 	plainFile := func(f *plainFile) string {
 		if f == nil {
@@ -113,8 +128,12 @@ func TestMerge_same(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	for i := range 1200 {
 		layers := hostileLayers(rng.IntN, 40)
-		if got, want := tell(layers); !slices.Equal(got, want) {
-			t.Fatalf("run %d: %s", i, cmp.Diff(want, got))
+		steps := [][]int{nil, {rng.IntN(len(layers) + 1)}, {1, 2, 3}}[i%3]
+		for k := range steps {
+			steps[k] = min(steps[k], len(layers))
+		}
+		if got, want := tell(layers, steps...); !slices.Equal(got, want) {
+			t.Fatalf("run %d, steps %v: %s", i, steps, cmp.Diff(want, got))
 		}
 	}
 }
@@ -130,6 +149,36 @@ func TestMerge_sameLinks(t *testing.T) {
 	}
 	if got, want := tell([]rootfs.Layer{l}); !slices.Equal(got, want) {
 		t.Fatal(cmp.Diff(want, got))
+	}
+}
+
+// TestWith_apart: views that were made of the same one know nothing of each other.
+func TestWith_apart(t *testing.T) {
+	t.Parallel()
+	base := rootfs.Merge([]rootfs.Layer{layerOf("base", "f f; h 1 f; h 2 f; h 3 f; d d; f d/x")})
+	layers := []string{"h 4 f; f d/a", "h 5 f; w 1; q d", "f f; l d e", "d f; h d/b 1"}
+	var views []*rootfs.View
+	for _, l := range layers {
+		views = append(views, base.With([]rootfs.Layer{layerOf(l, l)}))
+		views = append(views, views[len(views)-1].With([]rootfs.Layer{layerOf("top", "h 6 2; h 7 3; f top")}))
+	}
+	want := []string{
+		"[1 2 3 4 f] [d/a d/x]", "[1 2 3 4 6 7 f] [d/a d/x]", "[2 3 5 f] []", "[2 3 5 6 7 f] []",
+		"[1 2 3] [d]", "[1 2 3 6 7] [d]", "[1 2 3 d/b] [d/b d/x]", "[1 2 3 6 7 d/b] [d/b d/x]",
+	}
+	for i, v := range views {
+		var below []string
+		for _, p := range v.Below("/", 100) {
+			if strings.HasPrefix(p, "d") {
+				below = append(below, p)
+			}
+		}
+		if got := fmt.Sprint(v.Places(v.Lookup("2")), " ", below); got != want[i] {
+			t.Errorf("view %d: %s, want %s", i, got, want[i])
+		}
+	}
+	if got := fmt.Sprint(base.Places(base.Lookup("f")), " ", base.Below("d", 9)); got != "[1 2 3 f] [d/x]" {
+		t.Errorf("what was built on is now %s", got)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // Version grows whenever a wrapper could show something else of the same content, so that answers of before are not used.
-const Version = 5
+const Version = 6
 
 // HeadBytes is how much of a file's beginning Wraps is shown, unless the file is shorter.
 const HeadBytes = 4 << 10

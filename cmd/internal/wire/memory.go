@@ -6,8 +6,9 @@ import (
 )
 
 const (
-	// baseMemory is what the proxy needs when no layer is in work, room for the garbage of requests included.
-	baseMemory = 48 << 20
+	// baseMemory is what the proxy needs when no layer is in work: 72 MiB for what a judge keeps of known layers, and room
+	// for the garbage of requests.
+	baseMemory = (72 + 48) << 20
 	// layerMemory is what one layer in work keeps: the 32 MiB of history that a zstd frame may ask for.
 	layerMemory = 32 << 20
 )

@@ -8,7 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -30,6 +32,9 @@ import (
 // pluginKeeps is how long the plugin remembers what it did not use.
 const pluginKeeps = 90 * 24 * time.Hour
 
+// userList is the user's own trust list.
+const userList = "trust.yaml"
+
 // inflateEnv names what undoes gzip, as judge.inflate does for the proxy.
 const inflateEnv = "SAFEPULL_INFLATE"
 
@@ -50,16 +55,22 @@ func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 		Engine:   p.engine,
 		Verdicts: func(context.Context) (plugin.Verdicts, error) { return p.open() },
 		Trust:    p.trust,
-		Names:    func(context.Context) (plugin.Names, error) { return loadNames() },
-		Rules:    p.rules,
-		Lint:     lint,
-		Close:    p.close,
+		TrustFile: func(context.Context) (plugin.TrustFile, error) {
+			return trustFile{namespace.File{Path: p.file(userList), By: whoami()}}, nil
+		},
+		UseTrustLists: func(paths []string) { p.trustLists = paths },
+		Names:         func(context.Context) (plugin.Names, error) { return loadNames() },
+		Rules:         p.rules,
+		Lint:          lint,
+		Close:         p.close,
 	}
 }
 
 type pluginParts struct {
 	cli     command.Cli
 	version plugin.Version
+	// trustLists are files that the command line names.
+	trustLists []string
 
 	mu      sync.Mutex
 	store   *sqlite.Store
@@ -107,7 +118,8 @@ func (p *pluginParts) forgetful(reason error) (*sqlite.Store, error) {
 func (p *pluginParts) note(s string) { _, _ = io.WriteString(p.cli.Err(), "note: "+s+"\n") }
 
 func (p *pluginParts) sources() (sources, error) {
-	from := sources{shippedList: true, lists: listFiles(namespace.User, existing(p.file("trust.yaml"))...), yara: existing(p.file("yara")), inflate: os.Getenv(inflateEnv)}
+	lists := append(listFiles(namespace.User, existing(p.file(userList))...), listFiles(namespace.CommandLine, p.trustLists...)...)
+	from := sources{shippedList: true, lists: lists, yara: existing(p.file("yara")), inflate: os.Getenv(inflateEnv)}
 	for _, path := range existing(p.file("policy.yaml")) {
 		from.policy = path
 	}
@@ -202,7 +214,7 @@ func (p *pluginParts) trust(context.Context) (plugin.TrustLists, error) {
 	if err != nil {
 		return nil, err
 	}
-	return trustLists{lists, p.file("trust.yaml")}, nil
+	return lists, nil
 }
 
 func (p *pluginParts) close() error {
@@ -231,17 +243,23 @@ func (p *pluginParts) closeStore() error {
 	return err
 }
 
-// trustLists are the lists in force and the user's file.
-type trustLists struct {
-	*namespace.Lists
-	file string
+// trustFile is the user's own trust list.
+type trustFile struct{ namespace.File }
+
+// Name implements plugin.TrustFile.
+func (f trustFile) Name() string { return f.Path }
+
+// whoami names the user and the machine, for the history of edits; what is not known is left out.
+func whoami() string {
+	who := strconv.Itoa(os.Getuid())
+	if u, err := user.Current(); err == nil {
+		who = u.Username
+	}
+	if sudo := os.Getenv("SUDO_USER"); sudo != "" && sudo != who {
+		who = sudo + " as " + who
+	}
+	if host, err := os.Hostname(); err == nil {
+		who += "@" + host
+	}
+	return who
 }
-
-// Add implements plugin.TrustLists.
-func (l trustLists) Add(e trust.Entry) error { return namespace.Add(l.file, e) }
-
-// Remove implements plugin.TrustLists.
-func (l trustLists) Remove(pattern string) (int, error) { return namespace.Remove(l.file, pattern) }
-
-// File implements plugin.TrustLists.
-func (l trustLists) File() string { return l.file }

@@ -41,6 +41,8 @@ func (h *Handler) pull(r *http.Request, t target, query url.Values) pull {
 	p := pull{kind: t.kind, mode: h.routes.mode(), road: road.Road{
 		Client: road.ClientOf(r.UserAgent()), Named: h.routes.named(t, r.Host, query), Enrolled: h.enrolled(r),
 	}}
+	first, _, _ := strings.Cut(t.name, "/")
+	p.road.Ambiguous = p.road.Named == ByAlias && !strings.ContainsAny(first, ".:")
 	if p.kind == "" && strings.Contains(r.URL.Path, "/manifests/") {
 		p.kind = kindManifest // of a name that nobody here can read, but a client that falls back might
 	}

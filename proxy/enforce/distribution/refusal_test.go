@@ -76,7 +76,7 @@ func roads(t *testing.T, gate distribution.Gate, mode road.Mode, o distribution.
 		t.Fatal(err)
 	}
 	h, err := distribution.New(gate, []distribution.Upstream{
-		{Host: "docker.io", Alias: "docker.io", Default: true, HardDeny: mode, Lister: fakeLister{}},
+		{Host: "docker.io", Alias: "hub", Default: true, HardDeny: mode, Lister: fakeLister{}},
 	}, log, distribution.WithEnrolments(known), distribution.WithObserver(o))
 	if err != nil {
 		t.Fatal(err)
@@ -109,6 +109,7 @@ func outcomes() map[string]error {
 const (
 	byDefault = "/v2/acme/app/manifests/"
 	byPath    = "/v2/docker.io/acme/app/manifests/"
+	byAlias   = "/v2/hub/acme/app/manifests/"
 )
 
 // TestRefusalsByRoad is the table of clients × roads × outcomes: what each client gets, for tag and digest alike.
@@ -133,6 +134,11 @@ func TestRefusalsByRoad(t *testing.T) {
 		{"builder-mirror", agentBuilder, byDefault, "?ns=docker.io", false, road.Choices, true},
 		{"crane", agentCrane, byDefault, "", false, road.Plain, true},
 		{"unknown-mirror", agentUnknown, byDefault, "", false, road.Plain, false},
+		// Docker Hub may have a namespace "hub", which a mirror's client asks for in the same words.
+		{"graphdriver-alias", agentGraphdriver, byAlias, "", false, road.Unnamed, true},
+		{"podman-alias", agentPodman, byAlias, "", false, road.Tombstone, true},
+		{"store-alias", agentStore, byAlias, "", false, road.Plain, true},
+		{"crane-alias", agentCrane, byAlias, "", false, road.Plain, true},
 		{"unknown-path", agentUnknown, byPath, "", false, road.Plain, true},
 	}
 	for _, c := range cases {

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,19 +33,24 @@ const (
 
 // Transport sends requests, but those that show a secret which the same host refused a while ago: they are answered
 // with the refusal. A secret is known by a keyed hash, so that a rotated one is tried at once. Until a host has taken a
-// secret once, one request at a time shows it: many that come together are no reason to be wrong many times. It may
-// be shared by all logins at a registry.
+// secret once, one request at a time shows it: many that come together are no reason to be wrong many times. Nor are many
+// secrets for one account, which are tried a bounded number of times. It may be shared by all logins at a registry.
 type Transport struct {
 	base http.RoundTripper
 	now  func() time.Time
 	key  []byte
 
-	mu     sync.Mutex
-	logins *lru.Cache[[sha256.Size]byte, *login]
+	mu       sync.Mutex
+	logins   *lru.Cache[hash, *login]
+	accounts *lru.Cache[hash, *account]
 }
+
+type hash [sha256.Size]byte
 
 // login is one secret at one host.
 type login struct {
+	// account is whose secret it is; nil where it names nobody.
+	account *account
 	// turn is held while the secret is shown, until it was taken once.
 	turn chan struct{}
 
@@ -57,22 +63,23 @@ type login struct {
 
 // New makes a transport before base. now is time.Now but in tests.
 func New(base http.RoundTripper, now func() time.Time) (*Transport, error) {
-	logins, err := lru.New[[sha256.Size]byte, *login](maxLogins)
-	if err != nil {
+	logins, err1 := lru.New[hash, *login](maxLogins)
+	accounts, err2 := lru.New[hash, *account](maxLogins)
+	if err := errors.Join(err1, err2); err != nil {
 		return nil, fmt.Errorf("memory of refused logins: %w", err)
 	}
-	t := &Transport{base: base, now: now, key: make([]byte, sha256.Size), logins: logins}
+	t := &Transport{base: base, now: now, key: make([]byte, sha256.Size), logins: logins, accounts: accounts}
 	_, _ = rand.Read(t.key) // never fails
 	return t, nil
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	secret := shown(r)
+	secret, name := shown(r)
 	if secret == "" {
 		return t.base.RoundTrip(r)
 	}
-	l := t.login(r.URL.Host, secret)
+	l := t.login(r.URL.Host, secret, name)
 	if !l.proven() {
 		select {
 		case l.turn <- struct{}{}:
@@ -83,6 +90,16 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if resp := l.refuses(r, t.now()); resp != nil {
 		return resp, nil
+	}
+	if a := l.account; a != nil && !l.proven() {
+		left, ok := a.begin(t.now())
+		if !ok {
+			return refusal(r, left, "", "refused too many logins of this name"), nil
+		}
+		defer func() {
+			refused, _ := l.closed(t.now())
+			a.end(refused > 0, t.now())
+		}()
 	}
 	base := baseOf(r)
 	if base != nil && !l.proven() {
@@ -106,57 +123,68 @@ func (l *login) refuses(r *http.Request, now time.Time) *http.Response {
 	if left <= 0 {
 		return nil
 	}
-	if r.Body != nil {
-		_ = r.Body.Close()
-	}
-	return refusal(r, left, challenge)
+	return refusal(r, left, challenge, "refused this login")
 }
 
-// login finds what is known of a secret.
-func (t *Transport) login(host, secret string) *login {
+func (t *Transport) hash(host, what string) (sum hash) {
 	mac := hmac.New(sha256.New, t.key)
-	_, _ = fmt.Fprintf(mac, "%d:%s%s", len(host), host, secret) // a hash never fails
-	var key [sha256.Size]byte
-	copy(key[:], mac.Sum(nil))
+	_, _ = fmt.Fprintf(mac, "%d:%s%s", len(host), host, what) // a hash never fails
+	copy(sum[:], mac.Sum(nil))
+	return sum
+}
+
+// login finds what is known of a secret, and of the account that it names, if any.
+func (t *Transport) login(host, secret, name string) *login {
+	key := t.hash(host, secret)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	l, ok := t.logins.Get(key)
-	if !ok {
-		l = &login{turn: make(chan struct{}, 1)}
-		t.logins.Add(key, l)
+	if ok {
+		return l
 	}
+	l = &login{turn: make(chan struct{}, 1)}
+	if name != "" {
+		of := t.hash(host, "account "+name)
+		if l.account, ok = t.accounts.Get(of); !ok {
+			l.account = &account{}
+			t.accounts.Add(of, l.account)
+		}
+	}
+	t.logins.Add(key, l)
 	return l
 }
 
-// shown is the secret that a request shows: a name and a password, or what buys a token. Bearer tokens are none: they
-// were given out by the registry, and nobody's account is locked for an old one.
-func shown(r *http.Request) string {
+// shown is the secret that a request shows, a name and a password or what buys a token, and the name. Bearer tokens are
+// none: they were given out by the registry, and nobody's account is locked for an old one.
+func shown(r *http.Request) (secret, name string) {
 	if v := r.Header.Get("Authorization"); len(v) > 6 && strings.EqualFold(v[:6], "basic ") {
-		return v
+		name, _, _ = r.BasicAuth()
+		return v, name
 	}
 	if r.Method != http.MethodPost || r.GetBody == nil || r.ContentLength > maxForm {
-		return ""
+		return "", ""
 	}
 	body, err := r.GetBody()
 	if err != nil {
-		return ""
+		return "", ""
 	}
 	defer body.Close()
 	content, err := io.ReadAll(io.LimitReader(body, maxForm))
 	if err != nil {
-		return ""
+		return "", ""
 	}
 	form, err := url.ParseQuery(string(content))
 	if err != nil {
-		return ""
+		return "", ""
 	}
 	if secret := form.Get("refresh_token"); secret != "" {
-		return "refresh " + secret
+		return "refresh " + secret, ""
 	}
+	name = form.Get("username")
 	if secret := form.Get("password"); secret != "" {
-		return "password " + form.Get("username") + ":" + secret
+		return "password " + name + ":" + secret, name
 	}
-	return ""
+	return "", ""
 }
 
 func (l *login) proven() bool {
@@ -190,11 +218,14 @@ func (l *login) learn(status int, header http.Header, now time.Time) {
 	}
 }
 
-// refusal answers in the registry's place.
-func refusal(r *http.Request, left time.Duration, challenge string) *http.Response {
+// refusal answers in the registry's place; what is what it did.
+func refusal(r *http.Request, left time.Duration, challenge, what string) *http.Response {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
 	body, err := json.Marshal(map[string]any{"errors": []map[string]string{{
 		"code":    "UNAUTHORIZED",
-		"message": fmt.Sprintf("%s refused this login, so that it is not tried again for %s, or until it changes", r.URL.Hostname(), left.Round(time.Second)),
+		"message": fmt.Sprintf("%s %s, so that it is not tried again for %s, or until it changes", r.URL.Hostname(), what, left.Round(time.Second)),
 	}}})
 	if err != nil {
 		body = []byte(`{}`)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -206,6 +207,48 @@ func TestManyAtOnceAreWrongOnce(t *testing.T) {
 			resp.Body.Close()
 		}
 		t.Errorf("%v", err)
+	}
+}
+
+// TestGuessesAreBounded: however many secrets are tried for one account, the host sees ten wrong ones in a quarter of an
+// hour; the secret that it took before goes on to count, and so do other accounts.
+func TestGuessesAreBounded(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	b, c := newTransport(t)
+	if status, _, _ := show(t, b, h.URL, "right"); status != http.StatusOK {
+		t.Fatal(status)
+	}
+	var all sync.WaitGroup
+	for n := range 40 {
+		all.Go(func() {
+			if status, _, _ := show(t, b, h.URL, fmt.Sprint("guess", n)); status != http.StatusUnauthorized {
+				t.Errorf("guess %d: %d", n, status)
+			}
+		})
+	}
+	all.Wait()
+	if n := h.attempts.Load(); n != 11 {
+		t.Errorf("the host saw %d secrets", n)
+	}
+	if _, _, body := show(t, b, h.URL, "guess40"); !strings.Contains(body, "too many logins of this name") {
+		t.Error(body)
+	}
+	if status, _, _ := show(t, b, h.URL, "right"); status != http.StatusOK {
+		t.Errorf("the right one, known: %d", status)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth("another", "right")
+	if status, _, _ := send(t, b, req); status != http.StatusOK {
+		t.Errorf("another account: %d", status)
+	}
+	h.password.Store("rotated")
+	c.pass(16 * time.Minute)
+	if status, _, _ := show(t, b, h.URL, "rotated"); status != http.StatusOK {
+		t.Errorf("later: %d", status)
 	}
 }
 

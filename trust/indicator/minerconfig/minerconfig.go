@@ -20,7 +20,7 @@ import (
 
 const (
 	name    = "minerconfig"
-	version = 4
+	version = 5
 
 	// maxPairs bounds the keys that are read around one hit.
 	maxPairs = 512

@@ -51,7 +51,11 @@ func TestShapes(t *testing.T) {
 		{Name: "environment-lines", Path: "run.sh", Kind: script, Content: "POOL_URL=203.0.113.4:3333 \\\nWALLET_ADDRESS=48WWWWWWWWWWWWWWWWWWWWWWWWWWWW \\\nRIG_NAME=a \\\n./w\n", Want: trust.Strong},
 		{Name: "environment-of-a-unit", Path: "etc/systemd/system/w.service", Kind: text, Content: "[Service]\nEnvironment=\"POOL=203.0.113.4:3333\" \"WALLET=48WW\" \"ALGO=rx/0\"\nExecStart=/opt/w\n", Want: trust.Strong},
 		{Name: "environment-with-donation", Path: "config:env", Kind: config, Content: "POOL=203.0.113.4:3333\nWALLET=48WW\nDONATE_LEVEL=0\nTHREADS=4", Want: trust.Proof},
+		{Name: "qubic", Path: "q/appsettings.json", Kind: text, Content: `{"ClientSettings":{"poolAddress":"wss://wps.qubic.li/ws","accessToken":"eyJhbGciOi","alias":"x","trainer":{"cpu":true,"cpuVersion":"AVX2","cpuThreads":16},"pps":true,"qubicAddress":null}}`, Want: trust.Proof},
+		{Name: "qubic-short", Path: "q/appsettings.json", Kind: text, Content: `{"ClientSettings":{"poolAddress":"wss://wps.qubic.li/ws","accessToken":"eyJhbGciOi","alias":"x","trainer":{"cpu":true,"cpuThreads":16}}}`, Want: trust.Strong},
 	}, []indicatortest.Twin{
+		{Name: "dotnet-settings", Path: "app/appsettings.json", Kind: text, Content: `{"ClientSettings":{"baseUrl":"https://api.contoso.example","accessToken":"eyJhbGciOi","alias":"web"},"Logging":{"LogLevel":{"Default":"Information"}}}`},
+		{Name: "training", Path: "app/train.json", Kind: text, Content: `{"trainer":{"cpu":true,"gpuVersion":"A100"},"baseUrl":"wss://wandb.contoso.example/ws","accessToken":"x"}`, Allowed: trust.Weak},
 		{Name: "kubernetes-pools", Path: "k8s/pool.yaml", Kind: text, Content: "apiVersion: v1\npools:\n  - url: https://a:443\n    user: b\n    pass: c\n    keepalive: true\n    tls: true\n"},
 		{Name: "sentry", Path: "app/c.json", Kind: text, Content: `{"rig-id": "oil-7", "url": "https://sentry.acme.dev/1", "user": "x"}`},
 		{Name: "oil-rig", Path: "app/c.json", Kind: text, Content: `{"rig-id": "north-3", "depth": 4000, "algo": "kriging", "threads": 4}`},

@@ -20,7 +20,7 @@ import (
 
 const (
 	name    = "pool"
-	version = 2
+	version = 3
 
 	// A file that names so many operators is a list of pools, not a miner's choice: programs are given a few to fall
 	// back on, data are less likely to be a choice at all.

@@ -15,7 +15,7 @@ import (
 
 const (
 	name    = "wallet"
-	version = 3
+	version = 4
 
 	// around is how much of the surroundings says what an address is for, in bytes to each side.
 	around = 200

@@ -176,10 +176,36 @@ func (s *stream) showRest(name string) error {
 	if s.err != nil || len(s.peek(minTail)) < minTail {
 		return s.err
 	}
+	if n := markBytes(s.peek(peekBytes)); n > 0 {
+		_, _ = s.r.Discard(n) // it was peeked at
+		s.at += int64(n)
+	}
 	size := int64(-1)
 	if s.size >= 0 {
 		size = s.size - s.at
 	}
 	err := s.show(unwrap.Piece{Name: fmt.Sprintf("%s@%d", name, s.at), Size: size, Tail: true}, s.r)
 	return err //nolint:wrapcheck // as the interface demands
+}
+
+// nearMark is how far behind the end of a format packed content may begin, behind a mark by which a program finds its own
+// payload; nearZlib is how far zlib's two bytes say so: farther, they are chance.
+const nearMark, nearZlib = 256, 64
+
+// markBytes is how much of a tail stands before packed content in it; 0 where none is near, or the tail is something itself.
+func markBytes(tail []byte) int {
+	for _, magic := range []string{"#!", "0707", "!<ar", "Rar!", "MSCF", "MZ", "\x00asm"} {
+		if bytes.HasPrefix(tail, []byte(magic)) {
+			return 0
+		}
+	}
+	if isTar(tail) {
+		return 0
+	}
+	for i := range min(nearMark, max(0, len(tail)-minTail)) {
+		if packedMagic(tail[i:]) && (tail[i] != 0x78 || i <= nearZlib) {
+			return i
+		}
+	}
+	return 0
 }

@@ -55,6 +55,9 @@ const (
 type Road struct {
 	Client Client
 	Named  Named
+	// Ambiguous is true for ByAlias where the alias could as well be the first part of a repository's name: a client that
+	// uses the proxy as a mirror of the default upstream may ask for that.
+	Ambiguous bool
 	// Enrolled is true when the request carries the secret of a configuration that knows no other host.
 	Enrolled bool
 }
@@ -66,8 +69,13 @@ func (r Road) FallsBack() bool {
 		return false
 	}
 	switch r.Named {
-	case ByHost, ByAlias:
+	case ByHost:
 		return false
+	case ByAlias:
+		if !r.Ambiguous {
+			return false
+		}
+		fallthrough
 	case ByDefault:
 		// Without ns these named the proxy itself: one has no mirrors, the others send ns to every mirror.
 		switch r.Client.Kind {

@@ -96,6 +96,11 @@ func TestRoads(t *testing.T) {
 			if r.FallsBack() && r.Holds(road.Plain) {
 				t.Errorf("%s by %s: a plain refusal stops nobody who can ask elsewhere", agent, named)
 			}
+			r.Ambiguous = true
+			alike := road.Road{Client: r.Client, Named: road.ByDefault}
+			if named == road.ByAlias && (r.FallsBack() != alike.FallsBack() || r.Form(road.Auto) != alike.Form(road.Auto)) {
+				t.Errorf("%s by an alias that may be none: %s, want %s", agent, r.Form(road.Auto), alike.Form(road.Auto))
+			}
 			r.Enrolled = true
 			if r.FallsBack() || r.Form(road.On) != road.Plain || !r.Holds(road.Plain) || r.String() != "enrolled" {
 				t.Errorf("%s by %s, enrolled: %s %s", agent, named, r, r.Form(road.On))
