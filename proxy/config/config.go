@@ -183,7 +183,7 @@ func Default() Config {
 		Platforms:      []string{"linux/amd64", "linux/arm64"},
 		Judge: Judge{
 			HoldFor: 20 * time.Second, Deadline: 30 * time.Minute, LayersInWork: 4, Concurrent: 8, Waiting: 256,
-			Inflate: "klauspost",
+			Inflate: "fast",
 		},
 		Clamd: Clamd{Timeout: time.Minute},
 		Door:  Door{OIDC: OIDC{Claim: "sub"}, MTLS: MTLS{Identity: "commonName"}},
