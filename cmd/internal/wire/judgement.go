@@ -31,6 +31,8 @@ type sources struct {
 	policy string
 	rules  string
 	lists  []listFile
+	// organization is a list that was fetched; nil where there is none.
+	organization *namespace.List
 	// yara are files and folders of the user's own YARA rules.
 	yara []string
 	// shippedList is true when the shipped trust list counts beside lists.
@@ -194,6 +196,9 @@ func loadLists(from sources) (*namespace.Lists, error) {
 		if err := add(namespace.Shipped, "shipped trust list", bytes.NewReader(configs.DefaultTrust())); err != nil {
 			return nil, err
 		}
+	}
+	if from.organization != nil {
+		lists = append(lists, from.organization)
 	}
 	for _, list := range from.lists {
 		f, err := os.Open(list.path)

@@ -52,6 +52,7 @@ func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 		TrustFile: func(context.Context) (plugin.TrustFile, error) {
 			return trustFile{namespace.File{Path: p.file(userList), By: whoami()}}, nil
 		},
+		Organization:  func(context.Context) (plugin.Organization, error) { return p.organization(), nil },
 		UseTrustLists: func(paths []string) { p.trustLists = paths },
 		Names:         func(context.Context) (plugin.Names, error) { return loadNames() },
 		Rules:         p.rules,
@@ -65,6 +66,10 @@ type pluginParts struct {
 	version plugin.Version
 	// trustLists are files that the command line names.
 	trustLists []string
+	// fetched is the organization's list, or refused is why there is none, once it was asked for.
+	asked   sync.Once
+	fetched *namespace.List
+	refused error
 
 	mu      sync.Mutex
 	store   *sqlite.Store
@@ -111,18 +116,21 @@ func (p *pluginParts) forgetful(reason error) (*sqlite.Store, error) {
 
 func (p *pluginParts) note(s string) { _, _ = io.WriteString(p.cli.Err(), "note: "+s+"\n") }
 
-func (p *pluginParts) sources() (sources, error) {
+func (p *pluginParts) sources(ctx context.Context) (sources, error) {
 	lists := append(listFiles(namespace.User, existing(p.file(userList))...), listFiles(namespace.CommandLine, p.trustLists...)...)
 	from := sources{shippedList: true, lists: lists, yara: existing(p.file("yara")), inflate: os.Getenv(inflateEnv)}
 	for _, path := range existing(p.file("policy.yaml")) {
 		from.policy = path
 	}
 	var err error
+	if from.organization, err = p.organizationList(ctx); err != nil {
+		return from, err
+	}
 	from.clamd, err = clamdFrom(os.Getenv)
 	return from, err
 }
 
-func (p *pluginParts) judge(context.Context) (trust.Judge, error) {
+func (p *pluginParts) judge(ctx context.Context) (trust.Judge, error) {
 	store, err := p.open()
 	if err != nil {
 		return nil, err
@@ -130,7 +138,7 @@ func (p *pluginParts) judge(context.Context) (trust.Judge, error) {
 	if _, err := layer.NewInflate(os.Getenv(inflateEnv)); err != nil {
 		return nil, fmt.Errorf("%s: %w", inflateEnv, err)
 	}
-	from, err := p.sources()
+	from, err := p.sources(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -189,8 +197,8 @@ func (p *pluginParts) engine(context.Context) (plugin.Engine, error) {
 	}), nil
 }
 
-func (p *pluginParts) trust(context.Context) (plugin.TrustLists, error) {
-	from, err := p.sources()
+func (p *pluginParts) trust(ctx context.Context) (plugin.TrustLists, error) {
+	from, err := p.sources(ctx)
 	if err != nil {
 		return nil, err
 	}
