@@ -134,11 +134,23 @@ func (a *app) sign(_ context.Context, args []string) error {
 	return a.statement("Signed", s, nil)
 }
 
-// statement prints what a list is.
+// statement prints what a list is, with the enrolment where there is one.
 func (a *app) statement(verb string, s signed.Statement, e *signed.Enrolment) error {
-	answer, err := render.NewSignedList(s, e, time.Now())
+	list, err := s.Entries()
 	if err != nil {
 		return err
+	}
+	answer := render.SignedList{
+		Schema: render.Schema, Name: s.Name, Sequence: s.Sequence, Entries: len(list.Entries()),
+		Issued: s.Issued.UTC(), Until: s.Until().UTC(), Stale: !s.Until().After(time.Now()),
+	}
+	if e != nil {
+		key, err := signed.ParsePublic(e.Key)
+		if err != nil {
+			return err
+		}
+		answer.URL, answer.KeyID, answer.Problem = e.URL, signed.KeyID(key), e.Problem
+		answer.Fetched, answer.Tried = e.Fetched.UTC(), e.Tried.UTC()
 	}
 	return a.answer(answer, func() error { return a.text().SignedList(a.cli.Out(), verb, answer) })
 }

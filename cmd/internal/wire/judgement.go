@@ -65,16 +65,18 @@ type inForce struct {
 	from   sources
 	rules  *ruleset.Ruleset
 	policy *policy.Policy
-	lists  *namespace.Lists
+	lists  *liveLists
 	yara   *yara.Indicator   // nil without YARA rules
 	clamav *clamav.Indicator // nil unless configured
 }
 
 func loadFiles(from sources) (l inForce, err error) {
 	l.from = from
-	if l.lists, err = loadLists(from); err != nil {
+	lists, err := loadLists(from)
+	if err != nil {
 		return l, err
 	}
+	l.lists = newLiveLists(lists)
 	if l.rules, err = loadRules(from.rules); err != nil {
 		return l, err
 	}

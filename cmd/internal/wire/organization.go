@@ -198,6 +198,9 @@ func (o organization) get(ctx context.Context, at string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", trust.ErrUnavailable, err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // only read
+	if resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
+		return nil, fmt.Errorf("the server answered %s: log in with \"docker login %s\": %w", trust.Sanitise(resp.Status, 100), req.URL.Host, trust.ErrUnauthorized)
+	}
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("the server answered %s: %w", trust.Sanitise(resp.Status, 100), trust.ErrUnavailable)
 	}
