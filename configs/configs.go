@@ -10,6 +10,10 @@ import (
 var (
 	//go:embed policy/default.yaml
 	policyDefault []byte
+	//go:embed policy/strict.yaml
+	policyStrict []byte
+	//go:embed policy/monitor.yaml
+	policyMonitor []byte
 	//go:embed trust/default.yaml
 	trustDefault []byte
 	//go:embed lookalike/names.yaml
@@ -20,6 +24,17 @@ var (
 
 // DefaultPolicy is the policy in force where nobody names another one.
 func DefaultPolicy() []byte { return bytes.Clone(policyDefault) }
+
+// Policy is a shipped policy by its name, "strict" or "monitor", which overrides the default one; false for another name.
+func Policy(name string) ([]byte, bool) {
+	switch name {
+	case "strict":
+		return bytes.Clone(policyStrict), true
+	case "monitor":
+		return bytes.Clone(policyMonitor), true
+	}
+	return nil, false
+}
 
 // DefaultTrust is the trust list that is in force beside the user's own.
 func DefaultTrust() []byte { return bytes.Clone(trustDefault) }

@@ -190,6 +190,15 @@ func (a *app) display() (*progress.Display, error) {
 	}), nil
 }
 
+// named calls one of the Deps that takes a name, which may be nil.
+func named[T any](ctx context.Context, dep func(context.Context, string) (T, error), name string) (T, error) {
+	if dep == nil {
+		var none T
+		return none, errMissing
+	}
+	return dep(ctx, name)
+}
+
 // need calls one of the Deps, which may be nil.
 func need[T any](ctx context.Context, dep func(context.Context) (T, error)) (T, error) {
 	if dep == nil {

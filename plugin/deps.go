@@ -15,6 +15,7 @@ import (
 	"github.com/safepull/safepull/trust/lookalike"
 	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/namespace/signed"
+	"github.com/safepull/safepull/trust/policy"
 )
 
 // Deps is what the commands need from outside. Every function is called when a command first needs its result and
@@ -23,8 +24,11 @@ import (
 type Deps struct {
 	// Version is printed by the version command and sent to nobody.
 	Version Version
-	// Judge assembles the judgement: rules, policy, trust lists and memory.
-	Judge func(context.Context) (trust.Judge, error)
+	// Judge assembles the judgement: rules, policy, trust lists and memory. The policy is "default", "strict", "monitor" or
+	// a file; empty means the one that is set up.
+	Judge func(ctx context.Context, policy string) (trust.Judge, error)
+	// Policy is a policy, named as for Judge.
+	Policy func(ctx context.Context, name string) (*policy.Policy, error)
 	// Source reads the reference's registry with the user's own credentials.
 	Source func(context.Context, trust.Reference) (trust.Source, error)
 	// Proxy reads the reference's repository through the safepull-proxy at the URL, which may hold a login.

@@ -14,8 +14,9 @@ import (
 )
 
 const longExplain = `Print everything that is known about a verdict: every finding with its place and
-excerpt, the trust entries that decided and those that lost, what could not be
-answered and what was not asked.
+excerpt and what it weighed, the rules and trust entries that decided and those
+that lost, what could not be answered and what was not asked, what would change the
+verdict (found out by deciding again), and whom to ask.
 
 The verdict is looked for on this machine, and then at the proxy that --proxy,
 SAFEPULL_PROXY or plugins.safepull.proxy in docker's config.json names. For an
@@ -42,7 +43,7 @@ func (a *app) explain(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return a.answer(render.NewDocument(v, ""), func() error { return a.text().Explain(a.cli.Out(), v) })
+	return a.answer(render.NewExplanation(v), func() error { return a.text().Explain(a.cli.Out(), v) })
 }
 
 // byID asks this machine, then the proxy. A local memory that fails does not keep the proxy from being asked.

@@ -80,7 +80,7 @@ func (w *world) run(args ...string) result {
 		env: func(name string) string { return w.env[name] },
 		deps: Deps{
 			Version:       Version{Version: "v1.2.3", Commit: "abc", Built: "today"},
-			Judge:         func(context.Context) (trust.Judge, error) { return w.judge, nil },
+			Judge:         func(context.Context, string) (trust.Judge, error) { return w.judge, nil },
 			Source:        func(context.Context, trust.Reference) (trust.Source, error) { return w.registry, nil },
 			Proxy:         w.proxy,
 			Engine:        func(context.Context) (Engine, error) { return w.engine, w.engine.unreachable },

@@ -46,6 +46,7 @@ type options struct {
 	format   string
 	output   string
 	proxy    string
+	policy   string
 
 	trust trustOptions
 	// trustLists are files of the command line.
@@ -157,5 +158,11 @@ func (a *app) judgeFlags(cmd *cobra.Command) {
 	a.trustListFlag(cmd)
 	cmd.Flags().StringVar(&a.opts.platform, "platform", a.env("DOCKER_DEFAULT_PLATFORM"),
 		`Platform to choose from a multi-platform image, such as "linux/arm64" (default: the engine's)`)
+	a.policyFlag(cmd)
 	cmd.Flags().StringVar(&a.opts.progress, "progress", string(progress.Auto), `Show progress as "auto", "plain" or "quiet"`)
+}
+
+func (a *app) policyFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.opts.policy, "policy", "",
+		`Policy to decide with: "default", "strict", "monitor" or a file (default: SAFEPULL_POLICY, else your policy.yaml, else the shipped one)`)
 }

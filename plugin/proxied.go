@@ -52,6 +52,9 @@ func (a *app) judgement(ctx context.Context, ref trust.Reference, area *staging.
 	if lists.Match(ref, time.Now()).Denied() {
 		return a.judge(ctx, ref, area.Source(at.source), platform, show)
 	}
+	if a.opts.policy != "" {
+		return target{}, render.Document{}, fmt.Errorf("--policy %s: the proxy decides by its own policy: leave it out, or judge on this machine", a.opts.policy)
+	}
 	a.at = at
 	show.Say("Asking the proxy at %s about %s for %s", at.base.Redacted(), ref, platforms.FormatAll(platform))
 	return at.judge(ctx, ref, area.Source(at.source), platform, show)

@@ -74,7 +74,7 @@ func (a *app) registry(ctx context.Context, ref trust.Reference) (trust.Source, 
 // judge resolves and judges. A judgement that ended with an error is a document too, with exit status 4; an error
 // here means that there was nothing to judge, or that the user interrupted.
 func (a *app) judge(ctx context.Context, ref trust.Reference, src trust.Source, platform ocispec.Platform, show *progress.Display) (target, render.Document, error) {
-	judge, err := need(ctx, a.deps.Judge)
+	judge, err := named(ctx, a.deps.Judge, a.opts.policy)
 	if err != nil {
 		return target{}, render.Document{}, fmt.Errorf("prepare the judgement: %w", err)
 	}

@@ -91,6 +91,8 @@ type Verdict struct {
 	TrustLists digest.Digest `json:"trustLists"`
 	Action     Action        `json:"action"`
 	Reasons    []string      `json:"reasons"`
+	// Decision is how the policy came to Action and Reasons, which stand above; nil in verdicts of older programs.
+	Decision *Decision `json:"decision,omitempty"`
 	// Story tells how the findings hang together: what the image starts, what that holds, what else is there.
 	Story    []string  `json:"story,omitempty"`
 	Evidence Evidence  `json:"evidence"`

@@ -45,6 +45,10 @@ type Document struct {
 	Ruleset        digest.Digest     `json:"ruleset"`
 	Policy         digest.Digest     `json:"policy"`
 	DurationMs     int64             `json:"durationMs"`
+	// Called is the action that the evidence calls for, where the policy's mode makes it milder; else empty.
+	Called string `json:"called"`
+	// Contact is whom the policy says to ask.
+	Contact string `json:"contact"`
 
 	// denied is true when a trust entry denies the image, which changes what a person can do next.
 	denied bool
@@ -99,6 +103,9 @@ func NewDocument(v trust.Verdict, top digest.Digest) Document {
 		Unanswered: cleanMap(v.Evidence.Unanswered), NotAsked: cleanMap(v.Evidence.NotAsked),
 		Ruleset: cleanDigest(v.Ruleset), Policy: cleanDigest(v.Policy), DurationMs: v.Duration.Milliseconds(),
 		denied: v.Evidence.Standing.Denied(),
+	}
+	if v.Decision != nil {
+		d.Called, d.Contact = clean(string(v.Decision.Called)), clean(v.Decision.Contact)
 	}
 	d.Findings = NewFindings(v.Evidence.Findings)
 	return d

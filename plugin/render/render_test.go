@@ -76,7 +76,8 @@ func joined(t *testing.T) trust.Verdict {
 		},
 		Answered: []string{"trust lists", "manifest", "config"}, Unanswered: map[string]string{}, NotAsked: map[string]string{},
 	}
-	v.Action, v.Reasons = p.Decide(v.Evidence)
+	d := p.Explain(v.Evidence)
+	v.Action, v.Reasons, v.Decision = d.Action, d.Reasons, &d
 	v.Story = story.Tell(v.Evidence)
 	return v
 }
@@ -353,7 +354,7 @@ func TestDocumentKeys(t *testing.T) {
 	}
 	const want = `{"schema":1,"id":"","reference":"","digest":"","manifestDigest":"","platform":"","action":"","exitStatus":4,` +
 		`"reasons":[],"story":[],"findings":[{"check":"","strength":"context","class":"","reach":"","hiddenBy":0,"layer":"","path":"","offset":0,"excerpt":"","why":""}],` +
-		`"unanswered":{},"notAsked":{},"ruleset":"","policy":"","durationMs":0}`
+		`"unanswered":{},"notAsked":{},"ruleset":"","policy":"","durationMs":0,"called":"","contact":""}`
 	if diff := cmp.Diff(want, string(body)); diff != "" {
 		t.Error(diff)
 	}

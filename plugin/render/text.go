@@ -65,10 +65,14 @@ func word(action string) string {
 
 // Summary is the verdict in half a line: "blocked (SP-AB12CD34EF)".
 func Summary(d Document) string {
-	if d.ID == "" {
-		return word(d.Action)
+	said := word(d.Action)
+	if past := word(d.Called); d.Called != "" && d.Called != string(trust.Warn) {
+		said += ", would have been " + past
 	}
-	return fmt.Sprintf("%s (%s)", word(d.Action), d.ID)
+	if d.ID == "" {
+		return said
+	}
+	return fmt.Sprintf("%s (%s)", said, d.ID)
 }
 
 // Verdict prints the short form: one line and the reasons for what may pass, a refusal for everything else.
@@ -109,8 +113,16 @@ func (t Text) refusal(out io.Writer, d Document) {
 	if d.denied {
 		fmt.Fprintf(out, "  %s trust test %s   shows the entry that denies it\n", t.command(), elide(d.Reference, nameWidth))
 	} else {
-		fmt.Fprintf(out, "  Think it is wrong? Ask whoever runs your policy, or report it, naming %s.\n", d.ID)
+		fmt.Fprintf(out, "  Think it is wrong? Ask %s, naming %s.\n", whom(d), d.ID)
 	}
+}
+
+// whom to ask.
+func whom(d Document) string {
+	if d.Contact != "" {
+		return d.Contact
+	}
+	return "whoever runs your policy, or report it"
 }
 
 // because says in plain words what kind of reasons follow.
@@ -224,18 +236,24 @@ func (t Text) Explain(w io.Writer, v trust.Verdict) error {
 	section(out, "Reasons", d.Reasons)
 	section(out, "Integrity", cleanSome(v.Evidence.Integrity, reasonMax))
 	t.standing(out, v.Evidence.Standing)
-	t.findings(out, d.Findings, len(v.Evidence.Findings))
+	section(out, "The registry vouches for the publisher", cleanSome(v.Evidence.Vouched, reasonMax))
+	t.findings(out, d.Findings, weightsOf(v), len(v.Evidence.Findings))
 	section(out, "Unanswered", pairs(d.Unanswered))
 	section(out, "Not asked", pairs(d.NotAsked))
 	section(out, "Answered", cleanSome(v.Evidence.Answered, reasonMax))
+	t.changes(out, v.Decision)
+	t.next(out, d)
 	return flush(out)
 }
 
-func (t Text) findings(out io.Writer, findings []Finding, all int) {
+func (t Text) findings(out io.Writer, findings []Finding, weights map[Finding]string, all int) {
 	fmt.Fprintf(out, "\nFindings: %d\n", all)
 	for i, f := range findings {
 		fmt.Fprintf(out, "  %d. %s, %s\n", i+1, f.Check, f.Strength)
 		fmt.Fprintf(out, "     why:     %s\n", f.Why)
+		if weighs, ok := weights[f]; ok {
+			fmt.Fprintf(out, "     weighs:  %s\n", weighs)
+		}
 		if reached := reachOf(f); reached != "" {
 			fmt.Fprintf(out, "     reach:   %s\n", reached)
 		}

@@ -192,7 +192,7 @@ func (c *Config) checkFiles(at origins) error {
 			return at.errorf(key, "%w", cannotRead(path, err))
 		}
 	}
-	if c.Policy != "" {
+	if !slices.Contains([]string{"", "default", "strict", "monitor"}, c.Policy) {
 		if _, err := readFile(c.Policy, maxInput); err != nil {
 			return at.errorf("policy", "%w", err)
 		}

@@ -40,6 +40,8 @@ type Scanner interface {
 // Policy decides. It must be pure. trust/policy implements it.
 type Policy interface {
 	Decide(trust.Evidence) (trust.Action, []string)
+	// Explain decides the same, and says how.
+	Explain(trust.Evidence) trust.Decision
 	Digest() digest.Digest
 }
 
@@ -218,14 +220,16 @@ func (j *Judge) Judge(ctx context.Context, ref trust.Reference, src trust.Source
 
 // conclude decides, and keeps the verdict before anybody can act on it.
 func (j *Judge) conclude(ctx context.Context, key digest.Digest, start time.Time, c *inquiry) (trust.Verdict, error) {
-	action, reasons := j.Policy.Decide(c.evidence)
+	decision := j.Policy.Explain(c.evidence)
+	action, reasons := decision.Action, decision.Reasons
 	if action.Severity() > trust.Block.Severity() {
 		return trust.Verdict{}, fmt.Errorf("judge %s: the policy answered %q, which is no action", c.ref, action)
 	}
+	decision.Reasons = nil // once is enough
 	v := trust.Verdict{
 		ID: verdictID(key, start), Reference: c.ref, Manifest: c.ref.Digest,
 		Ruleset: j.Scanner.Key(), Policy: j.Policy.Digest(), TrustLists: c.lists,
-		Action: action, Reasons: reasons, Story: story.Tell(c.evidence), Evidence: c.evidence, At: start, Until: c.evidence.Standing.Until,
+		Action: action, Reasons: reasons, Decision: &decision, Story: story.Tell(c.evidence), Evidence: c.evidence, At: start, Until: c.evidence.Standing.Until,
 		Duration: j.Now().Sub(start), Blobs: c.blobs, Passing: c.passing,
 	}
 	if v.Passing {

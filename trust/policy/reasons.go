@@ -66,6 +66,9 @@ func (p places) applies(a applied) string {
 			shown = append(shown, sign)
 		}
 	}
+	if len(shown) == 0 {
+		return fmt.Sprintf("%s: rule %s, %s", a.rule.Because, a.rule.Name, a.rule.Action)
+	}
 	return fmt.Sprintf("%s: %s: rule %s, %s", a.rule.Because, strings.Join(shown, ", "), a.rule.Name, a.rule.Action)
 }
 

@@ -16,12 +16,15 @@ const (
 	maxBecause = 160
 )
 
-// A rule raises the action when each of its signs was found. It never lowers one.
+// A rule raises the action when each of its signs was found and its condition holds. It never lowers one.
 type rule struct {
 	Name    string       `yaml:"name"`
 	Action  trust.Action `yaml:"action"`
 	Because string       `yaml:"because"`
 	All     []sign       `yaml:"all"`
+	// When is an expression over the evidence; empty means always.
+	When string `yaml:"when"`
+	when *condition
 }
 
 // A sign fits findings: of one of the checks or of the groups (of any, where there are none), with at least this
@@ -50,8 +53,8 @@ func (r rule) validate(groups map[string][]string) error {
 		return fmt.Errorf("rule %s: action is %q: use warn, quarantine or block, because a rule never lets through", r.Name, r.Action)
 	case r.Because == "" || len(r.Because) > maxBecause:
 		return fmt.Errorf("rule %s: because must be one sentence of at most %d bytes", r.Name, maxBecause)
-	case len(r.All) == 0 || len(r.All) > maxSigns:
-		return fmt.Errorf("rule %s: all must have 1 to %d signs", r.Name, maxSigns)
+	case len(r.All) > maxSigns || len(r.All) == 0 && r.When == "":
+		return fmt.Errorf("rule %s: all must have 1 to %d signs, or none where there is a condition (when)", r.Name, maxSigns)
 	}
 	for _, s := range r.All {
 		if err := s.validate(groups); err != nil {
@@ -100,7 +103,7 @@ func (s sign) fits(p *Policy, f trust.Finding) bool {
 
 // shown are the weightiest findings that show the signs, one for each sign; nil unless every sign was found.
 func (r rule) shown(p *Policy, findings []trust.Finding) []trust.Finding {
-	out := make([]trust.Finding, 0, len(r.All))
+	out := make([]trust.Finding, 0, len(r.All)) // not nil, also where the condition is all
 	for _, s := range r.All {
 		best := -1
 		for i, f := range findings {

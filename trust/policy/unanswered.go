@@ -37,10 +37,10 @@ func (u *unanswered) UnmarshalYAML(n *yaml.Node) error {
 
 func (u unanswered) validate() error {
 	if u.Content != trust.Quarantine && u.Content != trust.Block {
-		return fmt.Errorf("unanswered: content is %q: use quarantine or block, because unknown is not clean", u.Content)
+		return at("unanswered: content is %q: use quarantine or block, because unknown is not clean", []any{u.Content}, "unanswered", "content")
 	}
 	if u.Reputation == "" || u.Reputation == trust.Allow {
-		return fmt.Errorf("unanswered: reputation is %q: use warn, quarantine or block, because no answer is no good name", u.Reputation)
+		return at("unanswered: reputation is %q: use warn, quarantine or block, because no answer is no good name", []any{u.Reputation}, "unanswered", "reputation")
 	}
 	return nil
 }
@@ -59,11 +59,17 @@ func (u unanswered) classes() [2]questions {
 func (q questions) of(open map[string]string) []string {
 	var out []string
 	for _, question := range slices.Sorted(maps.Keys(open)) {
-		if name, _, _ := strings.Cut(question, ":"); (name == publisherQuestion) == q.reputation {
+		if q.about(question) {
 			out = append(out, fmt.Sprintf("unanswered: %s: %s", question, open[question]))
 		}
 	}
 	return out
+}
+
+// about reports whether a question is of the class.
+func (q questions) about(question string) bool {
+	name, _, _ := strings.Cut(question, ":")
+	return (name == publisherQuestion) == q.reputation
 }
 
 // nameUnknown reports whether an image has a name in a registry that no trust entry and no registry says anything good

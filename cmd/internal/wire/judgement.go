@@ -171,10 +171,14 @@ func loadRules(path string) (*ruleset.Ruleset, error) {
 	return ruleset.Load(shipped)
 }
 
+// loadPolicy reads a shipped policy by its name, or a file.
 func loadPolicy(path string) (*policy.Policy, error) {
 	shipped, err := policy.Load("shipped policy", bytes.NewReader(configs.DefaultPolicy()))
-	if path == "" || err != nil {
+	if path == "" || path == "default" || err != nil {
 		return shipped, err
+	}
+	if body, ok := configs.Policy(path); ok {
+		return shipped.Override("shipped policy "+path, bytes.NewReader(body))
 	}
 	f, err := os.Open(path)
 	if err != nil {

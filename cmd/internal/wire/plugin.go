@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/namespace"
+	"github.com/safepull/safepull/trust/policy"
 	"github.com/safepull/safepull/trust/store/sqlite"
 )
 
@@ -36,6 +38,9 @@ const userList = "trust.yaml"
 // inflateEnv names what undoes gzip, as judge.inflate does for the proxy.
 const inflateEnv = "SAFEPULL_INFLATE"
 
+// policyEnv names the policy, as --policy does.
+const policyEnv = "SAFEPULL_POLICY"
+
 // Plugin is what the commands of docker-safepull are given. Nothing is opened before a command asks for it. Everything
 // of the user's is in the folder "safepull" beside docker's own configuration: the store, trust.yaml, a folder "yara" of
 // YARA rules, and, where another than the shipped one is wanted, policy.yaml.
@@ -44,6 +49,7 @@ func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 	return plugin.Deps{
 		Version:  version,
 		Judge:    p.judge,
+		Policy:   p.policy,
 		Source:   p.source,
 		Proxy:    p.proxied,
 		Engine:   p.engine,
@@ -122,6 +128,7 @@ func (p *pluginParts) sources(ctx context.Context) (sources, error) {
 	for _, path := range existing(p.file("policy.yaml")) {
 		from.policy = path
 	}
+	from.policy = cmp.Or(os.Getenv(policyEnv), from.policy)
 	var err error
 	if from.organization, err = p.organizationList(ctx); err != nil {
 		return from, err
@@ -130,7 +137,15 @@ func (p *pluginParts) sources(ctx context.Context) (sources, error) {
 	return from, err
 }
 
-func (p *pluginParts) judge(ctx context.Context) (trust.Judge, error) {
+func (p *pluginParts) policy(ctx context.Context, name string) (*policy.Policy, error) {
+	from, err := p.sources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return loadPolicy(cmp.Or(name, from.policy))
+}
+
+func (p *pluginParts) judge(ctx context.Context, policy string) (trust.Judge, error) {
 	store, err := p.open()
 	if err != nil {
 		return nil, err
@@ -142,6 +157,7 @@ func (p *pluginParts) judge(ctx context.Context) (trust.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
+	from.policy = cmp.Or(policy, from.policy)
 	loaded, err := loadFiles(from)
 	if err != nil {
 		return nil, err

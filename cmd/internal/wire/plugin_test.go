@@ -31,7 +31,7 @@ func TestPluginInflate(t *testing.T) {
 	for name, ok := range map[string]bool{"": true, "fast": true, "klauspost": true, "stdlib": true, "slow": false} {
 		t.Setenv("SAFEPULL_INFLATE", name)
 		deps := Plugin(fakeCLI{err: &bytes.Buffer{}, file: filepath.Join(t.TempDir(), "config.json")}, plugin.Version{})
-		if _, err := deps.Judge(t.Context()); (err == nil) != ok || !ok && !strings.Contains(err.Error(), "SAFEPULL_INFLATE") {
+		if _, err := deps.Judge(t.Context(), ""); (err == nil) != ok || !ok && !strings.Contains(err.Error(), "SAFEPULL_INFLATE") {
 			t.Errorf("%q: %v", name, err)
 		}
 		if err := deps.Close(); err != nil {
@@ -53,7 +53,7 @@ func TestPluginForgets(t *testing.T) {
 	if _, ok, err := memory.VerdictByID(t.Context(), "SP-0000000000"); ok || err != nil {
 		t.Errorf("%v %v", ok, err)
 	}
-	if _, err := deps.Judge(t.Context()); err != nil {
+	if _, err := deps.Judge(t.Context(), ""); err != nil {
 		t.Error(err)
 	}
 	if err := deps.Close(); err != nil {
@@ -74,7 +74,7 @@ func TestPluginForgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	broken := Plugin(fakeCLI{err: &bytes.Buffer{}, file: filepath.Join(dir, "config.json")}, plugin.Version{})
-	if _, err := broken.Judge(t.Context()); err == nil || !strings.Contains(err.Error(), "state.db") {
+	if _, err := broken.Judge(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "state.db") {
 		t.Errorf("a broken store: %v", err)
 	}
 	if err := broken.Close(); err != nil {
@@ -93,7 +93,7 @@ func TestPluginReadsYARA(t *testing.T) {
 			t.Parallel()
 			dir := rulesIn(t, map[string]string{"safepull/yara/own.yar": c.text})
 			deps := Plugin(fakeCLI{err: &bytes.Buffer{}, file: filepath.Join(dir, "config.json")}, plugin.Version{})
-			_, err := deps.Judge(t.Context())
+			_, err := deps.Judge(t.Context(), "")
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}

@@ -1,0 +1,90 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/safepull/safepull/trust"
+)
+
+// weightsOf says of findings what they weighed, as the policy recorded it.
+func weightsOf(v trust.Verdict) map[Finding]string {
+	if v.Decision == nil {
+		return nil
+	}
+	of := map[int]trust.Weight{}
+	for _, w := range v.Decision.Weights {
+		of[w.Finding] = w
+	}
+	out := map[Finding]string{}
+	for i, f := range v.Evidence.Findings {
+		documented := NewFindings([]trust.Finding{f})[0]
+		if w, ok := of[i]; ok {
+			out[documented] = weighs(w)
+		} else if _, twice := out[documented]; !twice {
+			out[documented] = "0: another one of its check weighs more, or it has no weight"
+		}
+	}
+	return out
+}
+
+func weighs(w trust.Weight) string {
+	points := strconv.FormatFloat(w.Points, 'f', -1, 64)
+	counted := strconv.FormatFloat(w.Counted, 'f', -1, 64)
+	switch {
+	case w.Counted == w.Points:
+		return fmt.Sprintf("%s points, of the group %s", points, clean(w.Group))
+	case w.Counted == 0:
+		return fmt.Sprintf("%s points, none of which count: two others of the group %s weigh more", points, clean(w.Group))
+	}
+	return fmt.Sprintf("%s points, of which %s count: another one of the group %s weighs more", points, counted, clean(w.Group))
+}
+
+// changes says what would change the action.
+func (t Text) changes(out io.Writer, d *trust.Decision) {
+	if d == nil || len(d.Changes) == 0 {
+		return
+	}
+	lines := make([]string, 0, len(d.Changes))
+	for _, c := range d.Changes[:min(len(d.Changes), reasonMax)] {
+		line := clean(c.If)
+		if c.Then != "" {
+			line += ": " + word(clean(string(c.Then)))
+		}
+		lines = append(lines, line)
+	}
+	section(out, "What would change it (decided again by the same policy)", lines)
+}
+
+// next says whom to ask, and what can be done meanwhile, about what was refused or would have been.
+func (t Text) next(out io.Writer, d Document) {
+	if d.ExitStatus == 0 && d.Called == "" && d.Contact == "" {
+		return
+	}
+	fmt.Fprintf(out, "\nWhom to ask: %s, naming %s.\n", whom(d), d.ID)
+}
+
+// Explanation is "explain" as JSON: the document of the verdict, and how it came about.
+type Explanation struct {
+	Document
+	Standing trust.Standing  `json:"standing"`
+	Vouched  []string        `json:"vouched"`
+	Decision *trust.Decision `json:"decision"`
+}
+
+// NewExplanation describes a verdict in full. Decision is null in verdicts of older programs.
+func NewExplanation(v trust.Verdict) Explanation {
+	e := Explanation{Document: NewDocument(v, ""), Standing: v.Evidence.Standing, Vouched: cleanSome(v.Evidence.Vouched, reasonMax)}
+	if v.Decision == nil {
+		return e
+	}
+	d := *v.Decision
+	d.Contact, d.Scope, d.Changes = clean(d.Contact), clean(d.Scope), nil
+	d.Reasons = nil // they stand in the document
+	for _, c := range v.Decision.Changes[:min(len(v.Decision.Changes), reasonMax)] {
+		d.Changes = append(d.Changes, trust.Change{If: clean(c.If), Then: trust.Action(clean(string(c.Then)))})
+	}
+	e.Decision = &d
+	return e
+}
