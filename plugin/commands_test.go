@@ -212,7 +212,7 @@ func TestVersionAndHelp(t *testing.T) {
 	if r := w.run("version", "--format", "json"); !strings.Contains(r.out, `"version": "v1.2.3"`) {
 		t.Errorf("%+v", r)
 	}
-	for _, path := range []string{"", "pull", "image", "check", "explain", "trust", "trust ls", "trust allow", "trust deny", "trust rm", "trust test", "trust lint", "trust diff", "trust export", "trust import", "trust history", "version"} {
+	for _, path := range []string{"", "pull", "image", "check", "explain", "trust", "trust ls", "trust allow", "trust deny", "trust rm", "trust test", "trust lint", "trust diff", "trust export", "trust import", "trust history", "trust keygen", "trust sign", "trust verify", "trust enrol", "trust refresh", "trust status", "trust leave", "version"} {
 		r := w.run(append(strings.Fields(path), "--help")...)
 		if r.status != 0 || !strings.HasSuffix(r.out, exitStatuses+"\n") {
 			t.Errorf("%q: its help does not end with the exit statuses: %+v", path, r)

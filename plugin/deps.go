@@ -14,6 +14,7 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/lookalike"
 	"github.com/safepull/safepull/trust/namespace"
+	"github.com/safepull/safepull/trust/namespace/signed"
 	"github.com/safepull/safepull/trust/policy"
 )
 
@@ -42,6 +43,8 @@ type Deps struct {
 	Trust func(context.Context) (TrustLists, error)
 	// TrustFile is the user's own trust list, as a file that is edited.
 	TrustFile func(context.Context) (TrustFile, error)
+	// Organization is the user's organization, as far as trust lists go.
+	Organization func(context.Context) (Organization, error)
 	// UseTrustLists names files that count as lists of the command line. It is called before the others.
 	UseTrustLists func(paths []string)
 	// Names finds whom a reference resembles.
@@ -141,4 +144,18 @@ type TrustFile interface {
 	Remove(pattern string) ([]namespace.Change, error)
 	// History is what was edited, newest first.
 	History() ([]namespace.Edit, error)
+}
+
+// Organization is where signed trust lists come from. At is https://HOST[/PATH] or oci://REGISTRY/REPOSITORY:TAG.
+type Organization interface {
+	// Enrol pins a public key and takes the first list.
+	Enrol(ctx context.Context, at, key string) (signed.Statement, error)
+	// Refresh takes a newer list. What is refused leaves the last good one in its place.
+	Refresh(context.Context) (signed.Statement, error)
+	// Status is the last good list. Without an enrolment its error wraps fs.ErrNotExist.
+	Status() (signed.Enrolment, signed.Statement, error)
+	// Leave ends the enrolment.
+	Leave() error
+	// Fetch reads a signed list and believes nothing of it.
+	Fetch(ctx context.Context, at string) ([]byte, error)
 }

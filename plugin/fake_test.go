@@ -43,18 +43,19 @@ func (c fakeCLI) ConfigFile() *configfile.ConfigFile { return c.config }
 
 // world is everything outside the commands.
 type world struct {
-	trustLists []string
-	t          *testing.T
-	registry   *fakeRegistry
-	judge      judgeFunc
-	engine     *fakeEngine
-	memory     fakeMemory
-	lists      *fakeLists
-	env        map[string]string
-	config     *configfile.ConfigFile
-	ctx        context.Context
-	proxy      func(context.Context, *url.URL, trust.Reference) (Proxied, error)
-	closed     int
+	organization Organization
+	trustLists   []string
+	t            *testing.T
+	registry     *fakeRegistry
+	judge        judgeFunc
+	engine       *fakeEngine
+	memory       fakeMemory
+	lists        *fakeLists
+	env          map[string]string
+	config       *configfile.ConfigFile
+	ctx          context.Context
+	proxy        func(context.Context, *url.URL, trust.Reference) (Proxied, error)
+	closed       int
 	// without takes all dependencies away.
 	without bool
 }
@@ -88,6 +89,7 @@ func (w *world) run(args ...string) result {
 			Verdicts:      func(context.Context) (Verdicts, error) { return w.memory, nil },
 			Trust:         func(context.Context) (TrustLists, error) { return w.lists, nil },
 			TrustFile:     func(context.Context) (TrustFile, error) { return w.lists, nil },
+			Organization:  func(context.Context) (Organization, error) { return w.organization, nil },
 			UseTrustLists: func(paths []string) { w.trustLists = paths },
 			Names:         func(context.Context) (Names, error) { return fakeNames{}, nil },
 			Rules:         func(context.Context) (Rules, error) { return fakeRules{}, nil },

@@ -38,6 +38,8 @@ type trustOptions struct {
 	filters                                          []string
 	expiring                                         string
 	all, dryRun                                      bool
+	key, name, maxAge                                string
+	sequence                                         uint64
 }
 
 func (a *app) trustCommand() *cobra.Command {
@@ -66,6 +68,7 @@ func (a *app) trustCommand() *cobra.Command {
 	group.AddCommand(ls, test)
 	group.AddCommand(a.editCommands()...)
 	group.AddCommand(a.reviewCommands()...)
+	group.AddCommand(a.organizationCommands()...)
 	return group
 }
 

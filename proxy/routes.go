@@ -36,6 +36,8 @@ func (s *Server) routes() http.Handler {
 			s.behindDoor(w, r, s.options.Verdicts)
 		case r.URL.Path == "/v2" || strings.HasPrefix(r.URL.Path, "/v2/"):
 			s.behindDoor(w, r, s.options.Registry)
+		case route == "lists" && s.options.Lists != nil:
+			s.behindDoor(w, r, s.options.Lists)
 		case route == "token" && s.options.Login != nil:
 			s.options.Login.ServeHTTP(w, r)
 		case s.admin == nil:
@@ -192,6 +194,9 @@ func routeOf(path string) string {
 		return "base"
 	case "/safepull/v1/token":
 		return "token"
+	}
+	if path == "/safepull/v1/trust-list" || strings.HasPrefix(path, "/safepull/v1/admin/") {
+		return "lists"
 	}
 	if path == "/safepull/v1/verdicts" || strings.HasPrefix(path, "/safepull/v1/verdicts/") {
 		return "verdicts"

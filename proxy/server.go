@@ -62,7 +62,9 @@ type Options struct {
 	ConnectHosts []string
 	// Registry serves /v2/, Verdicts /safepull/v1/verdicts, Metrics /metrics.
 	Registry, Verdicts, Metrics http.Handler
-	// Door is before Registry and Verdicts; nil lets everyone in. Refuse answers those that it does not let in.
+	// Lists serves /safepull/v1/trust-list and what is below /safepull/v1/admin/; nil serves neither.
+	Lists http.Handler
+	// Door is before Registry, Verdicts and Lists; nil lets everyone in. Refuse answers those that it does not let in.
 	Door   Door
 	Refuse func(http.ResponseWriter, *http.Request, error)
 	// Login gives out tokens at /safepull/v1/token; nil gives none.

@@ -30,8 +30,8 @@ func (t Text) TrustProblems(w io.Writer, answer TrustProblems) error {
 	return flush(out)
 }
 
-// TrustChange is a difference of two lists.
-type TrustChange struct {
+// trustChange is a difference of two lists.
+type trustChange struct {
 	// What is "added", "removed" or "changed".
 	What string `json:"change"`
 	namespace.Change
@@ -40,14 +40,14 @@ type TrustChange struct {
 // TrustChanges are "trust diff" and "trust import" as JSON.
 type TrustChanges struct {
 	Schema  int           `json:"schema"`
-	Changes []TrustChange `json:"changes"`
+	Changes []trustChange `json:"changes"`
 }
 
 // NewChanges are changes as a document.
 func NewChanges(changes []namespace.Change) TrustChanges {
-	doc := TrustChanges{Schema: Schema, Changes: make([]TrustChange, len(changes))}
+	doc := TrustChanges{Schema: Schema, Changes: make([]trustChange, len(changes))}
 	for i, c := range changes {
-		doc.Changes[i] = TrustChange{c.Word(), c}
+		doc.Changes[i] = trustChange{c.Word(), c}
 	}
 	return doc
 }
@@ -78,21 +78,21 @@ func entryTerms(e trust.Entry) string {
 // TrustEdits is "trust history" as JSON.
 type TrustEdits struct {
 	Schema int         `json:"schema"`
-	Edits  []TrustEdit `json:"edits"`
+	Edits  []trustEdit `json:"edits"`
 }
 
-// TrustEdit is one change of the user's list.
-type TrustEdit struct {
+// trustEdit is one change of the user's list.
+type trustEdit struct {
 	At time.Time `json:"at"`
 	By string    `json:"by"`
-	TrustChange
+	trustChange
 }
 
 // NewEdits are edits as a document.
 func NewEdits(edits []namespace.Edit) TrustEdits {
-	doc := TrustEdits{Schema: Schema, Edits: make([]TrustEdit, len(edits))}
+	doc := TrustEdits{Schema: Schema, Edits: make([]trustEdit, len(edits))}
 	for i, e := range edits {
-		doc.Edits[i] = TrustEdit{e.At, clean(e.By), TrustChange{e.Word(), e.Change}}
+		doc.Edits[i] = trustEdit{e.At, clean(e.By), trustChange{e.Word(), e.Change}}
 	}
 	return doc
 }

@@ -31,6 +31,7 @@ type Config struct {
 	Enrolment      Enrolment     `yaml:"enrolment"`
 	Judge          Judge         `yaml:"judge"`
 	TrustLists     []string      `yaml:"trustLists"`
+	Organization   Organization  `yaml:"organization"`
 	Policy         string        `yaml:"policy"`
 	Rules          string        `yaml:"rules"`
 	YARA           []string      `yaml:"yara"`
@@ -177,13 +178,14 @@ func Default() Config {
 		Listen:         "127.0.0.1:5000",
 		MaxConnections: 1024,
 		StopGrace:      30 * time.Second,
+		Organization:   Organization{MaxAge: 14 * 24 * time.Hour},
 		Cache:          Cache{MaxBytes: 20 << 30, Driver: DriverFilesystem, StaleIfDown: 24 * time.Hour},
 		Log:            Log{Level: "info", Format: "auto"},
 		Upstreams:      []Upstream{{Host: "docker.io", Default: true}},
 		Platforms:      []string{"linux/amd64", "linux/arm64"},
 		Judge: Judge{
 			HoldFor: 20 * time.Second, Deadline: 30 * time.Minute, LayersInWork: 4, Concurrent: 8, Waiting: 256,
-			Inflate: "klauspost",
+			Inflate: "fast",
 		},
 		Clamd: Clamd{Timeout: time.Minute},
 		Door:  Door{OIDC: OIDC{Claim: "sub"}, MTLS: MTLS{Identity: "commonName"}},
@@ -333,7 +335,7 @@ func (c *Config) absolute(file string) error {
 	if err != nil {
 		return fmt.Errorf("find the folder of relative paths: %w", err)
 	}
-	paths := append(c.Door.paths(), &c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Cache.Path, &c.Cache.S3.SecretKeyFile, &c.Policy, &c.Rules, &c.Enrolment.SecretFile)
+	paths := append(c.Door.paths(), &c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Cache.Path, &c.Cache.S3.SecretKeyFile, &c.Policy, &c.Rules, &c.Enrolment.SecretFile, &c.Organization.List, &c.Organization.SigningKeyFile)
 	paths = append(paths, &c.TLS.CA.CertFile, &c.TLS.CA.KeyFile)
 	for i := range c.TLS.Hosts {
 		paths = append(paths, &c.TLS.Hosts[i].CertFile, &c.TLS.Hosts[i].KeyFile)

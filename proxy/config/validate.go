@@ -169,6 +169,9 @@ func (c *Config) checkJudge(at origins) error {
 const maxWindow = 32 << 20
 
 func (c *Config) checkFiles(at origins) error {
+	if err := c.checkOrganization(at); err != nil {
+		return err
+	}
 	for i, path := range c.TrustLists {
 		key := fmt.Sprintf("trustLists[%d]", i)
 		if path == "" {

@@ -19,7 +19,7 @@ type statute struct {
 
 // words are the packages that everything above them may speak: pure, without adapters.
 var words = []string{
-	"trust", "trust/reference", "trust/ruleset", "trust/namespace", "trust/lookalike", "trust/publisher",
+	"trust", "trust/reference", "trust/ruleset", "trust/namespace", "trust/namespace/signed", "trust/lookalike", "trust/publisher",
 	"trust/inspect", "trust/layer", "trust/layer/inflate", "trust/match", "trust/policy",
 }
 

@@ -36,6 +36,7 @@ func TestClient(t *testing.T) {
 			_, _ = w.Write(large)
 		case "/later":
 			w.Header().Set("Retry-After", "7")
+			w.Header().Set("Connection", "close") // the next request needs another one
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case "/cut":
 			w.Header().Set("Content-Length", "10")

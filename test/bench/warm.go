@@ -101,6 +101,9 @@ func (w *world) warmRun(ctx context.Context, p peer, img image) (time.Duration, 
 	})
 }
 
+// inspecting bounds the wait for the inspection of the large image, on a machine that has more to do.
+const inspecting = 5 * time.Minute
+
 // warmUp pulls until everything comes, and comes again from the server's own. Everything is verified.
 func (p peer) warmUp(ctx context.Context, img image) error {
 	var taken atomic.Int64
@@ -111,7 +114,7 @@ func (p peer) warmUp(ctx context.Context, img image) error {
 	defer c.close()
 	if p.name != "nginx" { // which has no manifests
 		a, err := c.get(p.path(img.repository, "manifests", img.tag))
-		for deadline := time.Now().Add(patience); err == nil && a.status == 503 && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(inspecting); err == nil && a.status == 503 && time.Now().Before(deadline); {
 			time.Sleep(max(a.retryAfter, time.Second))
 			a, err = c.get(p.path(img.repository, "manifests", img.tag))
 		}

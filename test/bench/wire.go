@@ -34,6 +34,7 @@ type client struct {
 	buf  []byte
 	// taken counts bytes of bodies, over all clients that share it.
 	taken *atomic.Int64
+	ended bool // by the server, after its last answer
 }
 
 // answer is what came of a request.
@@ -87,6 +88,14 @@ func (c *client) get(path string) (answer, error) {
 }
 
 func (c *client) ask(method, path string) error {
+	if c.ended {
+		again, err := dial(context.Background(), c.conn.RemoteAddr().String(), c.taken)
+		if err != nil {
+			return err
+		}
+		c.close()
+		*c = *again
+	}
 	if err := c.conn.SetDeadline(time.Now().Add(requestTime)); err != nil {
 		return err
 	}
@@ -125,6 +134,8 @@ func (c *client) header() (answer, error) {
 			if a.length, err = strconv.ParseInt(value, 10, 64); err != nil {
 				return a, err
 			}
+		case "connection":
+			c.ended = strings.EqualFold(value, "close")
 		case "docker-content-digest":
 			a.digest = value
 		case "retry-after":

@@ -13,7 +13,7 @@ import (
 )
 
 // The implementations that can undo gzip. All give the same answers; they differ in speed, and in how long they were
-// tried: trust/layer/inflate/FUZZING.md says when the fast one becomes the default.
+// tried: trust/layer/inflate/FUZZING.md has the four hours after which the fast one became the default.
 const (
 	InflateFast      = "fast"
 	InflateKlauspost = "klauspost"
@@ -21,7 +21,7 @@ const (
 )
 
 // Inflate undoes gzip for any number of walks, one after the other or at one time, and keeps what decoders need
-// between them. Nil means InflateKlauspost, with nothing kept.
+// between them. Nil means InflateFast, with nothing kept.
 type Inflate struct {
 	open func() gunzip
 	free sync.Pool
@@ -36,12 +36,12 @@ type gunzip interface {
 // single is a decoder that can stop at the end of each member.
 type single interface{ Multistream(ok bool) }
 
-// NewInflate makes the implementation of that name; an empty name means InflateKlauspost.
+// NewInflate makes the implementation of that name; an empty name means InflateFast.
 func NewInflate(name string) (*Inflate, error) {
 	switch name {
-	case InflateFast:
-		return &Inflate{open: func() gunzip { return fastGzip{inflate.NewGzip(nil)} }}, nil
-	case InflateKlauspost, "":
+	case InflateFast, "":
+		return &Inflate{open: openFast}, nil
+	case InflateKlauspost:
 		return &Inflate{open: openKlauspost}, nil
 	case InflateStdlib:
 		return &Inflate{open: func() gunzip { return new(gzip.Reader) }}, nil
@@ -49,13 +49,15 @@ func NewInflate(name string) (*Inflate, error) {
 	return nil, fmt.Errorf("no inflate of the name %q: use %s, %s or %s", name, InflateFast, InflateKlauspost, InflateStdlib)
 }
 
+func openFast() gunzip { return fastGzip{inflate.NewGzip(nil)} }
+
 func openKlauspost() gunzip { return new(kgzip.Reader) }
 
 func openGzip(r *bufio.Reader, position func() int64, limits Limits, _ func(int64) error) (io.ReadCloser, error) {
 	from := limits.Inflate
 	m := &members{from: from, packed: r, position: position}
 	if from == nil {
-		m.dec = openKlauspost()
+		m.dec = openFast()
 	} else if dec, ok := from.free.Get().(gunzip); ok {
 		m.dec = dec
 	} else {

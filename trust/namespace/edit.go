@@ -38,7 +38,7 @@ func (f File) Import(entries []trust.Entry) ([]Change, error) {
 	for i, e := range entries {
 		var err error
 		if rules[i], err = checkEntry(e); err != nil {
-			return nil, fmt.Errorf("entry %s: %w", quote(e.Pattern), err)
+			return nil, fmt.Errorf("entry %s: %w%.0w", quote(e.Pattern), err, trust.ErrMalformed)
 		}
 	}
 	return f.edit(true, func(old []rule) []change { return additions(old, rules) })
@@ -49,7 +49,7 @@ func (f File) Import(entries []trust.Entry) ([]Change, error) {
 func (f File) Remove(pattern string) ([]Change, error) {
 	p, err := parsePattern(pattern)
 	if err != nil {
-		return nil, fmt.Errorf("invalid pattern %s: %w", quote(pattern), err)
+		return nil, fmt.Errorf("invalid pattern %s: %w%.0w", quote(pattern), err, trust.ErrMalformed)
 	}
 	return f.edit(false, func(rules []rule) []change {
 		var changes []change

@@ -44,6 +44,11 @@ func Load(name string, r io.Reader) (*List, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read trust list %s: %w", name, err)
 	}
+	return Parse(name, data)
+}
+
+// Parse is Load of what was read.
+func Parse(name string, data []byte) (*List, error) {
 	doc, err := parseDocument(data)
 	if err != nil {
 		return nil, locate(name, err)

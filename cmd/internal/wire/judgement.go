@@ -31,6 +31,8 @@ type sources struct {
 	policy string
 	rules  string
 	lists  []listFile
+	// organization is a list that was fetched; nil where there is none.
+	organization *namespace.List
 	// yara are files and folders of the user's own YARA rules.
 	yara []string
 	// shippedList is true when the shipped trust list counts beside lists.
@@ -63,16 +65,18 @@ type inForce struct {
 	from   sources
 	rules  *ruleset.Ruleset
 	policy *policy.Policy
-	lists  *namespace.Lists
+	lists  *liveLists
 	yara   *yara.Indicator   // nil without YARA rules
 	clamav *clamav.Indicator // nil unless configured
 }
 
 func loadFiles(from sources) (l inForce, err error) {
 	l.from = from
-	if l.lists, err = loadLists(from); err != nil {
+	lists, err := loadLists(from)
+	if err != nil {
 		return l, err
 	}
+	l.lists = newLiveLists(lists)
 	if l.rules, err = loadRules(from.rules); err != nil {
 		return l, err
 	}
@@ -198,6 +202,9 @@ func loadLists(from sources) (*namespace.Lists, error) {
 		if err := add(namespace.Shipped, "shipped trust list", bytes.NewReader(configs.DefaultTrust())); err != nil {
 			return nil, err
 		}
+	}
+	if from.organization != nil {
+		lists = append(lists, from.organization)
 	}
 	for _, list := range from.lists {
 		f, err := os.Open(list.path)

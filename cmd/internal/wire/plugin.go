@@ -59,6 +59,7 @@ func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 		TrustFile: func(context.Context) (plugin.TrustFile, error) {
 			return trustFile{namespace.File{Path: p.file(userList), By: whoami()}}, nil
 		},
+		Organization:  func(context.Context) (plugin.Organization, error) { return p.organization(), nil },
 		UseTrustLists: func(paths []string) { p.trustLists = paths },
 		Names:         func(context.Context) (plugin.Names, error) { return loadNames() },
 		Rules:         p.rules,
@@ -72,6 +73,10 @@ type pluginParts struct {
 	version plugin.Version
 	// trustLists are files that the command line names.
 	trustLists []string
+	// fetched is the organization's list, or refused is why there is none, once it was asked for.
+	asked   sync.Once
+	fetched *namespace.List
+	refused error
 
 	mu      sync.Mutex
 	store   *sqlite.Store
@@ -118,7 +123,7 @@ func (p *pluginParts) forgetful(reason error) (*sqlite.Store, error) {
 
 func (p *pluginParts) note(s string) { _, _ = io.WriteString(p.cli.Err(), "note: "+s+"\n") }
 
-func (p *pluginParts) sources() (sources, error) {
+func (p *pluginParts) sources(ctx context.Context) (sources, error) {
 	lists := append(listFiles(namespace.User, existing(p.file(userList))...), listFiles(namespace.CommandLine, p.trustLists...)...)
 	from := sources{shippedList: true, lists: lists, yara: existing(p.file("yara")), inflate: os.Getenv(inflateEnv)}
 	for _, path := range existing(p.file("policy.yaml")) {
@@ -126,6 +131,9 @@ func (p *pluginParts) sources() (sources, error) {
 	}
 	from.policy = cmp.Or(os.Getenv(policyEnv), from.policy)
 	var err error
+	if from.organization, err = p.organizationList(ctx); err != nil {
+		return from, err
+	}
 	from.clamd, err = clamdFrom(os.Getenv)
 	return from, err
 }
@@ -146,15 +154,15 @@ func (p *pluginParts) history(_ context.Context, file string) (plugin.History, e
 	return store, nil
 }
 
-func (p *pluginParts) policy(_ context.Context, name string) (*policy.Policy, error) {
-	from, err := p.sources()
+func (p *pluginParts) policy(ctx context.Context, name string) (*policy.Policy, error) {
+	from, err := p.sources(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return loadPolicy(cmp.Or(name, from.policy))
 }
 
-func (p *pluginParts) judge(_ context.Context, policy string) (trust.Judge, error) {
+func (p *pluginParts) judge(ctx context.Context, policy string) (trust.Judge, error) {
 	store, err := p.open()
 	if err != nil {
 		return nil, err
@@ -162,7 +170,7 @@ func (p *pluginParts) judge(_ context.Context, policy string) (trust.Judge, erro
 	if _, err := layer.NewInflate(os.Getenv(inflateEnv)); err != nil {
 		return nil, fmt.Errorf("%s: %w", inflateEnv, err)
 	}
-	from, err := p.sources()
+	from, err := p.sources(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -222,8 +230,8 @@ func (p *pluginParts) engine(context.Context) (plugin.Engine, error) {
 	}), nil
 }
 
-func (p *pluginParts) trust(context.Context) (plugin.TrustLists, error) {
-	from, err := p.sources()
+func (p *pluginParts) trust(ctx context.Context) (plugin.TrustLists, error) {
+	from, err := p.sources(ctx)
 	if err != nil {
 		return nil, err
 	}

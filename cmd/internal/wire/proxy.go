@@ -63,6 +63,10 @@ func Proxy(ctx context.Context, cfg config.Config, bucket Bucket, log *logrus.Lo
 		return err
 	}
 	log.WithFields(loaded.fields()).Info("judging by")
+	own, err := newOrganizationList(cfg, loaded)
+	if err != nil {
+		return err
+	}
 	gate, err := newGate(cfg, loaded, store, kept.blobs, counters, registries)
 	if err != nil {
 		return err
@@ -73,7 +77,7 @@ func Proxy(ctx context.Context, cfg config.Config, bucket Bucket, log *logrus.Lo
 		defer cancel()
 		err = errors.Join(err, gate.Close(ending))
 	}()
-	return serve(ctx, cfg, log, store, gate, counters, registries)
+	return serve(ctx, cfg, log, store, gate, counters, registries, own)
 }
 
 func newGate(cfg config.Config, loaded inForce, store *sqlite.Store, cache *blobcache.Cache, counters *metrics.Metrics, registries *registries) (*enforce.Gate, error) {
@@ -88,8 +92,12 @@ func newGate(cfg config.Config, loaded inForce, store *sqlite.Store, cache *blob
 }
 
 func judgedFrom(cfg config.Config) sources {
+	own := listFiles(namespace.Organization, cfg.TrustLists...)
+	if cfg.Organization.List != "" {
+		own = append(own, listFiles(namespace.Organization, cfg.Organization.List)...)
+	}
 	return sources{
-		policy: cfg.Policy, rules: cfg.Rules, lists: listFiles(namespace.Organization, cfg.TrustLists...), shippedList: len(cfg.TrustLists) == 0, yara: cfg.YARA,
+		policy: cfg.Policy, rules: cfg.Rules, lists: own, shippedList: len(cfg.TrustLists) == 0, yara: cfg.YARA,
 		limits: limits(cfg.Judge.Limits), image: int64(cfg.Judge.Limits.ImageBytes), artifact: int64(cfg.Judge.Limits.ArtifactBytes),
 		layers: cfg.Judge.LayersInWork, inflate: cfg.Judge.Inflate,
 		clamd: clamav.Options{Address: cfg.Clamd.Address, Timeout: cfg.Clamd.Timeout, MaxStream: int64(cfg.Clamd.MaxStream)},
@@ -117,6 +125,9 @@ func Verify(cfg config.Config) error {
 	if _, err := loaded.judge(noMemory{}); err != nil {
 		return err
 	}
+	if _, err := newOrganizationList(cfg, loaded); err != nil {
+		return err
+	}
 	for _, u := range cfg.Upstreams {
 		_, transport, err := newUpstream(u)
 		if err != nil {
@@ -139,7 +150,7 @@ func Verify(cfg config.Config) error {
 // noMemory is for a judge that is never asked.
 type noMemory struct{ judge.Memory }
 
-func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sqlite.Store, gate *enforce.Gate, counters *metrics.Metrics, registries *registries) error {
+func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sqlite.Store, gate *enforce.Gate, counters *metrics.Metrics, registries *registries, own *organizationList) error {
 	enrolments, err := enrolments(cfg)
 	if err != nil {
 		return err
@@ -160,7 +171,7 @@ func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sq
 	state := writable{dir: cfg.StateDir}
 	server, err := proxy.Listen(proxy.Options{
 		Listen: cfg.Listen, Admin: cfg.Admin.Listen, TLS: certificates, Connect: cfg.Connect.Listen, ConnectHosts: cfg.TransparentHosts(), Registry: registry,
-		Verdicts: distribution.Explain(explained(cfg, store, registries), nil, log), Metrics: counters.Handler(),
+		Verdicts: distribution.Explain(explained(cfg, store, registries), nil, log), Metrics: counters.Handler(), Lists: own.handler(cfg, log),
 		Ready: func(ctx context.Context) error {
 			_, _, err := store.VerdictByID(ctx, "SP-0000000000")
 			return errors.Join(err, state.check(ctx))

@@ -40,8 +40,8 @@ type ruling struct {
 	names      *lookalike.Names
 }
 
-func (p *pluginParts) rules(context.Context) (plugin.Rules, error) {
-	from, err := p.sources()
+func (p *pluginParts) rules(ctx context.Context) (plugin.Rules, error) {
+	from, err := p.sources(ctx)
 	if err != nil {
 		return nil, err
 	}

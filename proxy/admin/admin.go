@@ -1,0 +1,212 @@
+// Package admin is what the organization's administrators, and the machines that it enrolled, ask a proxy about the
+// organization's trust list: the signed list for everyone who is let in, and edits for those whom the configuration
+// names. Who they are, the front door has proved.
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/safepull/safepull/proxy/caller"
+	"github.com/safepull/safepull/trust"
+)
+
+const (
+	// maxBody bounds what an edit sends: an import of some thousand entries.
+	maxBody = 4 << 20
+	// maxImport bounds the entries of one edit.
+	maxImport = 10_000
+)
+
+// The paths that Handler serves, and nothing below them.
+const (
+	ListPath    = "/safepull/v1/trust-list"
+	EntriesPath = "/safepull/v1/admin/trust"
+	HistoryPath = "/safepull/v1/admin/trust/history"
+)
+
+// List is the organization's trust list. Its edits are atomic, count at once, and are recorded with who made them.
+type List interface {
+	// Signed is the list as machines fetch it.
+	Signed() ([]byte, error)
+	// Entries are those of the list.
+	Entries() []trust.Entry
+	// Import adds entries, or updates those with the same patterns, and says how many changed. An error that wraps
+	// trust.ErrMalformed is about the entries.
+	Import(by string, entries []trust.Entry) (int, error)
+	// Remove takes out the entries with exactly this pattern.
+	Remove(by, pattern string) (int, error)
+	// History is what was edited, newest first, as JSON can carry it.
+	History() (any, error)
+}
+
+// Options are who may edit.
+type Options struct {
+	// Admins are identities as the front door names them.
+	Admins []string
+	// Log is told about every edit and every attempt.
+	Log logrus.FieldLogger
+}
+
+// Handler serves a list.
+func Handler(list List, o Options) http.Handler { return &handler{list, o} }
+
+type handler struct {
+	list List
+	Options
+}
+
+// ServeHTTP implements http.Handler.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.URL.Path == ListPath {
+		h.signed(w, r)
+		return
+	}
+	who := caller.Of(r.Context())
+	if who.Identity == "" || !slices.Contains(h.Admins, who.Identity) {
+		h.Log.WithFields(logrus.Fields{"identity": trust.Sanitise(who.Identity, 255), "method": r.Method}).Warn("an edit of the trust list was refused")
+		refuse(w, http.StatusForbidden, "only the administrators that organization.admins names may do that")
+		return
+	}
+	switch {
+	case r.URL.Path == EntriesPath && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		answer(w, map[string]any{"schema": 1, "entries": h.list.Entries()})
+	case r.URL.Path == HistoryPath && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		h.history(w)
+	case r.URL.Path == EntriesPath && r.Method == http.MethodPost:
+		h.add(w, r, who)
+	case r.URL.Path == EntriesPath && r.Method == http.MethodDelete:
+		h.remove(w, r, who)
+	case r.URL.Path == EntriesPath, r.URL.Path == HistoryPath:
+		w.Header().Set("Allow", "GET, HEAD, POST, DELETE")
+		refuse(w, http.StatusMethodNotAllowed, "GET, POST and DELETE are served here")
+	default:
+		refuse(w, http.StatusNotFound, "there is nothing here: the list is at "+EntriesPath)
+	}
+}
+
+func (h *handler) signed(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		refuse(w, http.StatusMethodNotAllowed, "only GET and HEAD are served here")
+		return
+	}
+	text, err := h.list.Signed()
+	if errors.Is(err, trust.ErrNotFound) {
+		refuse(w, http.StatusNotFound, "this proxy signs no list: see organization.signingKeyFile")
+		return
+	}
+	if err != nil {
+		h.Log.WithError(err).Error("the trust list cannot be signed")
+		refuse(w, http.StatusInternalServerError, "the list cannot be signed: the log tells more")
+		return
+	}
+	w.Header().Set("Content-Type", "application/vnd.dsse.envelope.v1+json")
+	_, _ = w.Write(text) // a client that is gone needs no answer
+}
+
+func (h *handler) history(w http.ResponseWriter) {
+	edits, err := h.list.History()
+	if err != nil {
+		h.Log.WithError(err).Error("the history of the trust list cannot be read")
+		refuse(w, http.StatusInternalServerError, "the history cannot be read: the log tells more")
+		return
+	}
+	answer(w, map[string]any{"schema": 1, "edits": edits})
+}
+
+func (h *handler) add(w http.ResponseWriter, r *http.Request, who caller.Caller) {
+	// A page in a browser can send a form to here, and no JSON.
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		refuse(w, http.StatusUnsupportedMediaType, "send application/json")
+		return
+	}
+	entries, err := parseEntries(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	n, err := h.list.Import(by(who), entries)
+	h.edited(w, who, "import", n, err)
+}
+
+// parseEntries reads {"entries": […]}, and nothing else.
+func parseEntries(r io.Reader) ([]trust.Entry, error) {
+	var body struct {
+		Entries []trust.Entry `json:"entries"`
+	}
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&body); err != nil {
+		return nil, fmt.Errorf("the body must be {\"entries\": […]} as \"docker safepull trust ls --format json\" has them: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the body's document")
+	}
+	if len(body.Entries) == 0 || len(body.Entries) > maxImport {
+		return nil, fmt.Errorf("send 1 to %d entries", maxImport)
+	}
+	return body.Entries, nil
+}
+
+func (h *handler) remove(w http.ResponseWriter, r *http.Request, who caller.Caller) {
+	pattern := r.URL.Query().Get("pattern")
+	if pattern == "" || strings.Contains(pattern, "\n") {
+		refuse(w, http.StatusBadRequest, "name the entries with ?pattern=…")
+		return
+	}
+	n, err := h.list.Remove(by(who), pattern)
+	if err == nil && n == 0 {
+		refuse(w, http.StatusNotFound, "no entry has exactly this pattern")
+		return
+	}
+	h.edited(w, who, "remove", n, err)
+}
+
+// edited answers an edit. The log has who, what and how much; the history has the entries.
+func (h *handler) edited(w http.ResponseWriter, who caller.Caller, what string, n int, err error) {
+	log := h.Log.WithFields(logrus.Fields{"audit": "trust", "identity": trust.Sanitise(who.Identity, 255), "by": who.Method, "edit": what, "entries": n})
+	switch {
+	case errors.Is(err, trust.ErrMalformed):
+		log.WithError(err).Warn("an edit of the trust list was wrong")
+		refuse(w, http.StatusBadRequest, trust.Sanitise(err.Error(), 1000))
+	case err != nil:
+		log.WithError(err).Error("an edit of the trust list failed")
+		refuse(w, http.StatusInternalServerError, "the edit failed: the log tells more")
+	default:
+		log.Info("the trust list was edited")
+		answer(w, map[string]any{"schema": 1, "changed": n})
+	}
+}
+
+func by(who caller.Caller) string { return who.Identity + " (" + who.Method + ")" }
+
+func answer(w http.ResponseWriter, document any) {
+	text, err := json.Marshal(document)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, "the answer cannot be written")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(text, '\n'))
+}
+
+func refuse(w http.ResponseWriter, status int, why string) {
+	text, err := json.Marshal(map[string]any{"schema": 1, "error": trust.Sanitise(why, 1000)})
+	if err != nil {
+		text = []byte("{}")
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n'))
+}

@@ -1,0 +1,111 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/safepull/safepull/proxy/caller"
+	"github.com/safepull/safepull/trust"
+)
+
+// fakeList remembers what it was told.
+type fakeList struct {
+	told []string
+	fail error
+	sign error
+}
+
+func (l *fakeList) Signed() ([]byte, error) { return []byte("{signed}"), l.sign }
+func (l *fakeList) Entries() []trust.Entry {
+	return []trust.Entry{{Pattern: "ghcr.io/a/**", Action: "allow"}}
+}
+
+func (l *fakeList) Import(by string, entries []trust.Entry) (int, error) {
+	l.told = append(l.told, fmt.Sprintf("%s imports %s %s", by, entries[0].Action, entries[0].Pattern))
+	return len(entries), l.fail
+}
+
+func (l *fakeList) Remove(by, pattern string) (int, error) {
+	l.told = append(l.told, by+" removes "+pattern)
+	if pattern == "none" {
+		return 0, nil
+	}
+	return 1, l.fail
+}
+func (l *fakeList) History() (any, error) { return []string{"an edit"}, l.fail }
+
+func TestHandler(t *testing.T) {
+	t.Parallel()
+	anna := caller.Caller{Identity: "anna", Method: "htpasswd"}
+	const entry = `{"entries":[{"pattern":"quay.io/x","action":"deny","reason":"r"}]}`
+	for name, tt := range map[string]struct {
+		who          caller.Caller
+		method, path string
+		kind, body   string
+		fail, sign   error
+		status       int
+		says, told   string
+	}{
+		"signed":         {method: "GET", path: ListPath, status: 200, says: "{signed}"},
+		"signed-post":    {method: "POST", path: ListPath, status: 405},
+		"signs-none":     {method: "GET", path: ListPath, sign: trust.ErrNotFound, status: 404, says: "signs no list"},
+		"sign-fails":     {method: "GET", path: ListPath, sign: errors.New("s3cret"), status: 500, says: "the log tells more"},
+		"nobody":         {method: "GET", path: EntriesPath, status: 403},
+		"nobody-posts":   {method: "POST", path: EntriesPath, kind: "application/json", body: entry, status: 403},
+		"a-puller":       {who: caller.Caller{Identity: "bo"}, method: "DELETE", path: EntriesPath + "?pattern=x", status: 403},
+		"entries":        {who: anna, method: "GET", path: EntriesPath, status: 200, says: "ghcr.io/a/**"},
+		"history":        {who: anna, method: "GET", path: HistoryPath, status: 200, says: "an edit"},
+		"history-fails":  {who: anna, method: "GET", path: HistoryPath, fail: errors.New("s3cret"), status: 500},
+		"add":            {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: entry, status: 200, says: `"changed":1`, told: "anna (htpasswd) imports deny quay.io/x"},
+		"a-form":         {who: anna, method: "POST", path: EntriesPath, kind: "text/plain", body: entry, status: 415},
+		"garbage":        {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: "{", status: 400},
+		"unknown-member": {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: `{"entries":[{"patern":"x"}]}`, status: 400},
+		"two-documents":  {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: entry + entry, status: 400},
+		"no-entries":     {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: `{"entries":[]}`, status: 400},
+		"many-entries":   {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: `{"entries":[` + strings.Repeat(`{},`, maxImport) + `{}]}`, status: 400},
+		"large":          {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: `{"entries":[` + strings.Repeat(" ", maxBody) + `]}`, status: 400},
+		"wrong-entry":    {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: entry, fail: fmt.Errorf("bad pattern: %w", trust.ErrMalformed), status: 400, says: "bad pattern", told: "anna (htpasswd) imports deny quay.io/x"},
+		"disk-full":      {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: entry, fail: errors.New("s3cret"), status: 500, told: "anna (htpasswd) imports deny quay.io/x"},
+		"remove":         {who: anna, method: "DELETE", path: EntriesPath + "?pattern=quay.io/x", status: 200, told: "anna (htpasswd) removes quay.io/x"},
+		"remove-nothing": {who: anna, method: "DELETE", path: EntriesPath + "?pattern=none", status: 404, told: "anna (htpasswd) removes none"},
+		"remove-without": {who: anna, method: "DELETE", path: EntriesPath, status: 400},
+		"put":            {who: anna, method: "PUT", path: EntriesPath, status: 405},
+		"below":          {who: anna, method: "GET", path: EntriesPath + "/x", status: 404},
+		"an-empty-name":  {who: caller.Caller{Method: "token"}, method: "GET", path: EntriesPath, status: 403},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := logrus.New()
+			log.SetOutput(io.Discard)
+			list := &fakeList{fail: tt.fail, sign: tt.sign}
+			r := httptest.NewRequest(tt.method, tt.path, strings.NewReader(tt.body))
+			r.Header.Set("Content-Type", tt.kind)
+			r = r.WithContext(caller.With(r.Context(), tt.who))
+			w := httptest.NewRecorder()
+			Handler(list, Options{Admins: []string{"anna"}, Log: log}).ServeHTTP(w, r)
+			if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.says) || strings.Join(list.told, "; ") != tt.told || strings.Contains(w.Body.String(), "s3cret") {
+				t.Errorf("%d %s, told %q; want %d, %q, %q", w.Code, w.Body, list.told, tt.status, tt.says, tt.told)
+			}
+			if tt.status != http.StatusOK && w.Code == tt.status && !strings.Contains(w.Body.String(), `"error"`) {
+				t.Errorf("an error without a sentence: %s", w.Body)
+			}
+		})
+	}
+}
+
+func FuzzEntries(f *testing.F) {
+	f.Add(`{"entries":[{"pattern":"quay.io/x","action":"deny"}]}`)
+	f.Add(`{"entries":[{"digests":["sha256:1"],"requireSignature":{"key":"x"},"expires":"2027-01-01T00:00:00Z"}]}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		if entries, err := parseEntries(strings.NewReader(body)); err == nil && (len(entries) == 0 || len(entries) > maxImport) {
+			t.Errorf("%d entries", len(entries))
+		}
+	})
+}

@@ -1,0 +1,60 @@
+package config
+
+import (
+	"slices"
+	"time"
+)
+
+// Organization is the trust list that the organization's machines take from the proxy. An empty List means that there
+// is none.
+type Organization struct {
+	Name           string        `yaml:"name"`
+	List           string        `yaml:"list"`
+	SigningKeyFile string        `yaml:"signingKeyFile"`
+	MaxAge         time.Duration `yaml:"maxAge"`
+	Admins         []string      `yaml:"admins"`
+}
+
+// The least and the most of Organization.MaxAge: less would be stale before machines ask again, more is no promise.
+const (
+	leastListAge = 2 * time.Hour
+	mostListAge  = 400 * 24 * time.Hour
+	// maxAdmins bounds what every edit is held against.
+	maxAdmins = 1000
+)
+
+func (c *Config) checkOrganization(at origins) error {
+	o := c.Organization
+	if o.List == "" {
+		if o.Name != "" || o.SigningKeyFile != "" || len(o.Admins) > 0 {
+			return at.errorf("organization.list", "without a list the other keys do nothing: write it, or remove them")
+		}
+		return nil
+	}
+	if _, err := readFile(o.List, maxInput); err != nil {
+		return at.errorf("organization.list", "%w", err)
+	}
+	if slices.Contains(c.TrustLists, o.List) {
+		return at.errorf("organization.list", "the file stands among trustLists too: remove it there")
+	}
+	if o.SigningKeyFile != "" {
+		if _, err := readFile(o.SigningKeyFile, maxInput); err != nil {
+			return at.errorf("organization.signingKeyFile", "%w", err)
+		}
+		if o.Name == "" {
+			return at.errorf("organization.name", "people see who signs: write a name")
+		}
+	}
+	if o.MaxAge < leastListAge || o.MaxAge > mostListAge {
+		return at.errorf("organization.maxAge", "%s is not from %s to %s", o.MaxAge, leastListAge, mostListAge)
+	}
+	switch {
+	case len(o.Admins) > 0 && !c.Door.Authenticates():
+		return at.errorf("organization.admins", "nobody can prove to be one of them: name a method of the door (htpasswd, tokens, oidc, mtls)")
+	case len(o.Admins) > maxAdmins:
+		return at.errorf("organization.admins", "more than %d", maxAdmins)
+	case slices.Contains(o.Admins, ""):
+		return at.errorf("organization.admins", "one of them is empty: write an identity or remove it")
+	}
+	return nil
+}
