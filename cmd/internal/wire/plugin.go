@@ -22,6 +22,7 @@ import (
 	"github.com/safepull/safepull/proxy/upstream"
 	"github.com/safepull/safepull/proxy/upstream/credential"
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/judge"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/store/sqlite"
@@ -138,7 +139,25 @@ func (p *pluginParts) judge(context.Context) (trust.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return loaded.judge(store)
+	publishers, err := p.publishers(store)
+	if err != nil {
+		return nil, err
+	}
+	return loaded.judge(store, publishers)
+}
+
+// publishers are asked as the environment says.
+func (p *pluginParts) publishers(store *sqlite.Store) (judge.Publishers, error) {
+	r, err := reputationFrom(os.Getenv, "docker-safepull/"+p.version.Version)
+	if err != nil {
+		return nil, err
+	}
+	asker, end, err := newPublishers(r, store)
+	if err != nil {
+		return nil, err
+	}
+	p.atEnd(end)
+	return asker, nil
 }
 
 // source reads a registry with the login and the certificates that docker itself would use for it.
