@@ -223,6 +223,7 @@ func (t Text) Explain(w io.Writer, v trust.Verdict) error {
 	section(out, "Story", d.Story)
 	section(out, "Reasons", d.Reasons)
 	section(out, "Integrity", cleanSome(v.Evidence.Integrity, reasonMax))
+	section(out, "Vouched for", d.Vouched)
 	t.standing(out, v.Evidence.Standing)
 	t.findings(out, d.Findings, len(v.Evidence.Findings))
 	section(out, "Unanswered", pairs(d.Unanswered))

@@ -82,7 +82,7 @@ func (c *inquiry) takePublisher(ctx context.Context, a *asked) error {
 	}
 	<-a.done
 	c.found(askPublisher, a.answer.Findings)
-	c.until = a.answer.Until
+	c.until, c.evidence.Vouched = a.answer.Until, a.answer.Vouched
 	switch {
 	case a.err == nil:
 	case noAnswer(a.err):

@@ -79,7 +79,9 @@ func (r Record) Observe(key string, f Facts, at time.Time) Record {
 		r.Samples = append(r.Samples, s)
 		r.Samples = r.Samples[max(0, len(r.Samples)-maxSamples):]
 	}
-	r.Changes = r.Changes[max(0, len(r.Changes)-maxChanges):]
+	if r.Changes = r.Changes[max(0, len(r.Changes)-maxChanges):]; len(r.Changes) == 0 {
+		r.Changes = nil
+	}
 	return r
 }
 
@@ -98,7 +100,7 @@ func (r *Record) compare(f Facts, at time.Time) {
 		note(changeGone, "", "")
 	case f.Missing:
 	case another(was, f):
-		note(changeReplaced, made(was), made(f))
+		note(changeReplaced, madeOn(was), madeOn(f))
 	}
 	if f.Missing || f.Badge == nil {
 		return
@@ -119,7 +121,7 @@ func another(was, now Facts) bool {
 	return now.Created.Sub(was.Created) > slack
 }
 
-func made(f Facts) string {
+func madeOn(f Facts) string {
 	if f.Created.IsZero() {
 		return "number " + f.ID
 	}

@@ -79,6 +79,15 @@ func (k Known) Signs(now time.Time, brand func(string) bool) []trust.Finding {
 	return out
 }
 
+// Vouched are facts that speak for the publisher, one sentence each. Only the registry's own word for who it is counts,
+// and only while the account is the one that was first seen.
+func (k Known) Vouched(now time.Time) []string {
+	if _, another := k.Account.last(changeReplaced, now); another || k.Account.Now.Missing || !k.Account.Now.Badged() {
+		return nil
+	}
+	return []string{trust.Sanitise(fmt.Sprintf("%s says that %q is %s", k.Title, short(k.Account.name()), badge(*k.Account.Now.Badge)), 200)}
+}
+
 // finding is a sign about a part; why is a sentence without its subject, which is the name.
 func finding(part, name string, s trust.Strength, excerpt, why string, args ...any) trust.Finding {
 	return trust.Finding{

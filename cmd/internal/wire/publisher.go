@@ -81,7 +81,7 @@ func (r askers) url(host string) string {
 
 // newPublishers makes the asker, and what ends it; nil where the question is not asked.
 func newPublishers(r askers, memory asking.Memory) (*asking.Asker, func(), error) {
-	transport := upstream.NewTransport(upstream.Timeouts{Dial: r.Timeout, TLS: r.Timeout, Header: r.Timeout})
+	transport := upstream.NewTransport(upstream.Timeouts{}) // what a request may take, the asker says
 	sources, err := r.sources(transport)
 	if err != nil {
 		return nil, nil, err

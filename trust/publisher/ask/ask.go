@@ -169,7 +169,7 @@ func (a *Asker) Ask(ctx context.Context, ref trust.Reference) (publisher.Answer,
 			answer.Until = earliest(answer.Until, later(t.record.Asked.Add(a.o.Fresh), now.Add(a.retry(s))))
 		}
 	}
-	answer.Findings = answer.Known.Signs(now, a.o.Brand)
+	answer.Findings, answer.Vouched = answer.Known.Signs(now, a.o.Brand), answer.Known.Vouched(now)
 	switch {
 	case failed == nil:
 	case errors.Is(failed, errSilent):
@@ -225,7 +225,7 @@ func (a *Asker) one(ctx, timed context.Context, s *source, q publisher.Question)
 		case s.Silent != "" && known.Key != "":
 			return known, nil
 		case s.Silent != "":
-			return publisher.Record{}, fmt.Errorf("%w: %s", errSilent, s.Silent)
+			return publisher.Record{}, failure{errSilent, s.Silent}
 		}
 		fresh, err := a.fetch(ctx, timed, s, q, known)
 		switch {
