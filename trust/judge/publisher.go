@@ -23,8 +23,8 @@ type Publishers interface {
 	Key() digest.Digest
 }
 
-// asked is a question to Publishers under way, beside the others. Its zero value is none.
-type asked struct {
+// publication is a question to Publishers under way, beside the others. Its zero value is none.
+type publication struct {
 	ref    trust.Reference
 	done   chan struct{}
 	cancel context.CancelFunc
@@ -33,7 +33,7 @@ type asked struct {
 }
 
 // stop ends the question, if it is still open.
-func (a *asked) stop() {
+func (a *publication) stop() {
 	if a.done != nil {
 		a.cancel()
 		<-a.done
@@ -41,8 +41,8 @@ func (a *asked) stop() {
 }
 
 // startPublisher asks who publishes the image, beside everything else, so that no pull waits for it alone.
-func (c *inquiry) startPublisher(ctx context.Context) *asked {
-	a := &asked{}
+func (c *inquiry) startPublisher(ctx context.Context) *publication {
+	a := &publication{}
 	publishers := c.judge.Publishers
 	if publishers == nil {
 		return a // not configured is no question
@@ -52,7 +52,7 @@ func (c *inquiry) startPublisher(ctx context.Context) *asked {
 	case !named:
 		c.evidence.NotAsked[askPublisher] = "the image has no name of a registry"
 		return a
-	case standing.Allowed():
+	case standing.Trusted():
 		c.evidence.NotAsked[askPublisher] = fmt.Sprintf("the trust lists allow %s", trust.Sanitise(standing.Decided.Pattern, 200))
 		return a
 	}
@@ -72,7 +72,7 @@ func (c *inquiry) startPublisher(ctx context.Context) *asked {
 
 // takePublisher takes the answer, and compares the image with what its tag pointed at before. An image that is blocked by
 // what it holds needs neither, whether or not the answer is there already: the evidence must not depend on that.
-func (c *inquiry) takePublisher(ctx context.Context, a *asked) error {
+func (c *inquiry) takePublisher(ctx context.Context, a *publication) error {
 	if a.done == nil {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/safepull/safepull/configs"
 	"github.com/safepull/safepull/trust"
@@ -63,7 +64,7 @@ func TestJudge_publisher(t *testing.T) {
 		standing   trust.Standing
 		registry   string
 		repository string
-		layer      string
+		runs       string
 		want       trust.Action
 		state      string // answered, unanswered, not asked, none
 		says       string
@@ -75,9 +76,9 @@ func TestJudge_publisher(t *testing.T) {
 		"moved":             {publishers: publishers{answer: vouched, moved: []trust.Finding{weak("tag")}}, want: trust.Allow, state: "answered", says: `Of its publisher, the tag "acme" is odd.`, asked: 1},
 		"unanswered-warns":  {publishers: publishers{answer: vouched, err: silent}, want: trust.Warn, state: "unanswered", says: "did not answer", asked: 1},
 		"unanswered-limit":  {publishers: publishers{answer: vouched, err: fmt.Errorf("much: %w", trust.ErrLimit)}, want: trust.Warn, state: "unanswered", says: "much", asked: 1},
-		"unanswered-miner":  {publishers: publishers{err: silent}, layer: "MINER", want: trust.Block, state: "not asked", says: "blocked already", asked: 1},
-		"miner-and-vouched": {publishers: publishers{answer: vouched}, layer: "MINER", want: trust.Block, state: "not asked", says: "blocked already", asked: 1},
-		"never-and-a-miner": {publishers: publishers{never: true}, layer: "MINER", want: trust.Block, state: "not asked", says: "blocked already", asked: 1},
+		"unanswered-miner":  {publishers: publishers{err: silent}, runs: "MINER", want: trust.Block, state: "not asked", says: "blocked already", asked: 1},
+		"miner-and-vouched": {publishers: publishers{answer: vouched}, runs: "MINER", want: trust.Block, state: "not asked", says: "blocked already", asked: 1},
+		"never-and-a-miner": {publishers: publishers{never: true}, runs: "MINER", want: trust.Block, state: "not asked", says: "blocked already", asked: 1},
 		"waived":            {publishers: publishers{err: silent}, standing: entry("allow", "docker.io/acme/**"), want: trust.Allow, state: "not asked", says: "the trust lists allow docker.io/acme/**"},
 		"denied":            {standing: entry("deny", "docker.io/acme/**"), want: trust.Block, state: "not asked", says: "the trust lists deny"},
 		"file":              {registry: "-", repository: "oci-dir:/x", want: trust.Allow, state: "not asked", says: "no name of a registry"},
@@ -90,7 +91,9 @@ func TestJudge_publisher(t *testing.T) {
 				o.Publishers, o.Policy, o.Lists = &p, shipped, lists{standing: func(trust.Reference) trust.Standing { return tt.standing }}
 			})
 			s := newSource()
-			ref := s.image(t, nil, "one"+tt.layer)
+			ref := s.image(t, func(_ *ocispec.Manifest, c map[string]any) {
+				c["config"] = map[string]any{"Entrypoint": []string{"/bin/sh", "-c", tt.runs}}
+			}, "one")
 			ref.Registry, ref.Repository, ref.Tag = "docker.io", "acme/app", "1"
 			if tt.registry != "" {
 				ref.Registry, ref.Repository = "", tt.repository
@@ -125,14 +128,13 @@ func TestJudge_publisherErrors(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the disk is full")
 	for name, p := range map[string]*publishers{"ask": {err: broken}, "compare": {tagErr: broken}} {
-		j, _, m := newJudge(t, func(o *judge.Options) { o.Publishers = p })
+		j, _, _ := newJudge(t, func(o *judge.Options) { o.Publishers = p })
 		s := newSource()
 		ref := s.image(t, nil, "one")
 		ref.Registry = "docker.io"
 		if v, err := j.Judge(t.Context(), ref, s); !errors.Is(err, broken) {
 			t.Errorf("%s: %s, %v", name, v.Action, err)
 		}
-		_ = m
 	}
 }
 

@@ -44,7 +44,9 @@ func badged(f *Facts, word string) *Facts { f.Badge = &word; return f }
 // TestSigns: each sign, and its twins that are honest and stay quiet.
 func TestSigns(t *testing.T) {
 	t.Parallel()
-	brand := func(name string) bool { return slices.Contains([]string{"nginx", "redis", "postgres", "azure-cli"}, name) }
+	brand := func(name string) bool {
+		return slices.Contains([]string{"nginx", "redis", "postgres", "azure-cli"}, name)
+	}
 	for name, tt := range map[string]struct {
 		days []told
 		want []string // beginnings of the excerpts

@@ -22,9 +22,9 @@ import (
 	"github.com/safepull/safepull/proxy/upstream"
 	"github.com/safepull/safepull/proxy/upstream/credential"
 	"github.com/safepull/safepull/trust"
-	"github.com/safepull/safepull/trust/judge"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/namespace"
+	asking "github.com/safepull/safepull/trust/publisher/ask"
 	"github.com/safepull/safepull/trust/store/sqlite"
 )
 
@@ -55,6 +55,7 @@ func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 		},
 		UseTrustLists: func(paths []string) { p.trustLists = paths },
 		Names:         func(context.Context) (plugin.Names, error) { return loadNames() },
+		Reputation:    p.reputation,
 		Rules:         p.rules,
 		Lint:          lint,
 		Close:         p.close,
@@ -146,8 +147,17 @@ func (p *pluginParts) judge(context.Context) (trust.Judge, error) {
 	return loaded.judge(store, publishers)
 }
 
+// reputation is the asker, for people.
+func (p *pluginParts) reputation(context.Context) (plugin.Reputation, error) {
+	store, err := p.open()
+	if err != nil {
+		return nil, err
+	}
+	return p.publishers(store)
+}
+
 // publishers are asked as the environment says.
-func (p *pluginParts) publishers(store *sqlite.Store) (judge.Publishers, error) {
+func (p *pluginParts) publishers(store *sqlite.Store) (*asking.Asker, error) {
 	r, err := reputationFrom(os.Getenv, "docker-safepull/"+p.version.Version)
 	if err != nil {
 		return nil, err

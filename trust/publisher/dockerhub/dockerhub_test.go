@@ -38,7 +38,9 @@ func TestRead(t *testing.T) {
 	t.Parallel()
 	account := publisher.Facts{ID: "33ef574274c011e4bea40242ac11001b", Type: "organization", Created: at("2014-11-25T20:18:58.218Z"), Badge: new(publisher.BadgeVerified)}
 	with := func(badge *string) publisher.Facts { f := account; f.Badge = badge; return f }
-	say := func(badge string) string { return strings.Replace(organization, `"badge":"verified_publisher"`, badge, 1) }
+	say := func(badge string) string {
+		return strings.Replace(organization, `"badge":"verified_publisher"`, badge, 1)
+	}
 	for name, tt := range map[string]struct {
 		read func([]byte) (publisher.Facts, error)
 		body string
