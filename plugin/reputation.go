@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 
+	"github.com/docker/cli/cli/streams"
 	"github.com/spf13/cobra"
 
+	"github.com/safepull/safepull/plugin/facts"
 	"github.com/safepull/safepull/plugin/render"
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/publisher"
@@ -81,11 +83,11 @@ func (a *app) showReputation(ctx context.Context, args []string) error {
 	if err != nil && answer.Known.Title == "" {
 		return err
 	}
-	document := render.NewReputation(ref, answer, err)
+	document := facts.New(render.Schema, ref, answer, err)
 	if _, told := r.Hosts()[ref.Registry]; !told {
 		document.NotAsked = ref.Registry + " tells nothing that is known here"
 	}
-	return a.answer(document, func() error { return a.text().Reputation(a.cli.Out(), document) })
+	return a.answer(document, func() error { return document.Text(a.cli.Out()) })
 }
 
 func (a *app) exportReputation(ctx context.Context, args []string) (err error) {
@@ -114,16 +116,7 @@ func (a *app) importReputation(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	from := io.Reader(a.cli.In())
-	if args[0] != "-" {
-		f, err := os.Open(args[0]) //nolint:gosec // the user names it
-		if err != nil {
-			return err
-		}
-		defer f.Close() //nolint:errcheck // only read
-		from = f
-	}
-	n, err := r.Import(ctx, from)
+	n, err := importFrom(ctx, r, args[0], a.cli)
 	if err != nil {
 		return fmt.Errorf("import %q: %w", args[0], err)
 	}
@@ -141,4 +134,16 @@ func (a *app) carried(done, way, file string, records int) error {
 		_, err := fmt.Fprintf(a.cli.Out(), "%s %d records %s %s\n", done, records, way, file)
 		return err
 	})
+}
+
+func importFrom(ctx context.Context, r Reputation, name string, standard interface{ In() *streams.In }) (int, error) {
+	if name == "-" {
+		return r.Import(ctx, standard.In())
+	}
+	f, err := os.Open(name) //nolint:gosec // the user names it
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	return r.Import(ctx, f)
 }

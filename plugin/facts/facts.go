@@ -1,4 +1,5 @@
-package render
+// Package facts shows what registries tell of publishers, as JSON and as text.
+package facts
 
 import (
 	"bufio"
@@ -11,12 +12,12 @@ import (
 	"github.com/safepull/safepull/trust/publisher"
 )
 
-// Reputation is "reputation show" as JSON.
-type Reputation struct {
+// Document is "reputation show" as JSON.
+type Document struct {
 	Schema    int             `json:"schema"`
 	Reference string          `json:"reference"`
 	Known     publisher.Known `json:"known"`
-	Findings  []Finding       `json:"findings"`
+	Findings  []trust.Finding `json:"findings"`
 	Vouched   []string        `json:"vouched"`
 	// Unanswered is what a registry did instead of answering, NotAsked why it was not asked; either may be empty.
 	Unanswered string    `json:"unanswered"`
@@ -24,11 +25,16 @@ type Reputation struct {
 	Until      time.Time `json:"until,omitzero"`
 }
 
-// NewReputation describes what is known of a publisher. The error is what a registry did instead of answering.
-func NewReputation(ref trust.Reference, a publisher.Answer, err error) Reputation {
-	r := Reputation{
-		Schema: Schema, Reference: clean(ref.WithDigest("").String()), Known: a.Known, Findings: NewFindings(a.Findings),
-		Vouched: cleanSome(a.Vouched, reasonMax), NotAsked: clean(a.NotAsked), Until: a.Until,
+// maxText bounds what one line takes over, in bytes.
+const maxText = 1 << 10
+
+func clean(s string) string { return trust.Sanitise(s, maxText) }
+
+// New describes what is known of a publisher, in a schema of documents. The error is what a registry did instead of answering.
+func New(schema int, ref trust.Reference, a publisher.Answer, err error) Document {
+	r := Document{
+		Schema: schema, Reference: clean(ref.WithDigest("").String()), Known: a.Known, Findings: append([]trust.Finding{}, a.Findings...),
+		Vouched: append([]string{}, a.Vouched...), NotAsked: clean(a.NotAsked), Until: a.Until,
 	}
 	if err != nil {
 		r.Unanswered = clean(err.Error())
@@ -36,10 +42,10 @@ func NewReputation(ref trust.Reference, a publisher.Answer, err error) Reputatio
 	return r
 }
 
-// Reputation prints what is known of a publisher, for people.
-func (t Text) Reputation(w io.Writer, r Reputation) error {
+// Text prints it for people.
+func (r Document) Text(w io.Writer) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintln(out, elide(r.Reference, nameWidth))
+	fmt.Fprintln(out, r.Reference)
 	row := func(name, text string) {
 		if text != "" {
 			fmt.Fprintf(out, "  %-13s %s\n", name+":", clean(text))
@@ -54,7 +60,7 @@ func (t Text) Reputation(w io.Writer, r Reputation) error {
 		row("Repositories", fmt.Sprint(*n))
 	}
 	if seen := k.Account.Seen; !seen.IsZero() {
-		row("First seen", fmt.Sprintf("%s, last asked %s", date(seen), k.Account.Asked.UTC().Format("2006-01-02 15:04:05 UTC")))
+		row("First seen", fmt.Sprintf("%s, last asked %s", day(seen), k.Account.Asked.UTC().Format("2006-01-02 15:04:05 UTC")))
 	}
 	row("Not asked", r.NotAsked)
 	if r.Unanswered != "" {
@@ -66,7 +72,10 @@ func (t Text) Reputation(w io.Writer, r Reputation) error {
 	for _, f := range r.Findings {
 		row("Sign", fmt.Sprintf("%s: the %s %s", f.Strength, strings.TrimPrefix(f.Path, publisher.Part), f.Why))
 	}
-	return flush(out)
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
 }
 
 func accountLine(r publisher.Record) string {
@@ -78,7 +87,7 @@ func accountLine(r publisher.Record) string {
 	case f.Created.IsZero():
 		return strings.TrimSpace(f.Type + ", made at a time that is not told")
 	default:
-		return strings.TrimPrefix(fmt.Sprintf("%s, made on %s", f.Type, date(f.Created)), ", ")
+		return strings.TrimPrefix(fmt.Sprintf("%s, made on %s", f.Type, day(f.Created)), ", ")
 	}
 }
 
@@ -101,10 +110,10 @@ func repositoryLine(r publisher.Record) string {
 	}
 	var parts []string
 	if at := r.Now.Created; !at.IsZero() {
-		parts = append(parts, "made on "+date(at))
+		parts = append(parts, "made on "+day(at))
 	}
 	if at := r.Now.Updated; !at.IsZero() {
-		parts = append(parts, "last pushed on "+date(at))
+		parts = append(parts, "last pushed on "+day(at))
 	}
 	if n := r.Now.Pulls; n != nil {
 		parts = append(parts, fmt.Sprintf("%d pulls", *n))
@@ -115,4 +124,4 @@ func repositoryLine(r publisher.Record) string {
 	return strings.Join(parts, ", ")
 }
 
-func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
