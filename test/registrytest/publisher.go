@@ -164,7 +164,7 @@ func (p Publisher) quayRepository(name string) (any, bool) {
 			return object{
 				"namespace": p.Name, "name": r.Name, "kind": "image", "description": "", "is_public": true, "is_organization": !p.User, "is_starred": false,
 				"status_token": "", "trust_enabled": false, "tag_expiration_s": 1209600, "is_free_account": false, "state": "NORMAL",
-				"tags": object{"latest": object{"name": "latest", "size": 1, "last_modified": r.Updated.UTC().Format("Mon, 02 Jan 2006 15:04:05 -0000"), "manifest_digest": digest.FromString(r.Name)}},
+				"tags":      object{"latest": object{"name": "latest", "size": 1, "last_modified": r.Updated.UTC().Format("Mon, 02 Jan 2006 15:04:05 -0000"), "manifest_digest": digest.FromString(r.Name)}},
 				"can_write": false, "can_admin": false,
 			}, true
 		}

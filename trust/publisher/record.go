@@ -165,7 +165,7 @@ func ParseRecord(body []byte) (Record, error) {
 	}
 	var r Record
 	if err := json.Unmarshal(body, &r); err != nil {
-		return Record{}, fmt.Errorf("%w: record: %v", trust.ErrMalformed, err)
+		return Record{}, fmt.Errorf("%w: record: %s", trust.ErrMalformed, describe(err))
 	}
 	return r, r.check()
 }

@@ -203,7 +203,7 @@ func ParseTag(body []byte) (Tag, error) {
 	}
 	var t Tag
 	if err := json.Unmarshal(body, &t); err != nil {
-		return Tag{}, fmt.Errorf("%w: memory of a tag: %v", trust.ErrMalformed, err)
+		return Tag{}, fmt.Errorf("%w: memory of a tag: %s", trust.ErrMalformed, describe(err))
 	}
 	t.Images = t.Images[max(0, len(t.Images)-maxTagged):]
 	for i := range t.Images {

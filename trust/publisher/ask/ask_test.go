@@ -142,7 +142,7 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-// TestAskUser: the API leads from organizations to users, at the same host.
+// TestAskUser: the API leads on from one kind of account to the other, at the same host.
 func TestAskUser(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, ask.Options{})

@@ -65,9 +65,8 @@ func (a *Asker) paused(ctx context.Context, s *source) error {
 	if err != nil || !ok {
 		return err
 	}
-	var p pause
-	now := a.o.Now()
-	if json.Unmarshal(body, &p) != nil || !now.Before(p.Until) || p.Until.Sub(now) > maxPause {
+	p, now := parsePause(body), a.o.Now()
+	if !now.Before(p.Until) || p.Until.Sub(now) > maxPause {
 		return nil
 	}
 	class := trust.ErrUnavailable
@@ -75,6 +74,14 @@ func (a *Asker) paused(ctx context.Context, s *source) error {
 		class = trust.ErrRateLimited
 	}
 	return failure{class, fmt.Sprintf("%s; it is asked again after %s", trust.Sanitise(p.Reason, 200), p.Until.UTC().Format("15:04:05 UTC"))}
+}
+
+// parsePause is no pause where the note is damaged: who cannot read it asks again.
+func parsePause(body []byte) (p pause) {
+	if err := json.Unmarshal(body, &p); err != nil {
+		return pause{}
+	}
+	return p
 }
 
 func (a *Asker) leaveAlone(ctx context.Context, s *source, f failure, d time.Duration) {
