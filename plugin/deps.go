@@ -49,6 +49,8 @@ type Deps struct {
 	UseTrustLists func(paths []string)
 	// Names finds whom a reference resembles.
 	Names func(context.Context) (Names, error)
+	// Reputation asks registries who publishes an image.
+	Reputation func(context.Context) (Reputation, error)
 	// Rules are the indicators in force.
 	Rules func(context.Context) (Rules, error)
 	// Lint checks a rule file, or the rule files of a folder. It needs no rules in force.

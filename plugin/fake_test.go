@@ -56,6 +56,8 @@ type world struct {
 	ctx          context.Context
 	proxy        func(context.Context, *url.URL, trust.Reference) (Proxied, error)
 	closed       int
+	// reputation is none when it is nil.
+	reputation Reputation
 	// without takes all dependencies away.
 	without bool
 }
@@ -98,6 +100,9 @@ func (w *world) run(args ...string) result {
 			History:       func(context.Context, string) (History, error) { return w.memory, nil },
 			Close:         func() error { w.closed++; return nil },
 		},
+	}
+	if w.reputation != nil {
+		a.deps.Reputation = func(context.Context) (Reputation, error) { return w.reputation, nil }
 	}
 	if w.without {
 		a.deps = Deps{}

@@ -42,6 +42,7 @@ type Document struct {
 	Findings       []Finding         `json:"findings"`
 	Unanswered     map[string]string `json:"unanswered"`
 	NotAsked       map[string]string `json:"notAsked"`
+	Vouched        []string          `json:"vouched"`
 	Ruleset        digest.Digest     `json:"ruleset"`
 	Policy         digest.Digest     `json:"policy"`
 	DurationMs     int64             `json:"durationMs"`
@@ -101,6 +102,7 @@ func NewDocument(v trust.Verdict, top digest.Digest) Document {
 		Action: clean(string(v.Action)), ExitStatus: ExitStatus(v.Action),
 		Reasons: cleanSome(v.Reasons, reasonMax), Story: cleanSome(v.Story, storyMax),
 		Unanswered: cleanMap(v.Evidence.Unanswered), NotAsked: cleanMap(v.Evidence.NotAsked),
+		Vouched: cleanSome(v.Evidence.Vouched, reasonMax),
 		Ruleset: cleanDigest(v.Ruleset), Policy: cleanDigest(v.Policy), DurationMs: v.Duration.Milliseconds(),
 		denied: v.Evidence.Standing.Denied(),
 	}
@@ -134,7 +136,7 @@ func NewUnanswered(ref trust.Reference, top, manifest digest.Digest, platform st
 		Schema: Schema, Reference: clean(ref.WithDigest("").String()), Digest: cleanDigest(top), ManifestDigest: cleanDigest(manifest),
 		Platform: clean(platform), Action: Unanswered, ExitStatus: ExitStatus(""),
 		Reasons: []string{reason}, Story: []string{}, Findings: []Finding{},
-		Unanswered: map[string]string{"judgement": reason}, NotAsked: map[string]string{},
+		Unanswered: map[string]string{"judgement": reason}, NotAsked: map[string]string{}, Vouched: []string{},
 	}
 }
 

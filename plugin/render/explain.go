@@ -32,10 +32,10 @@ func weightsOf(v trust.Verdict) map[Finding]string {
 func weighs(w trust.Weight) string {
 	points := strconv.FormatFloat(w.Points, 'f', -1, 64)
 	counted := strconv.FormatFloat(w.Counted, 'f', -1, 64)
-	switch {
-	case w.Counted == w.Points:
+	switch w.Counted {
+	case w.Points:
 		return fmt.Sprintf("%s points, of the group %s", points, clean(w.Group))
-	case w.Counted == 0:
+	case 0:
 		return fmt.Sprintf("%s points, none of which count: two others of the group %s weigh more", points, clean(w.Group))
 	}
 	return fmt.Sprintf("%s points, of which %s count: another one of the group %s weighs more", points, counted, clean(w.Group))

@@ -354,7 +354,7 @@ func TestDocumentKeys(t *testing.T) {
 	}
 	const want = `{"schema":1,"id":"","reference":"","digest":"","manifestDigest":"","platform":"","action":"","exitStatus":4,` +
 		`"reasons":[],"story":[],"findings":[{"check":"","strength":"context","class":"","reach":"","hiddenBy":0,"layer":"","path":"","offset":0,"excerpt":"","why":""}],` +
-		`"unanswered":{},"notAsked":{},"ruleset":"","policy":"","durationMs":0,"called":"","contact":""}`
+		`"unanswered":{},"notAsked":{},"vouched":[],"ruleset":"","policy":"","durationMs":0,"called":"","contact":""}`
 	if diff := cmp.Diff(want, string(body)); diff != "" {
 		t.Error(diff)
 	}

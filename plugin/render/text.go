@@ -235,6 +235,7 @@ func (t Text) Explain(w io.Writer, v trust.Verdict) error {
 	section(out, "Story", d.Story)
 	section(out, "Reasons", d.Reasons)
 	section(out, "Integrity", cleanSome(v.Evidence.Integrity, reasonMax))
+	section(out, "Vouched for", d.Vouched)
 	t.standing(out, v.Evidence.Standing)
 	section(out, "The registry vouches for the publisher", cleanSome(v.Evidence.Vouched, reasonMax))
 	t.findings(out, d.Findings, weightsOf(v), len(v.Evidence.Findings))

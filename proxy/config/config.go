@@ -10,32 +10,35 @@ import (
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/safepull/safepull/proxy/config/reputation"
 )
 
 // Config is the whole configuration, checked. Keys carry the names of the file; the environment spells them
 // SAFEPULL_ and upper-case words: upstreams[0].plainHTTP is SAFEPULL_UPSTREAMS_0_PLAIN_HTTP.
 type Config struct {
-	Version        int           `yaml:"version"`
-	Listen         string        `yaml:"listen"`
-	TLS            TLS           `yaml:"tls"`
-	Connect        Connect       `yaml:"connect"`
-	Door           Door          `yaml:"door"`
-	Admin          Admin         `yaml:"admin"`
-	StateDir       string        `yaml:"stateDir"`
-	MaxConnections int           `yaml:"maxConnections"`
-	StopGrace      time.Duration `yaml:"stopGrace"`
-	Cache          Cache         `yaml:"cache"`
-	Log            Log           `yaml:"log"`
-	Upstreams      []Upstream    `yaml:"upstreams"`
-	Platforms      []string      `yaml:"platforms"`
-	Enrolment      Enrolment     `yaml:"enrolment"`
-	Judge          Judge         `yaml:"judge"`
-	TrustLists     []string      `yaml:"trustLists"`
-	Organization   Organization  `yaml:"organization"`
-	Policy         string        `yaml:"policy"`
-	Rules          string        `yaml:"rules"`
-	YARA           []string      `yaml:"yara"`
-	Clamd          Clamd         `yaml:"clamd"`
+	Version        int               `yaml:"version"`
+	Listen         string            `yaml:"listen"`
+	TLS            TLS               `yaml:"tls"`
+	Connect        Connect           `yaml:"connect"`
+	Door           Door              `yaml:"door"`
+	Admin          Admin             `yaml:"admin"`
+	StateDir       string            `yaml:"stateDir"`
+	MaxConnections int               `yaml:"maxConnections"`
+	StopGrace      time.Duration     `yaml:"stopGrace"`
+	Cache          Cache             `yaml:"cache"`
+	Log            Log               `yaml:"log"`
+	Upstreams      []Upstream        `yaml:"upstreams"`
+	Platforms      []string          `yaml:"platforms"`
+	Enrolment      Enrolment         `yaml:"enrolment"`
+	Judge          Judge             `yaml:"judge"`
+	TrustLists     []string          `yaml:"trustLists"`
+	Organization   Organization      `yaml:"organization"`
+	Policy         string            `yaml:"policy"`
+	Rules          string            `yaml:"rules"`
+	YARA           []string          `yaml:"yara"`
+	Clamd          Clamd             `yaml:"clamd"`
+	Reputation     reputation.Config `yaml:"reputation"`
 }
 
 // TLS has both files or none. Any certificate makes Config.Listen serve https.
@@ -187,8 +190,9 @@ func Default() Config {
 			HoldFor: 20 * time.Second, Deadline: 30 * time.Minute, LayersInWork: 4, Concurrent: 8, Waiting: 256,
 			Inflate: "fast",
 		},
-		Clamd: Clamd{Timeout: time.Minute},
-		Door:  Door{OIDC: OIDC{Claim: "sub"}, MTLS: MTLS{Identity: "commonName"}},
+		Clamd:      Clamd{Timeout: time.Minute},
+		Reputation: reputation.Default(),
+		Door:       Door{OIDC: OIDC{Claim: "sub"}, MTLS: MTLS{Identity: "commonName"}},
 	}
 }
 
@@ -273,12 +277,10 @@ func (c *Config) complete(environ map[string]string, root bool) {
 		if u.Alias == "" && !strings.Contains(u.Host, ":") {
 			u.Alias = u.Host
 		}
-		if u.URL == "" && u.Host == dockerHub {
-			u.URL = "https://registry-1.docker.io"
-		} else if u.URL == "" && u.PlainHTTP {
+		if u.URL == "" && u.Host != dockerHub && u.PlainHTTP {
 			u.URL = "http://" + u.Host
 		} else if u.URL == "" {
-			u.URL = "https://" + u.Host
+			u.URL = ownURL(u.Host)
 		}
 		if u.Timeout == 0 {
 			u.Timeout = 30 * time.Second
@@ -335,7 +337,7 @@ func (c *Config) absolute(file string) error {
 	if err != nil {
 		return fmt.Errorf("find the folder of relative paths: %w", err)
 	}
-	paths := append(c.Door.paths(), &c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Cache.Path, &c.Cache.S3.SecretKeyFile, &c.Policy, &c.Rules, &c.Enrolment.SecretFile, &c.Organization.List, &c.Organization.SigningKeyFile)
+	paths := append(c.Door.paths(), &c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Cache.Path, &c.Cache.S3.SecretKeyFile, &c.Policy, &c.Rules, &c.Enrolment.SecretFile, &c.Organization.List, &c.Organization.SigningKeyFile, &c.Reputation.Snapshot)
 	paths = append(paths, &c.TLS.CA.CertFile, &c.TLS.CA.KeyFile)
 	for i := range c.TLS.Hosts {
 		paths = append(paths, &c.TLS.Hosts[i].CertFile, &c.TLS.Hosts[i].KeyFile)

@@ -32,7 +32,7 @@ var (
 func (c *Config) validate(at origins) error {
 	checks := []func(origins) error{
 		c.checkListeners, c.checkServer, c.checkCache, c.checkJudge, c.checkClamd, c.checkFiles, c.checkUpstreams,
-		c.checkTransparent, c.checkClients, c.checkDoor,
+		c.checkTransparent, c.checkClients, c.checkDoor, c.checkReputation,
 	}
 	for _, check := range checks {
 		if err := check(at); err != nil {

@@ -39,7 +39,7 @@ var constitution = []statute{
 	{of: "trust/store/**", may: []string{"trust", "trust/store", "~/**", "^"}},
 	{of: "trust/publisher/**", may: []string{"trust", "trust/reference", "trust/publisher", "~/**", "^"}},
 
-	{of: "trust/judge", may: []string{"trust", "trust/**"}, except: []string{"trust/indicator/**", "trust/store/**", "trust/publisher/**"}},
+	{of: "trust/judge", may: []string{"trust", "trust/**"}, except: []string{"trust/indicator/**", "trust/store/**", "trust/publisher/*"}},
 	{of: "trust/unwrap/all", may: []string{"trust", "trust/unwrap", "trust/unwrap/*"}},
 	{of: "trust/unwrap/unwraptest", may: []string{"trust", "trust/unwrap", "test/**"}},
 	{of: "trust/unwrap", may: []string{"trust"}},

@@ -32,6 +32,7 @@ import (
 //	                                leads there, and the file upstream.crt is its certificate
 //	misbehave PATH key=value...     arm a fault (registrytest.Fault's fields, in lower case) for a path or prefix*
 //	behave                          disarm all faults
+//	publisher NAME key=value...     what the APIs beside $UPSTREAM tell of an account (publisher_test.go)
 //	hostile                         put the images of hostile_test.go into $UPSTREAM as hostile/NAME:1
 //	close upstream | close bucket   stop the registry, or the server of the bucket
 //	bucket                          start an S3 server with the bucket blobs; $BUCKET is its address
@@ -64,7 +65,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"close": with(cmdClose), "proxy": with(cmdProxy), "status": with(cmdStatus), "requests": with(cmdRequests),
 		"forget": with(cmdForget), "await": with(cmdAwait), "contacts": with(cmdContacts), "clean": with(cmdClean),
 		"tidy": with(cmdTidy), "json": with(cmdJSON), "capture": with(cmdCapture), "get": with(cmdGet),
-		"bucket": with(cmdBucket), "hostile": with(cmdHostile), "says": with(cmdSays), "lines": with(cmdLines), "free": with(cmdFree),
+		"bucket": with(cmdBucket), "hostile": with(cmdHostile), "says": with(cmdSays), "lines": with(cmdLines), "free": with(cmdFree), "publisher": with(cmdPublisher),
 	}
 }
 

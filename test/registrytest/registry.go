@@ -59,7 +59,9 @@ type Registry struct {
 	spoiled  int
 	requests []Request
 	stop     chan struct{}
-	stopOnce sync.Once
+	// publishers are what the APIs beside the registry tell.
+	publishers map[string]Publisher
+	stopOnce   sync.Once
 }
 
 type repository struct {

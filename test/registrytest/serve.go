@@ -48,6 +48,9 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		_, _ = w.Write([]byte(f.Body))
 		return
 	}
+	if r.servePublisher(w, req, f) {
+		return
+	}
 	if req.URL.Path == "/token" {
 		r.serveToken(w, req)
 		return

@@ -183,7 +183,8 @@ func ownText(name string) trust.Reach {
 	case strings.HasPrefix(name, "closure:"), name == "config:command", name == "config:env", name == "config:healthcheck",
 		name == "config:onbuild", name == "config:shell":
 		return trust.ReachRuns
-	case strings.HasPrefix(name, "config:"), strings.HasPrefix(name, "manifest:"), strings.HasPrefix(name, "name:"):
+	case strings.HasPrefix(name, "config:"), strings.HasPrefix(name, "manifest:"), strings.HasPrefix(name, "name:"),
+		strings.HasPrefix(name, "publisher:"):
 		return trust.ReachPresent
 	}
 	return ""

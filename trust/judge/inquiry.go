@@ -7,6 +7,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -22,6 +23,7 @@ const (
 	askTrustLists = "trust lists"
 	askSignature  = "signature"
 	askLookAlike  = "look-alike"
+	askPublisher  = "publisher"
 	askManifest   = "manifest"
 	askConfig     = "config"
 	askLayers     = "layers"
@@ -53,6 +55,8 @@ type inquiry struct {
 	blobs []trust.Blob
 	// passing is set when what was found lies in the transport and not in the content.
 	passing bool
+	// until is when what was told of the publisher has to be asked anew; zero is never.
+	until time.Time
 }
 
 func newEvidence(ref trust.Reference, standing trust.Standing) trust.Evidence {
@@ -71,12 +75,25 @@ func (c *inquiry) run(ctx context.Context) error {
 		for _, q := range []string{askSignature, askLookAlike, askManifest, askConfig, askLayers} {
 			c.evidence.NotAsked[q] = "the trust lists deny the image, and nothing could change that"
 		}
+		if c.judge.Publishers != nil {
+			c.evidence.NotAsked[askPublisher] = c.evidence.NotAsked[askLayers]
+		}
 		return nil
 	}
 	if err := c.askSignature(ctx); err != nil {
 		return err
 	}
 	c.askLookAlike()
+	asked := c.startPublisher(ctx)
+	defer asked.stop()
+	if err := c.askContent(ctx); err != nil {
+		return err
+	}
+	return c.takePublisher(ctx, asked)
+}
+
+// askContent asks what the image holds.
+func (c *inquiry) askContent(ctx context.Context) error {
 	for _, ask := range []func(context.Context) (bool, error){c.askManifest, c.askConfig, c.askLayers} {
 		if goOn, err := ask(ctx); err != nil || !goOn {
 			return err

@@ -86,6 +86,8 @@ type Options struct {
 	Names Names
 	// Signatures checks what trust entries require. Nil means that such a question stays unanswered.
 	Signatures Signatures
+	// Publishers answers the question who publishes an image. Nil means that this is no question.
+	Publishers Publishers
 	// LayersInWork bounds the layers that are inspected at one time by all judgements together, because each may need
 	// 64 MiB. Zero means 4.
 	LayersInWork int
@@ -190,7 +192,7 @@ func (j *Judge) key(ref trust.Reference, standing trust.Standing) digest.Digest 
 	return digest.FromString(strings.Join([]string{
 		fmt.Sprintf("verdict %d", version), ref.Name(), tag, ref.Digest.String(), standing.Key(),
 		j.Scanner.Key().String(), j.Policy.Digest().String(), j.listsOf(standing).String(), fmt.Sprint(j.ImageBytes, j.ArtifactBytes),
-		j.namesKey(), j.signaturesKey(standing),
+		j.namesKey(), j.signaturesKey(standing), j.publishersKey(),
 	}, "\n"))
 }
 
@@ -229,7 +231,7 @@ func (j *Judge) conclude(ctx context.Context, key digest.Digest, start time.Time
 	v := trust.Verdict{
 		ID: verdictID(key, start), Reference: c.ref, Manifest: c.ref.Digest,
 		Ruleset: j.Scanner.Key(), Policy: j.Policy.Digest(), TrustLists: c.lists,
-		Action: action, Reasons: reasons, Decision: &decision, Story: story.Tell(c.evidence), Evidence: c.evidence, At: start, Until: c.evidence.Standing.Until,
+		Action: action, Reasons: reasons, Decision: &decision, Story: story.Tell(c.evidence), Evidence: c.evidence, At: start, Until: earliest(c.evidence.Standing.Until, c.until),
 		Duration: j.Now().Sub(start), Blobs: c.blobs, Passing: c.passing,
 	}
 	if v.Passing {

@@ -142,6 +142,12 @@ func (t *targets) has(name string) bool { _, ok := t.byName[name]; return ok }
 // Digest changes whenever an answer could change.
 func (n *Names) Digest() digest.Digest { return n.digest }
 
+// Brand reports whether a repository's name is one that a known owner is known for, an official image's included.
+func (n *Names) Brand(repository string) bool {
+	i, ok := n.repositories.byName[repository]
+	return n.official.has(repository) || ok && !n.repositories.all[i].ordinary
+}
+
 // Counts are how many names of each sort there are, for people.
 func (n *Names) Counts() map[string]int {
 	places := 0

@@ -30,6 +30,9 @@ const commandsOf = "closure:"
 // nameOf begins the paths of parts of the image's name.
 const nameOf = "name:"
 
+// publisherOf begins the paths of what registries tell of a publisher.
+const publisherOf = "publisher:"
+
 // of is where a finding stands: "usr/bin/x in layer 2 sha256:0123456789ab, runs", or the part of the configuration.
 func (p places) of(f trust.Finding) string {
 	where := trust.Sanitise(f.Path, 120)
@@ -38,6 +41,9 @@ func (p places) of(f trust.Finding) string {
 	}
 	if part, ok := strings.CutPrefix(where, nameOf); ok {
 		return "the " + part + " of its name"
+	}
+	if part, ok := strings.CutPrefix(where, publisherOf); ok {
+		return "the " + part + " of its publisher"
 	}
 	if !ofImage(f) {
 		where += " in layer "

@@ -62,6 +62,9 @@ const commandsOf = "closure:"
 // nameOf begins the paths of parts of the image's name.
 const nameOf = "name:"
 
+// publisherOf begins the paths of what registries tell of a publisher.
+const publisherOf = "publisher:"
+
 // place is one file, or one part of the configuration, with what was found there.
 type place struct {
 	path     string
@@ -149,6 +152,10 @@ type teller struct {
 func (t *teller) tell(p *place) {
 	if part, ok := strings.CutPrefix(p.path, nameOf); ok {
 		t.lines = append(t.lines, fmt.Sprintf("In its name, the %s %s.", trust.Sanitise(part, maxPath), p.holds()))
+		return
+	}
+	if part, ok := strings.CutPrefix(p.path, publisherOf); ok {
+		t.lines = append(t.lines, fmt.Sprintf("Of its publisher, the %s %s.", trust.Sanitise(part, maxPath), p.holds()))
 		return
 	}
 	if p.config {

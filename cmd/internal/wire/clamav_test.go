@@ -96,7 +96,7 @@ func TestClamAV(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j, err := loaded.judge(remembered)
+		j, err := loaded.judge(remembered, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

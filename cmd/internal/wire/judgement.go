@@ -117,8 +117,8 @@ func (l inForce) scanner(indicators []indicator.Indicator) (*scan.Scanner, error
 	return scan.New(indicators, wrappers.New(), l.rules.Digest(), limits)
 }
 
-// judge assembles a judge over a memory.
-func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
+// judge assembles a judge over a memory. Publishers may be nil.
+func (l inForce) judge(memory judge.Memory, publishers judge.Publishers) (*judge.Judge, error) {
 	indicators, err := l.indicators()
 	if err != nil {
 		return nil, err
@@ -131,7 +131,7 @@ func (l inForce) judge(memory judge.Memory) (*judge.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return judge.New(judge.Options{Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, Names: names, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image, ArtifactBytes: l.from.artifact})
+	return judge.New(judge.Options{Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, Names: names, Publishers: publishers, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image, ArtifactBytes: l.from.artifact})
 }
 
 // fields name the files and the digests of what they hold, for a log: files that change later count at the next start.

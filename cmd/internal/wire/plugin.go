@@ -26,6 +26,7 @@ import (
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/policy"
+	asking "github.com/safepull/safepull/trust/publisher/ask"
 	"github.com/safepull/safepull/trust/store/sqlite"
 )
 
@@ -62,6 +63,7 @@ func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 		Organization:  func(context.Context) (plugin.Organization, error) { return p.organization(), nil },
 		UseTrustLists: func(paths []string) { p.trustLists = paths },
 		Names:         func(context.Context) (plugin.Names, error) { return loadNames() },
+		Reputation:    p.reputation,
 		Rules:         p.rules,
 		Lint:          lint,
 		Close:         p.close,
@@ -179,7 +181,34 @@ func (p *pluginParts) judge(ctx context.Context, policy string) (trust.Judge, er
 	if err != nil {
 		return nil, err
 	}
-	return loaded.judge(store)
+	publishers, err := p.publishers(store)
+	if err != nil {
+		return nil, err
+	}
+	return loaded.judge(store, publishers)
+}
+
+// reputation is the asker, for people.
+func (p *pluginParts) reputation(context.Context) (plugin.Reputation, error) {
+	store, err := p.open()
+	if err != nil {
+		return nil, err
+	}
+	return p.publishers(store)
+}
+
+// publishers are asked as the environment says.
+func (p *pluginParts) publishers(store *sqlite.Store) (*asking.Asker, error) {
+	r, err := reputationFrom(os.Getenv, "docker-safepull/"+p.version.Version)
+	if err != nil {
+		return nil, err
+	}
+	asker, end, err := newPublishers(r, store)
+	if err != nil {
+		return nil, err
+	}
+	p.atEnd(end)
+	return asker, nil
 }
 
 // source reads a registry with the login and the certificates that docker itself would use for it.

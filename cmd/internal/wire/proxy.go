@@ -67,7 +67,12 @@ func Proxy(ctx context.Context, cfg config.Config, bucket Bucket, log *logrus.Lo
 	if err != nil {
 		return err
 	}
-	gate, err := newGate(cfg, loaded, store, kept.blobs, counters, registries)
+	publishers, end, err := publishers(ctx, cfg, store)
+	if err != nil {
+		return err
+	}
+	defer end()
+	gate, err := newGate(cfg, loaded, store, asked(publishers), kept.blobs, counters, registries)
 	if err != nil {
 		return err
 	}
@@ -80,8 +85,8 @@ func Proxy(ctx context.Context, cfg config.Config, bucket Bucket, log *logrus.Lo
 	return serve(ctx, cfg, log, store, gate, counters, registries, own)
 }
 
-func newGate(cfg config.Config, loaded inForce, store *sqlite.Store, cache *blobcache.Cache, counters *metrics.Metrics, registries *registries) (*enforce.Gate, error) {
-	judges, err := loaded.judge(store)
+func newGate(cfg config.Config, loaded inForce, store *sqlite.Store, publishers judge.Publishers, cache *blobcache.Cache, counters *metrics.Metrics, registries *registries) (*enforce.Gate, error) {
+	judges, err := loaded.judge(store, publishers)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +127,10 @@ func Verify(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	if _, err := loaded.judge(noMemory{}); err != nil {
+	if _, err := loaded.judge(noMemory{}, nil); err != nil {
+		return err
+	}
+	if err := checkSnapshot(cfg.Reputation.Snapshot); err != nil {
 		return err
 	}
 	if _, err := newOrganizationList(cfg, loaded); err != nil {

@@ -26,6 +26,7 @@ type Store struct {
 	names       map[string][]string // IDs of the verdicts on a repository
 	manifests   map[reference][]digest.Digest
 	owners      map[string]reference // what a verdict's ID is about
+	notes       map[string][]byte
 }
 
 // reference is a blob, or a manifest, under a repository name.
@@ -43,6 +44,7 @@ func New() *Store {
 		names:       map[string][]string{},
 		manifests:   map[reference][]digest.Digest{},
 		owners:      map[string]reference{},
+		notes:       map[string][]byte{},
 	}
 }
 

@@ -8,12 +8,12 @@ import (
 // pruneAtOnce bounds the rows of one transaction, so that pruning never keeps a pull waiting for long.
 const pruneAtOnce = 500
 
-// Prune forgets what was not used for longer than olderThan, and returns how many inspections and verdicts that were.
+// Prune forgets what was not used for longer than olderThan, and returns how many inspections, verdicts and notes that were.
 // The time of last use is known to the day. What is forgotten is found out again when somebody asks.
 func (s *Store) Prune(ctx context.Context, olderThan time.Duration) (int64, error) {
 	before := s.now().Add(-olderThan).UnixMicro()
 	var total int64
-	for _, step := range []func(context.Context, int64) (int64, error){s.pruneInspections, s.pruneVerdicts} {
+	for _, step := range []func(context.Context, int64) (int64, error){s.pruneInspections, s.pruneVerdicts, s.pruneNotes} {
 		for {
 			n, err := step(ctx, before)
 			total += n

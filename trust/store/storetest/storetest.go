@@ -34,10 +34,21 @@ type History interface {
 	Judged(ctx context.Context, since time.Time, do func(trust.Verdict) error) error
 }
 
+// Notes is what trust/publisher/ask asks of a store.
+type Notes interface {
+	Note(ctx context.Context, key string) ([]byte, bool, error)
+	KeepNote(ctx context.Context, key string, body []byte) error
+	Notes(ctx context.Context, after string, limit int) ([]struct {
+		Key  string
+		Body []byte
+	}, error)
+}
+
 // Store is all that the suite needs.
 type Store interface {
 	Memory
 	History
+	Notes
 	io.Closer
 }
 
@@ -59,6 +70,7 @@ func Run(t *testing.T, open func(testing.TB) Store) {
 		"Concurrent":       testConcurrent,
 		"LargeAndHostile":  testLargeAndHostile,
 		"InspectionIsBare": testInspectionIsBare,
+		"Notes":            testNotes,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,149 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/docker/cli/cli/streams"
+	"github.com/spf13/cobra"
+
+	"github.com/safepull/safepull/plugin/facts"
+	"github.com/safepull/safepull/plugin/render"
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/publisher"
+	"github.com/safepull/safepull/trust/reference"
+)
+
+// Reputation asks registries who publishes an image, and remembers what they told.
+type Reputation interface {
+	// Ask is what is known of a reference's publisher. An error that comes with Answer.Known says that a registry did not
+	// answer.
+	Ask(context.Context, trust.Reference) (publisher.Answer, error)
+	// Export writes all that is remembered as a snapshot, and Import adds one; both say how many records it has.
+	Export(context.Context, io.Writer) (int, error)
+	Import(context.Context, io.Reader) (int, error)
+	// Hosts are the registries that tell something, with the reason for which one is not asked.
+	Hosts() map[string]string
+}
+
+const longReputation = `Show what registries tell of the publisher of an image, and carry it to machines
+that cannot ask.
+
+Docker Hub, Quay, GitHub (for ghcr.io) and ECR Public are asked what they tell
+anybody; no login is sent. What changed since the first time, or cannot be
+honest, is a sign beside what the image holds; popularity and age buy nothing.
+A registry that does not answer within two seconds leaves a warning.
+
+Environment: SAFEPULL_REPUTATION_ASK=off asks nobody and counts what is
+remembered or was imported; SAFEPULL_REPUTATION_DOCKER_HUB_URL, _GITHUB_URL,
+_QUAY_URL and _ECR_PUBLIC_URL name mirrors of the APIs, _TIMEOUT another time.`
+
+func (a *app) reputationCommand() *cobra.Command {
+	group := &cobra.Command{
+		Use: "reputation COMMAND", Short: "Show what registries tell of publishers", Long: longReputation,
+		Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true, SilenceUsage: true, SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.run(cmd, func(context.Context) error {
+				if len(args) > 0 {
+					return fmt.Errorf("unknown command %q: use show, export or import", args[0])
+				}
+				return cmd.Help()
+			})
+		},
+	}
+	group.AddCommand(
+		a.command("show [OPTIONS] IMAGE", "Print what is known of the publisher of an image, and what speaks against it", "", 1, a.showReputation),
+		a.command("export [OPTIONS] FILE", `Write all that is remembered to a file, "-" for standard output`, "", 1, a.exportReputation),
+		a.command("import [OPTIONS] FILE", `Add what another machine exported; "-" is standard input`, "", 1, a.importReputation),
+	)
+	return group
+}
+
+func (a *app) reputation(ctx context.Context) (Reputation, error) {
+	r, err := need(ctx, a.deps.Reputation)
+	if err != nil {
+		return nil, fmt.Errorf("reputation: %w", err)
+	}
+	return r, nil
+}
+
+func (a *app) showReputation(ctx context.Context, args []string) error {
+	ref, err := reference.Parse(args[0])
+	if err != nil {
+		return err
+	}
+	r, err := a.reputation(ctx)
+	if err != nil {
+		return err
+	}
+	answer, err := r.Ask(ctx, ref)
+	if err != nil && answer.Known.Title == "" {
+		return err
+	}
+	document := facts.New(render.Schema, ref, answer, err)
+	if _, told := r.Hosts()[ref.Registry]; !told {
+		document.NotAsked = ref.Registry + " tells nothing that is known here"
+	}
+	return a.answer(document, func() error { return document.Text(a.cli.Out()) })
+}
+
+func (a *app) exportReputation(ctx context.Context, args []string) (err error) {
+	r, err := a.reputation(ctx)
+	if err != nil {
+		return err
+	}
+	if args[0] == "-" {
+		a.answered = true
+		_, err := r.Export(ctx, a.cli.Out())
+		return err
+	}
+	f, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the user names it
+	if err != nil {
+		return err
+	}
+	n, err := r.Export(ctx, f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return a.carried("Exported", "to", args[0], n)
+}
+
+func (a *app) importReputation(ctx context.Context, args []string) error {
+	r, err := a.reputation(ctx)
+	if err != nil {
+		return err
+	}
+	n, err := importFrom(ctx, r, args[0], a.cli)
+	if err != nil {
+		return fmt.Errorf("import %q: %w", args[0], err)
+	}
+	return a.carried("Imported", "from", args[0], n)
+}
+
+// carried tells how many records went where.
+func (a *app) carried(done, way, file string, records int) error {
+	answer := struct {
+		Schema  int    `json:"schema"`
+		File    string `json:"file"`
+		Records int    `json:"records"`
+	}{render.Schema, file, records}
+	return a.answer(answer, func() error {
+		_, err := fmt.Fprintf(a.cli.Out(), "%s %d records %s %s\n", done, records, way, file)
+		return err
+	})
+}
+
+func importFrom(ctx context.Context, r Reputation, name string, standard interface{ In() *streams.In }) (int, error) {
+	if name == "-" {
+		return r.Import(ctx, standard.In())
+	}
+	f, err := os.Open(name) //nolint:gosec // the user names it
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	return r.Import(ctx, f)
+}

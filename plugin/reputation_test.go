@@ -1,0 +1,95 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/publisher"
+)
+
+// fakeReputation knows one publisher.
+type fakeReputation struct {
+	answer   publisher.Answer
+	err      error
+	imported string
+}
+
+func (f *fakeReputation) Ask(context.Context, trust.Reference) (publisher.Answer, error) {
+	return f.answer, f.err
+}
+
+func (f *fakeReputation) Export(_ context.Context, w io.Writer) (int, error) {
+	_, err := io.WriteString(w, "{}\n")
+	return 7, errors.Join(err, f.err)
+}
+
+func (f *fakeReputation) Import(_ context.Context, r io.Reader) (int, error) {
+	b, err := io.ReadAll(r)
+	f.imported = string(b)
+	return 7, errors.Join(err, f.err)
+}
+
+func (f *fakeReputation) Hosts() map[string]string { return map[string]string{"docker.io": ""} }
+
+func TestReputation(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(file("in"), []byte("what they know"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good := publisher.Answer{
+		Known:    publisher.Known{Title: "Docker Hub"},
+		Findings: []trust.Finding{{Check: publisher.Check, Strength: trust.Weak, Path: "publisher:account", Why: "\"acme\" is \x1b odd"}},
+		Vouched:  []string{"a friend"},
+	}
+	away := fmt.Errorf("docker Hub did not answer: %w", trust.ErrUnavailable)
+	for name, tt := range map[string]struct {
+		args   []string
+		fake   fakeReputation
+		status int
+		out    string
+		err    string
+	}{
+		"show":           {[]string{"reputation", "show", "acme/app"}, fakeReputation{answer: good}, 0, "weak: the account \"acme\" is · odd", ""},
+		"show-json":      {[]string{"reputation", "show", "--format", "json", "acme/app"}, fakeReputation{answer: good}, 0, `"vouched": [`, ""},
+		"show-away":      {[]string{"reputation", "show", "acme/app"}, fakeReputation{answer: good, err: away}, 0, "did not answer", ""},
+		"show-nothing":   {[]string{"reputation", "show", "ghcr.example/acme/app"}, fakeReputation{}, 0, "tells nothing that is known here", ""},
+		"show-error":     {[]string{"reputation", "show", "acme/app"}, fakeReputation{err: errors.New("disk full")}, 1, "", "disk full"},
+		"show-bad-name":  {[]string{"reputation", "show", "A//b"}, fakeReputation{}, 1, "", "reference"},
+		"export":         {[]string{"reputation", "export", file("out")}, fakeReputation{}, 0, "Exported 7 records to", ""},
+		"export-stdout":  {[]string{"reputation", "export", "-"}, fakeReputation{}, 0, "{}\n", ""},
+		"export-nowhere": {[]string{"reputation", "export", file("no/such/folder")}, fakeReputation{}, 1, "", "no such file"},
+		"export-error":   {[]string{"reputation", "export", file("out2")}, fakeReputation{err: errors.New("disk full")}, 1, "", "disk full"},
+		"import":         {[]string{"reputation", "import", file("in")}, fakeReputation{}, 0, "Imported 7 records from", ""},
+		"import-json":    {[]string{"reputation", "import", "--format", "json", file("in")}, fakeReputation{}, 0, `"records": 7`, ""},
+		"import-missing": {[]string{"reputation", "import", file("missing")}, fakeReputation{}, 1, "", "no such file"},
+		"import-error":   {[]string{"reputation", "import", file("in")}, fakeReputation{err: trust.ErrMalformed}, 1, "", "malformed"},
+		"unknown":        {[]string{"reputation", "buy"}, fakeReputation{}, 1, "", "use show, export or import"},
+		"help":           {[]string{"reputation"}, fakeReputation{}, 0, "SAFEPULL_REPUTATION_ASK", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.reputation = &tt.fake
+			got := w.run(tt.args...)
+			if got.status != tt.status || !strings.Contains(got.out, tt.out) || !strings.Contains(got.err, tt.err) || strings.Contains(got.out, "\x1b") {
+				t.Errorf("status %d\n%s\n%s", got.status, got.out, got.err)
+			}
+			if strings.HasPrefix(name, "import") && tt.status == 0 && tt.fake.imported != "what they know" {
+				t.Errorf("read %q", tt.fake.imported)
+			}
+		})
+	}
+	w := newWorld(t)
+	if got := w.run("reputation", "show", "acme/app"); got.status != 1 || !strings.Contains(got.err, errMissing.Error()) {
+		t.Errorf("%d %s", got.status, got.err)
+	}
+}

@@ -1,0 +1,255 @@
+package ask
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/publisher"
+)
+
+const (
+	// maxAnswer bounds one answer, in bytes: memory. A page of a hundred repositories has some 100 KiB.
+	maxAnswer = 1 << 20
+	// maxRedirects bounds a chain of redirects within one host.
+	maxRedirects = 3
+	// pauseFor is how long a registry is left alone that did not answer, so that nobody waits for it again and again.
+	pauseFor = 5 * time.Minute
+	// maxPause bounds the pause that a registry asks for.
+	maxPause = time.Hour
+	// keepFor bounds the wait for the memory, which is not the registry's time.
+	keepFor = 5 * time.Second
+)
+
+// errRedirect: the registry's API leads elsewhere, where nobody told us to go.
+var errRedirect = errors.New("it leads to another place, which is not followed")
+
+// newClient makes a client without cookies and credentials that stays where it is sent.
+func newClient(s Source) *http.Client {
+	return &http.Client{
+		Transport: s.Transport,
+		CheckRedirect: func(req *http.Request, via []*http.Request) error {
+			switch {
+			case req.URL.Scheme != s.URL.Scheme || req.URL.Host != s.URL.Host || req.URL.User != nil:
+				return errRedirect
+			case len(via) > maxRedirects:
+				return fmt.Errorf("more than %d redirects", maxRedirects)
+			}
+			req.Header.Del("Referer")
+			return nil
+		},
+	}
+}
+
+// pause says until when a registry is left alone, and why.
+type pause struct {
+	Until  time.Time `json:"until"`
+	Reason string    `json:"reason"`
+	// Limited is true when the registry asked for it.
+	Limited bool `json:"limited,omitempty"`
+}
+
+func pauseKey(s *source) string { return "pause " + s.Host() + " " + s.URL.Host }
+
+// paused is an error while the registry is left alone. A later process leaves it alone too.
+func (a *Asker) paused(ctx context.Context, s *source) error {
+	body, ok, err := a.memory.Note(ctx, pauseKey(s))
+	if err != nil || !ok {
+		return err
+	}
+	p, now := parsePause(body), a.o.Now()
+	if !now.Before(p.Until) || p.Until.Sub(now) > maxPause {
+		return nil
+	}
+	class := trust.ErrUnavailable
+	if p.Limited {
+		class = trust.ErrRateLimited
+	}
+	return failure{class, fmt.Sprintf("%s; it is asked again after %s", trust.Sanitise(p.Reason, 200), p.Until.UTC().Format("15:04:05 UTC"))}
+}
+
+// parsePause is no pause where the note is damaged: who cannot read it asks again.
+func parsePause(body []byte) (p pause) {
+	if err := json.Unmarshal(body, &p); err != nil {
+		return pause{}
+	}
+	return p
+}
+
+func (a *Asker) leaveAlone(ctx context.Context, s *source, f failure, d time.Duration) {
+	body, err := json.Marshal(pause{a.o.Now().Add(min(max(d, time.Second), maxPause)), f.text, errors.Is(f.class, trust.ErrRateLimited)})
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepFor)
+	defer cancel()
+	_ = a.memory.KeepNote(ctx, pauseKey(s), body) // who cannot note a pause asks again
+}
+
+// failure says what a registry did instead of answering.
+type failure struct {
+	class error
+	text  string
+}
+
+// Error implements error.
+func (f failure) Error() string { return f.text }
+
+// Unwrap is the class.
+func (f failure) Unwrap() error { return f.class }
+
+// fetch asks a registry, and is the record after its answer.
+func (a *Asker) fetch(ctx, timed context.Context, s *source, q publisher.Question, known publisher.Record) (publisher.Record, error) {
+	if err := a.paused(ctx, s); err != nil {
+		return known, err
+	}
+	turn := s.limit.Reserve()
+	if wait := turn.Delay(); wait > 0 {
+		turn.Cancel()
+		return known, failure{trust.ErrRateLimited, fmt.Sprintf("%s was asked too often in the last seconds, by safepull's own measure", s.Title())}
+	}
+	req, err := a.request(timed, s, q, known)
+	if err != nil {
+		return known, failure{trust.ErrMalformed, fmt.Sprintf("%s cannot be asked about %s: %v", s.Title(), q.Name, err)}
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return known, a.noAnswer(ctx, timed, s, err)
+	}
+	defer resp.Body.Close()
+	now := a.o.Now()
+	switch {
+	case resp.StatusCode == http.StatusNotModified && known.Key != "":
+		return known.Confirm(now), nil
+	case resp.StatusCode == http.StatusNotFound:
+		return known.Observe(q.Key(), publisher.Facts{Missing: true}, now).Tagged("", ""), nil
+	case resp.StatusCode != http.StatusOK:
+		return known, a.refused(ctx, s, resp)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return known, a.noAnswer(ctx, timed, s, err)
+	}
+	if len(body) > maxAnswer {
+		return known, failure{trust.ErrLimit, fmt.Sprintf("%s answered with more than %d bytes about %s", s.Title(), maxAnswer, q.Name)}
+	}
+	facts, err := q.Read(body)
+	if err != nil {
+		return known, failure{trust.ErrMalformed, fmt.Sprintf("%s answered about %s what cannot be read: %v", s.Title(), q.Name, err)}
+	}
+	return known.Observe(q.Key(), facts, now).Tagged(resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")), nil
+}
+
+func (a *Asker) request(ctx context.Context, s *source, q publisher.Question, known publisher.Record) (*http.Request, error) {
+	path, err := url.Parse(q.Path)
+	if err != nil {
+		return nil, err
+	}
+	at := *s.URL
+	at.Path, at.RawPath, at.RawQuery = s.URL.Path+path.Path, s.URL.EscapedPath()+path.EscapedPath(), path.RawQuery
+	method, body := http.MethodGet, io.Reader(nil)
+	if q.Body != nil {
+		method, body = http.MethodPost, bytes.NewReader(q.Body)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, at.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", a.o.UserAgent)
+	req.Header.Set("Accept", "application/json")
+	if q.Body != nil {
+		req.Header.Set("Content-Type", "application/json")
+		return req, nil
+	}
+	if known.ETag != "" {
+		req.Header.Set("If-None-Match", known.ETag)
+	}
+	if known.Modified != "" {
+		req.Header.Set("If-Modified-Since", known.Modified)
+	}
+	return req, nil
+}
+
+// noAnswer is for a request that failed on its way. The registry is left alone for a while, unless whoever asked went away.
+func (a *Asker) noAnswer(ctx, timed context.Context, s *source, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	f := failure{trust.ErrUnavailable, ""}
+	var at *url.Error
+	if errors.As(err, &at) {
+		err = at.Err // the rest is the URL
+	}
+	switch {
+	case timed.Err() != nil:
+		f.text = fmt.Sprintf("%s (%s) did not answer within %s", s.Title(), s.URL.Host, a.o.Budget)
+	case errors.Is(err, errRedirect):
+		f.text = fmt.Sprintf("%s (%s): %v", s.Title(), s.URL.Host, errRedirect)
+	default:
+		f.text = fmt.Sprintf("%s (%s) cannot be reached: %s", s.Title(), s.URL.Host, trust.Sanitise(err.Error(), 160))
+	}
+	a.leaveAlone(ctx, s, f, pauseFor)
+	return f
+}
+
+// refused is for an answer that is none.
+func (a *Asker) refused(ctx context.Context, s *source, resp *http.Response) error {
+	code := resp.StatusCode
+	f := failure{trust.ErrUnavailable, fmt.Sprintf("%s (%s) answered with status %d", s.Title(), s.URL.Host, code)}
+	wait, asked := a.askedToWait(resp.Header)
+	limited := code == http.StatusTooManyRequests || code == http.StatusForbidden && resp.Header.Get("X-RateLimit-Remaining") == "0"
+	switch {
+	case limited:
+		f.class = trust.ErrRateLimited
+		f.text = fmt.Sprintf("%s (%s) was asked too often", s.Title(), s.URL.Host)
+		if !asked {
+			wait = time.Minute
+		}
+		a.leaveAlone(ctx, s, f, wait)
+	case asked:
+		a.leaveAlone(ctx, s, f, wait)
+	case code >= http.StatusInternalServerError:
+		a.leaveAlone(ctx, s, f, time.Minute)
+	}
+	return f
+}
+
+// askedToWait reads Retry-After, in seconds or as a date, and X-RateLimit-Reset, in seconds since 1970.
+func (a *Asker) askedToWait(h http.Header) (time.Duration, bool) {
+	now := a.o.Now()
+	if v := h.Get("Retry-After"); v != "" {
+		if seconds, err := strconv.ParseUint(v, 10, 31); err == nil {
+			return time.Duration(seconds) * time.Second, true
+		}
+		if at, err := http.ParseTime(v); err == nil {
+			return at.Sub(now), true
+		}
+	}
+	if seconds, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 62); err == nil && h.Get("X-RateLimit-Remaining") == "0" {
+		return time.Unix(seconds, 0).Sub(now), true
+	}
+	return 0, false
+}
+
+// keep remembers a record.
+func (a *Asker) keep(ctx context.Context, r publisher.Record) error {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("keep the record of %q: %w", r.Key, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, keepFor)
+	defer cancel()
+	if err := a.memory.KeepNote(ctx, r.Key, body); err != nil {
+		return fmt.Errorf("keep the record of %q: %w", r.Key, err)
+	}
+	a.recent.Add(r.Key, r)
+	return nil
+}

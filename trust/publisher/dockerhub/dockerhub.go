@@ -1,0 +1,135 @@
+// Package dockerhub knows what Docker Hub tells of accounts and repositories to anybody, and how.
+package dockerhub
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/publisher"
+)
+
+// Registry implements publisher.Registry.
+type Registry struct{}
+
+// Host implements publisher.Registry.
+func (Registry) Host() string { return trust.DockerHub }
+
+// Title implements publisher.Registry.
+func (Registry) Title() string { return "Docker Hub" }
+
+// Endpoint implements publisher.Registry.
+func (Registry) Endpoint() string { return "https://hub.docker.com" }
+
+// official is the namespace of the official images, which belong to Docker itself.
+const official = "library"
+
+// Questions implements publisher.Registry. An account is asked for as an organization; the API leads on to users.
+func (Registry) Questions(ref trust.Reference) []publisher.Question {
+	ns, repo, ok := strings.Cut(ref.Repository, "/")
+	if !ok || ns == "" || repo == "" || ns == official || strings.Contains(repo, "/") {
+		return nil
+	}
+	account, e := trust.DockerHub+"/"+ns, url.PathEscape
+	return []publisher.Question{
+		{Kind: publisher.KindAccount, Name: account, Path: "/v2/orgs/" + e(ns) + "/", Read: ReadAccount},
+		{Kind: publisher.KindRepository, Name: account + "/" + repo, Path: "/v2/repositories/" + e(ns) + "/" + e(repo) + "/", Read: ReadRepository},
+		{Kind: publisher.KindListing, Name: account, Path: "/v2/repositories/" + e(ns) + "/?page_size=100", Read: ReadListing},
+	}
+}
+
+// ReadAccount reads an organization or a user.
+func ReadAccount(body []byte) (publisher.Facts, error) {
+	var doc struct {
+		ID         string    `json:"id"`
+		OrgName    string    `json:"orgname"`
+		Username   string    `json:"username"`
+		Type       string    `json:"type"`
+		DateJoined time.Time `json:"date_joined"`
+		Badge      badge     `json:"badge"`
+	}
+	if err := read(body, &doc); err != nil {
+		return publisher.Facts{}, err
+	}
+	if doc.OrgName == "" && doc.Username == "" {
+		return publisher.Facts{}, fmt.Errorf("%w: an account without a name", trust.ErrMalformed)
+	}
+	return publisher.Facts{ID: doc.ID, Type: strings.ToLower(doc.Type), Created: doc.DateJoined, Badge: doc.Badge.word}, nil
+}
+
+// badge is told as a word, as an empty one, as null, or not at all; the last says nothing.
+type badge struct{ word *string }
+
+// UnmarshalJSON reads the word.
+func (b *badge) UnmarshalJSON(text []byte) error {
+	var word *string
+	if err := json.Unmarshal(text, &word); err != nil {
+		return err
+	}
+	switch b.word = new(""); {
+	case word == nil, *word == "", *word == "none":
+	case *word == "verified_publisher":
+		*b.word = publisher.BadgeVerified
+	case *word == "open_source":
+		*b.word = publisher.BadgeOpenSource
+	case *word == "official":
+		*b.word = publisher.BadgeOfficial
+	default: // a word of tomorrow is no badge that we know, and no lost one either
+		b.word = nil
+	}
+	return nil
+}
+
+// repository is one, alone or in a listing.
+type repository struct {
+	Name           string    `json:"name"`
+	Namespace      string    `json:"namespace"`
+	DateRegistered time.Time `json:"date_registered"`
+	LastUpdated    time.Time `json:"last_updated"`
+	PullCount      *int64    `json:"pull_count"`
+	StarCount      *int64    `json:"star_count"`
+}
+
+// ReadRepository reads one repository.
+func ReadRepository(body []byte) (publisher.Facts, error) {
+	var doc repository
+	if err := read(body, &doc); err != nil {
+		return publisher.Facts{}, err
+	}
+	if doc.Name == "" {
+		return publisher.Facts{}, fmt.Errorf("%w: a repository without a name", trust.ErrMalformed)
+	}
+	return publisher.Facts{Created: doc.DateRegistered, Updated: doc.LastUpdated, Pulls: doc.PullCount, Stars: doc.StarCount}, nil
+}
+
+// ReadListing reads the first page of an account's repositories.
+func ReadListing(body []byte) (publisher.Facts, error) {
+	var doc struct {
+		Count   *int64       `json:"count"`
+		Results []repository `json:"results"`
+	}
+	if err := read(body, &doc); err != nil {
+		return publisher.Facts{}, err
+	}
+	if doc.Count == nil {
+		return publisher.Facts{}, fmt.Errorf("%w: a list without a count", trust.ErrMalformed)
+	}
+	f := publisher.Facts{Repositories: doc.Count}
+	for _, r := range doc.Results {
+		f.Names = append(f.Names, r.Name)
+		if at := r.DateRegistered; !at.IsZero() && (f.Oldest.IsZero() || at.Before(f.Oldest)) {
+			f.Oldest = at
+		}
+	}
+	return f, nil
+}
+
+func read(body []byte, into any) error {
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%w: %s", trust.ErrMalformed, trust.Sanitise(err.Error(), 200))
+	}
+	return nil
+}

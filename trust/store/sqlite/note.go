@@ -1,0 +1,75 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/safepull/safepull/trust"
+)
+
+// noteLimit bounds one note, in bytes.
+const noteLimit = 256 << 10
+
+// Note returns what was noted under a key.
+func (s *Store) Note(ctx context.Context, key string) ([]byte, bool, error) {
+	var body string
+	var touched int64
+	err := s.read.QueryRowContext(ctx, `SELECT body, touched FROM notes WHERE name = $1`, key).Scan(&body, &touched)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, s.explain("read note from", err)
+	}
+	s.touch(ctx, touched, `UPDATE notes SET touched = $1 WHERE name = $2`, key)
+	return []byte(body), true, nil
+}
+
+// KeepNote notes a body under a key, in place of an earlier one.
+func (s *Store) KeepNote(ctx context.Context, key string, body []byte) error {
+	if key == "" || len(body) > noteLimit {
+		return fmt.Errorf("keep note %q of %d bytes: it must have a key and at most %d bytes: %w", trust.Sanitise(key, 80), len(body), noteLimit, trust.ErrLimit)
+	}
+	_, err := s.write.ExecContext(ctx, `INSERT INTO notes (name, body, touched) VALUES ($1, $2, $3)
+		ON CONFLICT (name) DO UPDATE SET body = excluded.body, touched = excluded.touched`, key, string(body), s.now().UnixMicro())
+	return s.explain("keep note in", err)
+}
+
+// Notes returns at most limit notes whose keys come after a key, in order of keys.
+func (s *Store) Notes(ctx context.Context, after string, limit int) ([]struct {
+	Key  string
+	Body []byte
+}, error,
+) {
+	rows, err := s.read.QueryContext(ctx, `SELECT name, body FROM notes WHERE name > $1 ORDER BY name LIMIT $2`, after, max(limit, 0))
+	if err != nil {
+		return nil, s.explain("read notes from", err)
+	}
+	defer rows.Close()
+	var notes []struct {
+		Key  string
+		Body []byte
+	}
+	for rows.Next() {
+		var n struct {
+			Key  string
+			Body []byte
+		}
+		if err := rows.Scan(&n.Key, &n.Body); err != nil {
+			return nil, s.explain("read notes from", err)
+		}
+		notes = append(notes, n)
+	}
+	return notes, s.explain("read notes from", rows.Err())
+}
+
+// pruneNotes forgets notes that nobody looked at.
+func (s *Store) pruneNotes(ctx context.Context, before int64) (int64, error) {
+	done, err := s.write.ExecContext(ctx, `DELETE FROM notes WHERE name IN (SELECT name FROM notes WHERE touched < $1 LIMIT $2)`, before, pruneAtOnce)
+	if err != nil {
+		return 0, err
+	}
+	return done.RowsAffected()
+}
