@@ -11,6 +11,7 @@ CREATE TABLE edges (
 	manifest TEXT   NOT NULL,
 	verdict  TEXT   NOT NULL,
 	action   TEXT   NOT NULL,
+	vouched  BIGINT NOT NULL,
 	judged   BIGINT NOT NULL,
 	PRIMARY KEY (kind, value, name, manifest)
 );
