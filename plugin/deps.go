@@ -37,6 +37,8 @@ type Deps struct {
 	Engine func(context.Context) (Engine, error)
 	// History is what was decided on this machine, or in the memory file of a proxy.
 	History func(ctx context.Context, file string) (History, error)
+	// Campaigns is what blocked images have, on this machine or in the memory file of a proxy.
+	Campaigns func(ctx context.Context, file string) (Campaigns, error)
 	// Verdicts reads what was decided on this machine.
 	Verdicts func(context.Context) (Verdicts, error)
 	// Trust are the trust lists in force.
@@ -104,6 +106,14 @@ type Verdicts interface {
 type History interface {
 	// Judged calls do with every verdict since a time, the newest first, until it returns an error, which is returned.
 	Judged(ctx context.Context, since time.Time, do func(trust.Verdict) error) error
+}
+
+// Campaigns are what blocked images have, and who else has it.
+type Campaigns interface {
+	// Campaigns are the edges of blocked images, the newest first.
+	Campaigns(context.Context) ([]trust.Edge, error)
+	// Shared are the edges of all images with one of the values.
+	Shared(ctx context.Context, wanted []trust.Edge) ([]trust.Edge, error)
 }
 
 // Names are known names.

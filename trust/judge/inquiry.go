@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/campaign"
 	"github.com/safepull/safepull/trust/closure"
 	"github.com/safepull/safepull/trust/inspect"
 	"github.com/safepull/safepull/trust/rootfs"
@@ -53,6 +54,8 @@ type inquiry struct {
 	bytes int64
 	signs signs
 	blobs []trust.Blob
+	// files are those that may be payloads; nil until they are looked for.
+	files []campaign.File
 	// passing is set when what was found lies in the transport and not in the content.
 	passing bool
 	// until is when what was told of the publisher has to be asked anew; zero is never.

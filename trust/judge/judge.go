@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/campaign"
 	"github.com/safepull/safepull/trust/closure"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/story"
@@ -88,6 +89,9 @@ type Options struct {
 	Signatures Signatures
 	// Publishers answers the question who publishes an image. Nil means that this is no question.
 	Publishers Publishers
+	// Campaigns answers the question what an image shares with images that were blocked, and remembers what it has. Nil
+	// means that this is no question.
+	Campaigns campaign.Memory
 	// LayersInWork bounds the layers that are inspected at one time by all judgements together, because each may need
 	// 64 MiB. Zero means 4.
 	LayersInWork int
@@ -217,6 +221,9 @@ func (j *Judge) Judge(ctx context.Context, ref trust.Reference, src trust.Source
 	if err := c.run(ctx); err != nil {
 		return trust.Verdict{}, err
 	}
+	if err := c.askShared(ctx); err != nil {
+		return trust.Verdict{}, err
+	}
 	return j.conclude(ctx, key, start, c)
 }
 
@@ -239,6 +246,12 @@ func (j *Judge) conclude(ctx context.Context, key digest.Digest, start time.Time
 	}
 	if err := j.Memory.KeepVerdict(ctx, key, v); err != nil {
 		return trust.Verdict{}, fmt.Errorf("keep the verdict on %s: %w", c.ref, err)
+	}
+	if j.Campaigns != nil {
+		called := cmp.Or(decision.Called, action)
+		if err := campaign.Keep(ctx, j.Campaigns, v, called, c.payloads()); err != nil {
+			return trust.Verdict{}, fmt.Errorf("keep what %s has: %w", c.ref, err)
+		}
 	}
 	if key != "" {
 		j.recent.Add(key, v)

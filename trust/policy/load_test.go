@@ -41,9 +41,9 @@ func TestLoad_refuses(t *testing.T) {
 		"hidden-weighs-more":   {"hidden: 0.5", "hidden: 0.9", "reach must fall"},
 		"factor-above-one":     {"second: 0.3", "second: 3", "from 0 to 1"},
 		"factor-is-no-number":  {"second: 0.3", "second: .nan", "from 0 to 1"},
-		"check-in-two-groups":  {"identity: [wallet]", "identity: [wallet, pool]", `"pool" stands in`},
-		"check-twice":          {"identity: [wallet]", "identity: [wallet, wallet]", `"wallet" stands in`},
-		"check-named-as-group": {"identity: [wallet]", "identity: [wallet, spread]", `"spread" is the name of a group`},
+		"check-in-two-groups":  {"identity: [wallet, campaign]", "identity: [wallet, pool]", `"pool" stands in`},
+		"check-twice":          {"identity: [wallet, campaign]", "identity: [wallet, wallet]", `"wallet" stands in`},
+		"check-named-as-group": {"identity: [wallet, campaign]", "identity: [wallet, spread]", `"spread" is the name of a group`},
 		"rule-without-name":    {first, "  - name: \"\"\n", "a name is"},
 		"rule-name-taken":      {first, "  - name: node\n", "the name is taken"},
 		"rule-name-fixed":      {first, "  - name: proof\n", "the name is taken"},
@@ -149,7 +149,7 @@ func TestDigest_followsTheContent(t *testing.T) {
 	}
 	seen := map[string]string{a.Digest().String(): "shipped"}
 	for _, change := range [][2]string{
-		{"warn: 30", "warn: 31"}, {"present: 0.7", "present: 0.71"}, {"second: 0.3", "second: 0.4"}, {"[wallet]", "[wallet, x]"},
+		{"warn: 30", "warn: 31"}, {"present: 0.7", "present: 0.71"}, {"second: 0.3", "second: 0.4"}, {"[wallet, campaign]", "[wallet, campaign, x]"},
 		{"name: miner-runs", "name: miner-goes"}, {"strength: proof, reach: runs}", "strength: proof}"}, {"weakIfAllowed: 0.5", "weakIfAllowed: 1"},
 	} {
 		c, err := policy.Load("c", strings.NewReader(strings.Replace(good, change[0], change[1], 1)))

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/safepull/safepull/configs"
+	"github.com/safepull/safepull/trust/campaign"
 	"github.com/safepull/safepull/trust/indicator"
 	"github.com/safepull/safepull/trust/indicator/all"
 	"github.com/safepull/safepull/trust/indicator/clamav"
@@ -131,7 +132,8 @@ func (l inForce) judge(memory judge.Memory, publishers judge.Publishers) (*judge
 	if err != nil {
 		return nil, err
 	}
-	return judge.New(judge.Options{Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, Names: names, Publishers: publishers, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image, ArtifactBytes: l.from.artifact})
+	campaigns, _ := memory.(campaign.Memory) // a memory that keeps nothing knows of no campaign
+	return judge.New(judge.Options{Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, Names: names, Publishers: publishers, Campaigns: campaigns, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image, ArtifactBytes: l.from.artifact})
 }
 
 // fields name the files and the digests of what they hold, for a log: files that change later count at the next start.

@@ -48,15 +48,16 @@ const policyEnv = "SAFEPULL_POLICY"
 func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 	p := &pluginParts{cli: cli, version: version}
 	return plugin.Deps{
-		Version:  version,
-		Judge:    p.judge,
-		Policy:   p.policy,
-		History:  p.history,
-		Source:   p.source,
-		Proxy:    p.proxied,
-		Engine:   p.engine,
-		Verdicts: func(context.Context) (plugin.Verdicts, error) { return p.open() },
-		Trust:    p.trust,
+		Version:   version,
+		Judge:     p.judge,
+		Policy:    p.policy,
+		History:   p.history,
+		Campaigns: p.campaigns,
+		Source:    p.source,
+		Proxy:     p.proxied,
+		Engine:    p.engine,
+		Verdicts:  func(context.Context) (plugin.Verdicts, error) { return p.open() },
+		Trust:     p.trust,
 		TrustFile: func(context.Context) (plugin.TrustFile, error) {
 			return trustFile{namespace.File{Path: p.file(userList), By: whoami()}}, nil
 		},
@@ -140,8 +141,16 @@ func (p *pluginParts) sources(ctx context.Context) (sources, error) {
 	return from, err
 }
 
-// history is the user's memory, or that of a proxy, which may be running: SQLite lets both read it.
+func (p *pluginParts) campaigns(_ context.Context, file string) (plugin.Campaigns, error) {
+	return p.memoryOf(file)
+}
+
 func (p *pluginParts) history(_ context.Context, file string) (plugin.History, error) {
+	return p.memoryOf(file)
+}
+
+// memoryOf is the user's memory, or that of a proxy, which may be running: SQLite lets both read it.
+func (p *pluginParts) memoryOf(file string) (*sqlite.Store, error) {
 	if file == "" {
 		return p.open()
 	}

@@ -25,6 +25,7 @@ type Store struct {
 	answers     map[digest.Digest]string
 	names       map[string][]string // IDs of the verdicts on a repository
 	manifests   map[reference][]digest.Digest
+	edges       map[edgeKey]trust.Edge
 	owners      map[string]reference // what a verdict's ID is about
 	notes       map[string][]byte
 }
@@ -43,6 +44,7 @@ func New() *Store {
 		answers:     map[digest.Digest]string{},
 		names:       map[string][]string{},
 		manifests:   map[reference][]digest.Digest{},
+		edges:       map[edgeKey]trust.Edge{},
 		owners:      map[string]reference{},
 		notes:       map[string][]byte{},
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/safepull/safepull/trust"
 )
 
@@ -34,5 +36,43 @@ func testJudged(t *testing.T, s Store) {
 	n := 0
 	if err := s.Judged(t.Context(), time.Time{}, func(trust.Verdict) error { n++; return stop }); !errors.Is(err, stop) || n != 1 {
 		t.Errorf("%v after %d", err, n)
+	}
+}
+
+// testEdges: what images share is found by its value, and a later verdict on an image replaces the earlier.
+func testEdges(t *testing.T, s Store) {
+	edge := func(kind, value, name string, second int, action trust.Action) trust.Edge {
+		return trust.Edge{Kind: kind, Value: value, Name: name, Manifest: sum(name), Verdict: fmt.Sprintf("SP-%d", second), Action: action, At: start.Truncate(time.Second).Add(time.Duration(second) * time.Second)}
+	}
+	blocked, other := edge("wallet", "4x' OR 1=1", "docker.io/a/b", 1, trust.Block), edge("payload", "4x' OR 1=1", "docker.io/a/b", 1, trust.Block)
+	served := edge("wallet", "4x' OR 1=1", "docker.io/c/d", 2, trust.Allow)
+	served.Vouched = true
+	for _, edges := range [][]trust.Edge{nil, {blocked, other}, {served}, {blocked}} {
+		if err := s.KeepEdges(t.Context(), edges); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wanted := []trust.Edge{{Kind: "wallet", Value: "4x' OR 1=1"}}
+	for i := range 250 { // more than fit one statement
+		wanted = append(wanted, trust.Edge{Kind: "pool", Value: fmt.Sprint(i)})
+	}
+	got, err := s.Shared(t.Context(), wanted)
+	if diff := cmp.Diff([]trust.Edge{served, blocked}, got); diff != "" || err != nil {
+		t.Errorf("shared: %v\n%s", err, diff)
+	}
+	if got, err = s.Campaigns(t.Context()); len(got) != 2 || err != nil {
+		t.Errorf("campaigns: %v, %v", got, err)
+	}
+	freed := blocked
+	freed.Action, freed.At = trust.Warn, start.Truncate(time.Second).Add(time.Minute)
+	if err := s.KeepEdges(t.Context(), []trust.Edge{freed}); err != nil {
+		t.Fatal(err)
+	}
+	got, err = s.Campaigns(t.Context())
+	if diff := cmp.Diff([]trust.Edge{other}, got); diff != "" || err != nil {
+		t.Errorf("after it was freed: %v\n%s", err, diff)
+	}
+	if got, err = s.Shared(t.Context(), nil); len(got) != 0 || err != nil {
+		t.Errorf("nothing is shared by nothing: %v, %v", got, err)
 	}
 }

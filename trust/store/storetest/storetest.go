@@ -44,11 +44,19 @@ type Notes interface {
 	}, error)
 }
 
+// Campaigns is what trust/campaign asks of a store.
+type Campaigns interface {
+	KeepEdges(ctx context.Context, edges []trust.Edge) error
+	Shared(ctx context.Context, wanted []trust.Edge) ([]trust.Edge, error)
+	Campaigns(ctx context.Context) ([]trust.Edge, error)
+}
+
 // Store is all that the suite needs.
 type Store interface {
 	Memory
 	History
 	Notes
+	Campaigns
 	io.Closer
 }
 
@@ -65,6 +73,7 @@ func Run(t *testing.T, open func(testing.TB) Store) {
 		"Verdicts":         testVerdicts,
 		"Manifests":        testManifests,
 		"Judged":           testJudged,
+		"Edges":            testEdges,
 		"NothingShared":    testNothingShared,
 		"Cancelled":        testCancelled,
 		"Concurrent":       testConcurrent,
