@@ -45,6 +45,10 @@ var starters = map[string][]startUp{
 		{patterns: []string{"/usr/lib/python*/sitecustomize.py", "/usr/lib/python*/*-packages/*.pth", "/usr/local/lib/python*/*-packages/*.pth", "/usr/local/lib/python*/*-packages/*customize.py",
 			"/usr/lib/python*/*-packages/*customize.py", "/etc/python*/*customize.py", "/usr/local/lib/python*/sitecustomize.py", "/opt/*/lib/python*/site-packages/*.pth", "/opt/*/lib/python*/site-packages/*customize.py"}, as: python},
 	},
+	"jupyter": {
+		{patterns: []string{"/root/.ipython/profile_*/startup/*", "/home/*/.ipython/profile_*/startup/*", "/root/.ipython/profile_*/*config.py", "/home/*/.ipython/profile_*/*config.py",
+			"/root/.jupyter/*config.py", "/home/*/.jupyter/*config.py", "/etc/jupyter/*config.py", "/usr/local/etc/jupyter/*config.py"}, as: python},
+	},
 	"login": {
 		{patterns: []string{"/etc/profile", "/etc/profile.d/*", "/etc/bash.bashrc", "/etc/bashrc", "/etc/zsh/*", "/etc/zshrc", "/etc/ksh.kshrc", "/etc/environment", "/etc/bash_completion.d/*",
 			"/root/.*rc", "/root/.*profile", "/root/.bash_*", "/root/.zshenv", "/root/.zlogin", "/home/*/.*rc", "/home/*/.*profile", "/home/*/.bash_*", "/home/*/.zshenv", "/etc/skel/.*"}, as: shellScript},
@@ -64,6 +68,7 @@ var daemons = map[string]string{
 	"supervisord": "supervisord", "supervisorctl": "supervisord",
 	"cron": "cron", "crond": "cron", "anacron": "cron", "dcron": "cron", "fcron": "cron", "cronie": "cron", "busybox-crond": "cron", "vixie-cron": "cron",
 	"apt": "apt", "apt-get": "apt", "dpkg": "apt", "apk": "apt",
+	"jupyter": "jupyter", "jupyter-lab": "jupyter", "jupyter-notebook": "jupyter", "jupyterhub": "jupyter", "ipython": "jupyter", "start-notebook.sh": "jupyter", "start-notebook.py": "jupyter",
 	"sshd": "login", "login": "login", "agetty": "login", "getty": "login", "su": "login", "dropbear": "login", "runuser": "login", "telnetd": "login", "ttyd": "login", "wetty": "login", "gotty": "login", "shellinaboxd": "login", "tmux": "login", "screen": "login",
 }
 
@@ -105,6 +110,8 @@ func (x *explorer) daemon(base string, args []string, there bool, st *script) {
 		x.cronFolder(args, st)
 	case "supervisord", "supervisorctl":
 		as = supervisor
+	case "dpkg", "apt", "apt-get", "apk", "rpm", "yum", "dnf", "microdnf", "zypper", "pip", "pip3", "gem", "opkg", "pacman":
+		x.installs(args, st)
 	case "npm", "yarn", "pnpm", "npx", "bunx":
 		x.startPackage(args, st)
 	case "s6-svscan", "runsvdir":
@@ -278,5 +285,26 @@ func (x *explorer) readPackage(body string, st *script, _ []string) {
 	}
 	if doc.Main != "" {
 		x.require("./"+doc.Main, st)
+	}
+}
+
+// packages are suffixes of files that hold programs and what is run when they are installed.
+var packages = wordSet(".deb .apk .rpm .whl .gem .ipk .zst .tgz .zip")
+
+// installs follows a package manager: a package that the image brings runs what it holds, and so does the set-up program of
+// a folder.
+func (x *explorer) installs(args []string, st *script) {
+	for _, a := range args {
+		plain := plainText(a)
+		if packages[path.Ext(plain)] {
+			for _, f := range x.matching(plain, st) {
+				x.mark(f.file, f.place)
+			}
+		}
+		if strings.HasPrefix(plain, ".") || strings.HasPrefix(plain, "/") {
+			for _, f := range x.find(path.Join(plain, "setup.py"), want{level: st.level, as: python, dirs: st.dirs}) {
+				x.enqueue(f, want{level: st.level, as: python, dirs: appendNew([]string{path.Dir(f.place)}, st.dirs...)})
+			}
+		}
 	}
 }
