@@ -17,11 +17,14 @@ import (
 	"github.com/safepull/safepull/trust/publisher"
 	asking "github.com/safepull/safepull/trust/publisher/ask"
 	"github.com/safepull/safepull/trust/publisher/dockerhub"
+	"github.com/safepull/safepull/trust/publisher/ecrpublic"
+	"github.com/safepull/safepull/trust/publisher/ghcr"
+	"github.com/safepull/safepull/trust/publisher/quay"
 )
 
 // publisherRegistries are those that have facts to give, all of them.
 func publisherRegistries() []publisher.Registry {
-	return []publisher.Registry{dockerhub.Registry{}}
+	return []publisher.Registry{dockerhub.Registry{}, ecrpublic.Registry{}, ghcr.Registry{}, quay.Registry{}}
 }
 
 // askers says who is asked for publishers, and how.
