@@ -22,11 +22,11 @@ func TestReputationOf(t *testing.T) {
 		says string
 	}{
 		"as-shipped":       {"version: 1\n", map[string]bool{"docker.io": true, "ghcr.io": true, "public.ecr.aws": true, "quay.io": true}, ""},
-		"read-elsewhere":   {"version: 1\nupstreams: [{host: docker.io, url: 'http://10.0.0.1:5000'}]\n", map[string]bool{"docker.io": false, "ghcr.io": true, "public.ecr.aws": true, "quay.io": true}, "docker.io is read at 10.0.0.1:5000 here"},
+		"read-elsewhere":   {"version: 1\nupstreams: [{host: docker.io, url: 'https://10.0.0.1:5000'}]\n", map[string]bool{"docker.io": false, "ghcr.io": true, "public.ecr.aws": true, "quay.io": true}, "docker.io is read at 10.0.0.1:5000 here"},
 		"read-there":       {"version: 1\nupstreams: [{host: ghcr.io}, {host: quay.io, url: 'https://quay.io'}]\n", map[string]bool{"docker.io": true, "ghcr.io": true, "public.ecr.aws": true, "quay.io": true}, ""},
-		"elsewhere-but-on": {"version: 1\nupstreams: [{host: docker.io, url: 'http://10.0.0.1:5000'}]\nreputation: {ask: on}\n", map[string]bool{"docker.io": true, "ghcr.io": true, "public.ecr.aws": true, "quay.io": true}, ""},
+		"elsewhere-but-on": {"version: 1\nupstreams: [{host: docker.io, url: 'https://10.0.0.1:5000'}]\nreputation: {ask: on}\n", map[string]bool{"docker.io": true, "ghcr.io": true, "public.ecr.aws": true, "quay.io": true}, ""},
 		"elsewhere-api-too": {
-			"version: 1\nupstreams: [{host: docker.io, url: 'http://10.0.0.1:5000'}]\nreputation: {dockerHubURL: 'http://10.0.0.1/hub'}\n",
+			"version: 1\nupstreams: [{host: docker.io, url: 'https://10.0.0.1:5000'}]\nreputation: {dockerHubURL: 'http://10.0.0.1/hub'}\n",
 			map[string]bool{"docker.io": true, "ghcr.io": true, "public.ecr.aws": true, "quay.io": true}, "",
 		},
 		"some":      {"version: 1\nreputation: {registries: [quay.io]}\n", map[string]bool{"quay.io": true}, ""},
