@@ -35,6 +35,8 @@ type Deps struct {
 	Proxy func(ctx context.Context, at *url.URL, ref trust.Reference) (Proxied, error)
 	// Engine is the engine that the docker CLI's context points at.
 	Engine func(context.Context) (Engine, error)
+	// History is what was decided on this machine, or in the memory file of a proxy.
+	History func(ctx context.Context, file string) (History, error)
 	// Verdicts reads what was decided on this machine.
 	Verdicts func(context.Context) (Verdicts, error)
 	// Trust are the trust lists in force.
@@ -96,6 +98,12 @@ type Verdicts interface {
 	VerdictByID(ctx context.Context, id string) (trust.Verdict, bool, error)
 	// Verdicts lists those of a repository ("docker.io/library/alpine"), newest first.
 	Verdicts(ctx context.Context, name string, limit int) ([]trust.Verdict, error)
+}
+
+// History is a memory of verdicts that can be gone through.
+type History interface {
+	// Judged calls do with every verdict since a time, the newest first, until it returns an error, which is returned.
+	Judged(ctx context.Context, since time.Time, do func(trust.Verdict) error) error
 }
 
 // Names are known names.

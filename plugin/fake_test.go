@@ -21,9 +21,11 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/goleak"
 
+	"github.com/safepull/safepull/configs"
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/lookalike"
 	"github.com/safepull/safepull/trust/namespace"
+	"github.com/safepull/safepull/trust/policy"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -94,6 +96,8 @@ func (w *world) run(args ...string) result {
 			Names:         func(context.Context) (Names, error) { return fakeNames{}, nil },
 			Rules:         func(context.Context) (Rules, error) { return fakeRules{}, nil },
 			Lint:          fakeLint,
+			Policy:        fakePolicy,
+			History:       func(context.Context, string) (History, error) { return w.memory, nil },
 			Close:         func() error { w.closed++; return nil },
 		},
 	}
@@ -374,4 +378,27 @@ func (l *fakeLists) Remove(pattern string) ([]namespace.Change, error) {
 		}
 	}
 	return changes, l.fail
+}
+
+// fakePolicy is the one that is shipped, with a contact; "broken" is none.
+func fakePolicy(_ context.Context, name string) (*policy.Policy, error) {
+	shipped, err := policy.Load("shipped", bytes.NewReader(configs.DefaultPolicy()))
+	if err != nil || name == "broken" {
+		return nil, errors.Join(errors.New("policy broken.yaml:1:1: it is wrong"), err)
+	}
+	if body, ok := configs.Policy(name); ok {
+		return shipped.Override(name, bytes.NewReader(body))
+	}
+	return shipped, nil
+}
+
+func (m fakeMemory) Judged(ctx context.Context, since time.Time, do func(trust.Verdict) error) error {
+	for _, v := range m {
+		if !v.At.Before(since) {
+			if err := do(v); err != nil {
+				return err
+			}
+		}
+	}
+	return ctx.Err()
 }

@@ -47,6 +47,8 @@ type options struct {
 	output   string
 	proxy    string
 	policy   string
+	since    string
+	state    string
 
 	trust trustOptions
 	// trustLists are files of the command line.
@@ -70,7 +72,7 @@ func newCommand(a *app) *cobra.Command {
 	image := a.command("image [OPTIONS] IMAGE", "The same as pull, whatever the image is called", longPull, 1, a.pull)
 	a.pullFlags(image)
 
-	root.AddCommand(pull, image, a.checkCommand(), a.explainCommand(), a.trustCommand(), a.reputationCommand(), a.rulesCommand(), a.versionCommand(), helpCommand(root))
+	root.AddCommand(pull, image, a.checkCommand(), a.explainCommand(), a.trustCommand(), a.policyCommand(), a.reputationCommand(), a.rulesCommand(), a.versionCommand(), helpCommand(root))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return a.finish(context.Background(), fmt.Errorf("%w%s", err, usage(cmd)))
 	})

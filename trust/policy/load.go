@@ -101,8 +101,10 @@ func explain(name string, body []byte, err error) string {
 	if m := unknownKey.FindStringSubmatch(first); m != nil {
 		return fmt.Sprintf("%s:%s%s: unknown key %q: remove it, or see the shipped policy for the keys", name, m[1], column(body, m[1], m[2]), m[2])
 	}
-	if line, rest, ok := strings.Cut(strings.TrimPrefix(first, "line "), ": "); ok && line != first {
-		return fmt.Sprintf("%s:%s: %s", name, line, rest)
+	if placed, ok := strings.CutPrefix(first, "line "); ok {
+		if line, rest, ok := strings.Cut(placed, ": "); ok {
+			return fmt.Sprintf("%s:%s: %s", name, line, rest)
+		}
 	}
 	return name + ": " + first
 }

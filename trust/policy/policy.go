@@ -24,6 +24,12 @@ type Policy struct {
 // Digest changes whenever the policy could decide otherwise.
 func (p *Policy) Digest() digest.Digest { return p.digest }
 
+// Rules is how many rules there are, those that other sections come to among them.
+func (p *Policy) Rules() int { return len(p.rules) }
+
+// Contact is whom to ask, if the policy says so.
+func (p *Policy) Contact() string { return p.doc.Contact }
+
 // Group is the group of a check, named without its version: a check that stands in none is one by itself.
 func (p *Policy) Group(check string) string { return cmp.Or(p.groupOf[check], check) }
 

@@ -51,6 +51,7 @@ func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 		Version:  version,
 		Judge:    p.judge,
 		Policy:   p.policy,
+		History:  p.history,
 		Source:   p.source,
 		Proxy:    p.proxied,
 		Engine:   p.engine,
@@ -137,6 +138,22 @@ func (p *pluginParts) sources(ctx context.Context) (sources, error) {
 	}
 	from.clamd, err = clamdFrom(os.Getenv)
 	return from, err
+}
+
+// history is the user's memory, or that of a proxy, which may be running: SQLite lets both read it.
+func (p *pluginParts) history(_ context.Context, file string) (plugin.History, error) {
+	if file == "" {
+		return p.open()
+	}
+	if _, err := os.Stat(file); err != nil {
+		return nil, err
+	}
+	store, err := sqlite.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	p.atEnd(func() { _ = store.Close() })
+	return store, nil
 }
 
 func (p *pluginParts) policy(ctx context.Context, name string) (*policy.Policy, error) {

@@ -31,6 +31,7 @@ type History interface {
 	VerdictByID(ctx context.Context, id string) (trust.Verdict, bool, error)
 	Verdicts(ctx context.Context, name string, limit int) ([]trust.Verdict, error)
 	Manifests(ctx context.Context, name string, blob digest.Digest) ([]digest.Digest, error)
+	Judged(ctx context.Context, since time.Time, do func(trust.Verdict) error) error
 }
 
 // Notes is what trust/publisher/ask asks of a store.
@@ -63,6 +64,7 @@ func Run(t *testing.T, open func(testing.TB) Store) {
 		"IDTaken":          testIDTaken,
 		"Verdicts":         testVerdicts,
 		"Manifests":        testManifests,
+		"Judged":           testJudged,
 		"NothingShared":    testNothingShared,
 		"Cancelled":        testCancelled,
 		"Concurrent":       testConcurrent,

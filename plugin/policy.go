@@ -1,0 +1,168 @@
+package plugin
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/cli/cli"
+	"github.com/spf13/cobra"
+
+	"github.com/safepull/safepull/plugin/render"
+	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/policy"
+)
+
+const longPolicy = `Check, try and replay policies: what evidence is weighed by.
+
+A policy is "default", "strict" or "monitor", which are shipped, or a file.`
+
+const longPolicyTest = `Decide cases that a file describes, and compare with what they want.
+
+  version: 1
+  cases:
+    - name: a miner that starts with the image
+      image: docker.io/acme/app:1
+      findings:
+        - {check: minerbinary, strength: proof, reach: runs}
+      verdict: block
+      rule: miner-runs
+
+A case may have findings (check, strength, reach, class), unanswered, integrity,
+allowed, denied, vouched and platform; it wants a verdict, and perhaps a rule that
+applies or an action that a mode made milder (called).
+
+Exit status: 0 all cases are as wanted, 1 error or some are not.`
+
+const longPolicyReplay = `Decide again what was judged on this machine, with another policy or other trust
+lists, and say who would be newly refused or freed. No image is read.
+
+--state FILE reads the memory of a proxy ("state.db" in its stateDir) instead.
+
+Exit status: 0 whatever comes of it, 1 error.`
+
+// maxReplayed bounds the images of one replay.
+const maxReplayed = 100_000
+
+func (a *app) policyCommand() *cobra.Command {
+	group := &cobra.Command{
+		Use: "policy COMMAND", Short: "Check, try and replay policies", Long: longPolicy,
+		Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true, SilenceUsage: true, SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.run(cmd, func(context.Context) error {
+				if len(args) > 0 {
+					return fmt.Errorf("unknown command %q: use lint, test or replay", args[0])
+				}
+				return cmd.Help()
+			})
+		},
+	}
+	test := a.command("test [OPTIONS] FILE", "Decide the cases of a file", longPolicyTest, 1, a.policyTest)
+	replay := a.command("replay [OPTIONS]", "Decide again what was judged, with another policy or list", longPolicyReplay, 0, a.policyReplay)
+	replay.Flags().StringVar(&a.opts.since, "since", "30d", `How far back: "30d", "12h", a day (2027-01-31) or an RFC 3339 time`)
+	replay.Flags().StringVar(&a.opts.state, "state", "", "The memory `FILE` to read (default: this user's)")
+	a.trustListFlag(replay)
+	a.policyFlag(test)
+	a.policyFlag(replay)
+	group.AddCommand(a.command("lint [OPTIONS] POLICY", "Check a policy", "", 1, a.policyLint), test, replay)
+	return group
+}
+
+// policyLint says that a policy is right, or where it is wrong.
+func (a *app) policyLint(ctx context.Context, args []string) error {
+	p, err := named(ctx, a.deps.Policy, args[0])
+	if err != nil {
+		return err
+	}
+	answer := render.PolicyLinted{Schema: render.Schema, Policy: args[0], Digest: p.Digest(), Rules: p.Rules(), Contact: p.Contact()}
+	return a.answer(answer, func() error { return a.text().PolicyLinted(a.cli.Out(), answer) })
+}
+
+// policyTest decides cases.
+func (a *app) policyTest(ctx context.Context, args []string) error {
+	p, err := named(ctx, a.deps.Policy, a.opts.policy)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(args[0])
+	if err != nil {
+		return fmt.Errorf("cases: %w", err)
+	}
+	cases, err := policy.LoadCases(args[0], f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	answer := render.PolicyTested{Schema: render.Schema, Policy: p.Digest(), Cases: len(cases), Results: []render.CaseResult{}}
+	for _, c := range cases {
+		d, wrong := p.Try(c)
+		if wrong != "" {
+			answer.Failed++
+		}
+		answer.Results = append(answer.Results, render.CaseResult{Name: c.Name, Line: c.Line, Action: d.Action, Want: c.Want, Wrong: wrong, Reasons: d.Reasons})
+	}
+	if err := a.answer(answer, func() error { return a.text().PolicyTested(a.cli.Out(), args[0], answer) }); err != nil {
+		return err
+	}
+	if answer.Failed > 0 {
+		return cli.StatusError{Status: fmt.Sprintf("%d of %d cases are not as wanted", answer.Failed, answer.Cases), StatusCode: exitError}
+	}
+	return nil
+}
+
+// policyReplay decides again the newest verdict on each image.
+func (a *app) policyReplay(ctx context.Context, _ []string) error {
+	since, err := parseSince(a.opts.since, time.Now())
+	if err != nil {
+		return err
+	}
+	p, err := named(ctx, a.deps.Policy, a.opts.policy)
+	if err != nil {
+		return err
+	}
+	lists, err := a.lists(ctx)
+	if err != nil {
+		return err
+	}
+	history, err := named(ctx, a.deps.History, a.opts.state)
+	if err != nil {
+		return fmt.Errorf("open the memory: %w", err)
+	}
+	answer := render.PolicyReplayed{Schema: render.Schema, Since: since.UTC(), Policy: p.Digest(), Changed: []render.Replayed{}}
+	seen := map[string]bool{}
+	err = history.Judged(ctx, since, func(v trust.Verdict) error {
+		if key := v.Reference.Name() + " " + v.Reference.Tag + " " + v.Manifest.String(); seen[key] {
+			return nil // an older verdict on the same
+		} else if seen[key] = true; len(seen) > maxReplayed {
+			return fmt.Errorf("more than %d images: use a shorter --since: %w", maxReplayed, trust.ErrLimit)
+		}
+		answer.Add(v, p, lists.Match(v.Reference, time.Now()))
+		return ctx.Err()
+	})
+	if err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
+	return a.answer(answer, func() error { return a.text().PolicyReplayed(a.cli.Out(), answer) })
+}
+
+// parseSince reads a time in the past: a day, an RFC 3339 time, or one before now.
+func parseSince(s string, now time.Time) (time.Time, error) {
+	if at, err := time.Parse(time.RFC3339, s); err == nil {
+		return at, nil
+	}
+	if day, err := time.Parse(time.DateOnly, s); err == nil {
+		return day, nil
+	}
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			return now.AddDate(0, 0, -int(n)), nil
+		}
+	} else if d, err := time.ParseDuration(s); err == nil && d > 0 {
+		return now.Add(-d), nil
+	}
+	return time.Time{}, fmt.Errorf(`--since %q: use "30d", "12h", a day (2027-01-31) or an RFC 3339 time`, cmp.Or(s, " "))
+}
