@@ -26,7 +26,7 @@ func TestReputationOf(t *testing.T) {
 		"read-there":       {"version: 1\nupstreams: [{host: ghcr.io}, {host: quay.io, url: 'https://quay.io'}]\n", map[string]bool{"docker.io": true, "ghcr.io": true, "public.ecr.aws": true, "quay.io": true}, ""},
 		"elsewhere-but-on": {"version: 1\nupstreams: [{host: docker.io, url: 'https://10.0.0.1:5000'}]\nreputation: {ask: on}\n", map[string]bool{"docker.io": true, "ghcr.io": true, "public.ecr.aws": true, "quay.io": true}, ""},
 		"elsewhere-api-too": {
-			"version: 1\nupstreams: [{host: docker.io, url: 'https://10.0.0.1:5000'}]\nreputation: {dockerHubURL: 'http://10.0.0.1/hub'}\n",
+			"version: 1\nupstreams: [{host: docker.io, url: 'https://10.0.0.1:5000'}]\nreputation: {dockerHubURL: 'https://10.0.0.1/hub'}\n",
 			map[string]bool{"docker.io": true, "ghcr.io": true, "public.ecr.aws": true, "quay.io": true}, "",
 		},
 		"some":      {"version: 1\nreputation: {registries: [quay.io]}\n", map[string]bool{"quay.io": true}, ""},
@@ -85,6 +85,7 @@ func TestReputationFrom(t *testing.T) {
 		"ask":         {map[string]string{"ASK": "yes"}, `"yes" is not known`},
 		"timeout":     {map[string]string{"TIMEOUT": "soon"}, "TIMEOUT"},
 		"too-long":    {map[string]string{"TIMEOUT": "1h"}, "not between"},
+		"clear":       {map[string]string{"QUAY_URL": "http://quay.example.com"}, "not encrypted"},
 		"no-url":      {map[string]string{"QUAY_URL": "quay.io"}, "no URL"},
 		"other":       {map[string]string{"QUAY_URL": "ftp://quay.io"}, "no URL"},
 		"with-a-pass": {map[string]string{"QUAY_URL": "https://a:secret@quay.io"}, "a login"},
