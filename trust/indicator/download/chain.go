@@ -252,7 +252,7 @@ func (w *watch) isRun(c text.Command, i int) bool {
 	for j > 0 && strings.HasPrefix(c[j].Text, "-") && len(c[j].Text) < 5 {
 		j--
 	}
-	before := text.Base(c[j].Text)
+	before, _, _ := strings.Cut(text.Base(c[j].Text), "(") // os.spawnl(os.P_NOWAIT
 	if k := strings.LastIndexAny(before, ".:"); k > 0 && slices.Contains(methods, before[k+1:]) {
 		return true
 	}
@@ -260,7 +260,7 @@ func (w *watch) isRun(c text.Command, i int) bool {
 }
 
 // methods are the last parts of names of functions that start a program, in many languages: cp.execFile, exec.Command.
-var methods = []string{"exec", "execFile", "execFileSync", "execSync", "spawn", "spawnSync", "system", "Popen", "popen", "Command", "ProcessBuilder", "execv", "execve", "execvp", "execl", "execlp", "spawnv", "spawnl", "check_call", "check_output", "CommandContext"}
+var methods = []string{"exec", "execFile", "execFileSync", "execSync", "spawn", "spawnSync", "system", "Popen", "popen", "Command", "ProcessBuilder", "execv", "execve", "execvp", "execl", "execlp", "spawnv", "spawnl", "spawnlp", "spawnvp", "posix_spawn", "create_subprocess_exec", "create_subprocess_shell", "check_call", "check_output", "CommandContext"}
 
 // movesToTemporary: the script works in a folder that everybody may write to.
 func (w *watch) movesToTemporary(near []byte) bool {
