@@ -97,13 +97,9 @@ func (a *app) policyTest(ctx context.Context, args []string) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	answer := render.PolicyTested{Schema: render.Schema, Policy: p.Digest(), Cases: len(cases), Results: []render.CaseResult{}}
+	answer := render.PolicyTested{Schema: render.Schema, Policy: p.Digest()}
 	for _, c := range cases {
-		d, wrong := p.Try(c)
-		if wrong != "" {
-			answer.Failed++
-		}
-		answer.Results = append(answer.Results, render.CaseResult{Name: c.Name, Line: c.Line, Action: d.Action, Want: c.Want, Wrong: wrong, Reasons: d.Reasons})
+		answer.Add(c, p)
 	}
 	if err := a.answer(answer, func() error { return a.text().PolicyTested(a.cli.Out(), args[0], answer) }); err != nil {
 		return err
@@ -132,7 +128,7 @@ func (a *app) policyReplay(ctx context.Context, _ []string) error {
 	if err != nil {
 		return fmt.Errorf("open the memory: %w", err)
 	}
-	answer := render.PolicyReplayed{Schema: render.Schema, Since: since.UTC(), Policy: p.Digest(), Changed: []render.Replayed{}}
+	answer := render.PolicyReplayed{Schema: render.Schema, Since: since.UTC(), Policy: p.Digest()}
 	seen := map[string]bool{}
 	err = history.Judged(ctx, since, func(v trust.Verdict) error {
 		if key := v.Reference.Name() + " " + v.Reference.Tag + " " + v.Manifest.String(); seen[key] {

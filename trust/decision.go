@@ -31,6 +31,7 @@ type Weight struct {
 
 // Change says what the action would be if something were otherwise.
 type Change struct {
-	If   string `json:"if"`
-	Then Action `json:"then"`
+	If string `json:"if"`
+	// Then is empty where only an inspection could tell.
+	Then Action `json:"then,omitempty"`
 }

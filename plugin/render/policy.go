@@ -2,6 +2,7 @@ package render
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -22,8 +23,8 @@ type PolicyLinted struct {
 	Contact string        `json:"contact"`
 }
 
-// CaseResult is one case of PolicyTested. Wrong is empty where it is as wanted.
-type CaseResult struct {
+// caseResult is one case of PolicyTested. Wrong is empty where it is as wanted.
+type caseResult struct {
 	Name    string       `json:"name"`
 	Line    int          `json:"line"`
 	Action  trust.Action `json:"action"`
@@ -38,11 +39,20 @@ type PolicyTested struct {
 	Policy  digest.Digest `json:"policy"`
 	Cases   int           `json:"cases"`
 	Failed  int           `json:"failed"`
-	Results []CaseResult  `json:"results"`
+	Results []caseResult  `json:"results"`
 }
 
-// Replayed is an image about which the replayed policy decides otherwise.
-type Replayed struct {
+// Add tries a case, and notes what came of it.
+func (r *PolicyTested) Add(c policy.Case, p *policy.Policy) {
+	d, wrong := p.Try(c)
+	if r.Cases++; wrong != "" {
+		r.Failed++
+	}
+	r.Results = append(r.Results, caseResult{Name: c.Name, Line: c.Line, Action: d.Action, Want: c.Want, Wrong: wrong, Reasons: d.Reasons})
+}
+
+// replayed is an image about which the replayed policy decides otherwise.
+type replayed struct {
 	ID        string       `json:"id"`
 	Reference string       `json:"reference"`
 	Before    trust.Action `json:"before"`
@@ -63,7 +73,14 @@ type PolicyReplayed struct {
 	Refused int           `json:"refused"`
 	Freed   int           `json:"freed"`
 	Other   int           `json:"other"`
-	Changed []Replayed    `json:"changed"`
+	Changed []replayed    `json:"changed"`
+}
+
+// MarshalJSON writes no changes as an empty list.
+func (r PolicyReplayed) MarshalJSON() ([]byte, error) {
+	type plain PolicyReplayed
+	r.Changed = append([]replayed{}, r.Changed...)
+	return json.Marshal(plain(r)) //nolint:wrapcheck // the encoder adds who it is
 }
 
 // Add decides a verdict again, and notes it where the action is another one.
@@ -73,7 +90,7 @@ func (r *PolicyReplayed) Add(v trust.Verdict, p *policy.Policy, standing trust.S
 	if d.Action == v.Action {
 		return
 	}
-	one := Replayed{ID: clean(v.ID), Reference: clean(v.Reference.WithDigest("").String()), Before: v.Action, After: d.Action, Open: clean(open)}
+	one := replayed{ID: clean(v.ID), Reference: clean(v.Reference.WithDigest("").String()), Before: v.Action, After: d.Action, Open: clean(open)}
 	if len(d.Reasons) > 0 {
 		one.Reason = clean(d.Reasons[0])
 	} else if standing.Decided != nil {

@@ -37,7 +37,7 @@ var constitution = []statute{
 
 	{of: "trust/store/storetest", may: []string{"trust", "trust/store", "trust/judge", "test/**"}},
 	{of: "trust/store/**", may: []string{"trust", "trust/store", "~/**", "^"}},
-	{of: "trust/publisher/**", may: []string{"trust", "trust/reference", "trust/publisher", "~/**", "^"}},
+	{of: "trust/publisher/**", may: []string{"trust", "trust/reference", "trust/publisher", "trust/publisher/internal/**", "~/**", "^"}},
 
 	{of: "trust/judge", may: []string{"trust", "trust/**"}, except: []string{"trust/indicator/**", "trust/store/**", "trust/publisher/*"}},
 	{of: "trust/unwrap/all", may: []string{"trust", "trust/unwrap", "trust/unwrap/*"}},

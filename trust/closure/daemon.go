@@ -45,6 +45,10 @@ var starters = map[string][]startUp{
 		{patterns: []string{"/usr/lib/python*/sitecustomize.py", "/usr/lib/python*/*-packages/*.pth", "/usr/local/lib/python*/*-packages/*.pth", "/usr/local/lib/python*/*-packages/*customize.py",
 			"/usr/lib/python*/*-packages/*customize.py", "/etc/python*/*customize.py", "/usr/local/lib/python*/sitecustomize.py", "/opt/*/lib/python*/site-packages/*.pth", "/opt/*/lib/python*/site-packages/*customize.py"}, as: python},
 	},
+	"jupyter": {
+		{patterns: []string{"/root/.ipython/profile_*/startup/*", "/home/*/.ipython/profile_*/startup/*", "/root/.ipython/profile_*/*config.py", "/home/*/.ipython/profile_*/*config.py",
+			"/root/.jupyter/*config.py", "/home/*/.jupyter/*config.py", "/etc/jupyter/*config.py", "/usr/local/etc/jupyter/*config.py"}, as: python},
+	},
 	"login": {
 		{patterns: []string{"/etc/profile", "/etc/profile.d/*", "/etc/bash.bashrc", "/etc/bashrc", "/etc/zsh/*", "/etc/zshrc", "/etc/ksh.kshrc", "/etc/environment", "/etc/bash_completion.d/*",
 			"/root/.*rc", "/root/.*profile", "/root/.bash_*", "/root/.zshenv", "/root/.zlogin", "/home/*/.*rc", "/home/*/.*profile", "/home/*/.bash_*", "/home/*/.zshenv", "/etc/skel/.*"}, as: shellScript},
@@ -53,7 +57,12 @@ var starters = map[string][]startUp{
 	"always": {
 		{patterns: []string{"/etc/ld.so.preload"}, as: wordList},
 		{folders: []string{"/docker-entrypoint.d", "/docker-entrypoint-initdb.d", "/entrypoint.d", "/docker-entrypoint-init.d"}},
+		// What servers load by themselves, in the folders of their official images.
+		{folders: []string{"/usr/share/jenkins/ref/init.groovy.d", "/var/jenkins_home/init.groovy.d", "/var/www/html/wp-content/mu-plugins", "/opt/airflow/dags"}},
+		{patterns: []string{"/usr/local/etc/php/php.ini", "/usr/local/etc/php/conf.d/*", "/etc/php/*/*/php.ini", "/etc/php/*/*/conf.d/*", "/etc/php*/php.ini", "/etc/php*/conf.d/*"}, as: phpSettings},
 	},
+	"nginx":     {{patterns: []string{"/etc/nginx/*.conf", "/etc/nginx/conf.d/*", "/etc/nginx/sites-enabled/*", "/etc/nginx/modules-enabled/*", "/usr/local/openresty/nginx/conf/*"}}},
+	"logrotate": {{patterns: []string{"/etc/logrotate.conf", "/etc/logrotate.d/*"}}},
 }
 
 // daemons say which of starters a program's name means.
@@ -64,6 +73,8 @@ var daemons = map[string]string{
 	"supervisord": "supervisord", "supervisorctl": "supervisord",
 	"cron": "cron", "crond": "cron", "anacron": "cron", "dcron": "cron", "fcron": "cron", "cronie": "cron", "busybox-crond": "cron", "vixie-cron": "cron",
 	"apt": "apt", "apt-get": "apt", "dpkg": "apt", "apk": "apt",
+	"nginx": "nginx", "openresty": "nginx", "logrotate": "logrotate",
+	"jupyter": "jupyter", "jupyter-lab": "jupyter", "jupyter-notebook": "jupyter", "jupyterhub": "jupyter", "ipython": "jupyter", "start-notebook.sh": "jupyter", "start-notebook.py": "jupyter",
 	"sshd": "login", "login": "login", "agetty": "login", "getty": "login", "su": "login", "dropbear": "login", "runuser": "login", "telnetd": "login", "ttyd": "login", "wetty": "login", "gotty": "login", "shellinaboxd": "login", "tmux": "login", "screen": "login",
 }
 
@@ -105,6 +116,10 @@ func (x *explorer) daemon(base string, args []string, there bool, st *script) {
 		x.cronFolder(args, st)
 	case "supervisord", "supervisorctl":
 		as = supervisor
+	case "git":
+		x.hooks(st)
+	case "dpkg", "apt", "apt-get", "apk", "rpm", "yum", "dnf", "microdnf", "zypper", "pip", "pip3", "gem", "opkg", "pacman":
+		x.installs(args, st)
 	case "npm", "yarn", "pnpm", "npx", "bunx":
 		x.startPackage(args, st)
 	case "s6-svscan", "runsvdir":
@@ -278,5 +293,38 @@ func (x *explorer) readPackage(body string, st *script, _ []string) {
 	}
 	if doc.Main != "" {
 		x.require("./"+doc.Main, st)
+	}
+}
+
+// packages are suffixes of files that hold programs and what is run when they are installed.
+var packages = wordSet(".deb .apk .rpm .whl .gem .ipk .zst .tgz .zip")
+
+// installs follows a package manager: a package that the image brings runs what it holds, and so does the set-up program of
+// a folder.
+func (x *explorer) installs(args []string, st *script) {
+	for _, a := range args {
+		plain := plainText(a)
+		if packages[path.Ext(plain)] {
+			for _, f := range x.matching(plain, st) {
+				x.mark(f.file, f.place)
+			}
+		}
+		if strings.HasPrefix(plain, ".") || strings.HasPrefix(plain, "/") {
+			for _, f := range x.find(path.Join(plain, "setup.py"), want{level: st.level, as: python, dirs: st.dirs}) {
+				x.enqueue(f, want{level: st.level, as: python, dirs: appendNew([]string{path.Dir(f.place)}, st.dirs...)})
+			}
+		}
+	}
+}
+
+// hooks are programs that git runs in the folders that a script may be in. What is shipped as a sample is not run.
+func (x *explorer) hooks(st *script) {
+	for _, dir := range st.dirs {
+		folder := path.Join(dir, ".git/hooks")
+		for _, name := range x.view.Names(folder) {
+			if f := x.view.Lookup(path.Join(folder, name)); x.spend(1) && f != nil && f.Type == trust.TypeFile && !strings.HasSuffix(name, ".sample") {
+				x.enqueue(found{f, path.Join(folder, name)}, want{level: st.level, dirs: []string{dir}})
+			}
+		}
 	}
 }

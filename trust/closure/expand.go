@@ -197,11 +197,11 @@ func (st *script) part(part syntax.WordPart, quoted bool) []string {
 	case *syntax.DblQuoted:
 		return st.parts(p.Parts, true)
 	case *syntax.ParamExp:
-		return splitting(st.parameter(p), quoted && p.Index == nil) // "${A[@]}" is many words
+		return splitting(st.parameter(p), quoted && p.Index == nil, st.between) // "${A[@]}" is many words
 	case *syntax.BraceExp:
 		return st.braces(p)
 	case *syntax.CmdSubst:
-		return splitting(st.substitution(p), quoted)
+		return splitting(st.substitution(p), quoted, st.between)
 	case *syntax.ArithmExp:
 		if n, ok := st.arithmetic(p.X, 0); ok {
 			return []string{strconv.FormatInt(n, 10)}
@@ -212,8 +212,8 @@ func (st *script) part(part syntax.WordPart, quoted bool) []string {
 	return []string{unknown("?")}
 }
 
-// splitting marks where a shell splits what it filled in.
-func splitting(values []string, quoted bool) []string {
+// splitting marks where a shell splits what it filled in: at blanks, and at what the script says.
+func splitting(values []string, quoted bool, between []string) []string {
 	if quoted {
 		return values
 	}
@@ -224,7 +224,7 @@ func splitting(values []string, quoted bool) []string {
 			switch {
 			case r == unknownMark, r == knownMark:
 				known = r == knownMark
-			case known && (r == ' ' || r == '\t' || r == '\n'):
+			case known && (r == ' ' || r == '\t' || r == '\n' || r > knownMark && slices.ContainsFunc(between, func(ifs string) bool { return strings.ContainsRune(ifs, r) })):
 				return splitMark
 			}
 			return r

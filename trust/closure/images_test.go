@@ -61,7 +61,7 @@ fi
 exec "$@"
 `,
 			"docker-entrypoint.d/10-listen.sh": "#!/bin/sh\nset -eu\nME=$(basename \"$0\")\nDEFAULT_CONF_FILE=\"etc/nginx/conf.d/default.conf\"\nif [ ! -f \"/$DEFAULT_CONF_FILE\" ]; then\n  exit 0\nfi\nsed -i -E 's,listen,x,' /$DEFAULT_CONF_FILE\n",
-		}), "docker-entrypoint.d/10-listen.sh docker-entrypoint.sh usr/bin/dash usr/bin/find usr/bin/sort usr/sbin/nginx"},
+		}), "docker-entrypoint.d/10-listen.sh docker-entrypoint.sh etc/nginx/nginx.conf usr/bin/dash usr/bin/find usr/bin/sort usr/sbin/nginx"},
 		"node": {inspect.Config{Entrypoint: []string{"docker-entrypoint.sh"}, Cmd: []string{"node", "server.js"}, WorkingDir: "/app", Env: []string{path}}, debian.with(image{
 			"usr/local/bin/node": "ELF", "usr/local/bin/docker-entrypoint.sh": "#!/bin/sh\nset -e\nif [ \"${1#-}\" != \"${1}\" ] || [ -z \"$(command -v \"${1}\")\" ]; then\n  set -- node \"$@\"\nfi\nexec \"$@\"\n",
 			"app/package.json": `{"main":"server.js","scripts":{"start":"node server.js"}}`, "app/server.js": "const x = require('./lib/x')\n", "app/lib/x.js": "module.exports = {}\n", "app/lib/y.js": "x",

@@ -23,6 +23,7 @@ const (
 	manifest    = "package.json"
 	makefile    = "makefile"
 	wordList    = "words"
+	phpSettings = "php.ini"
 )
 
 // readsAsShell are the languages whose commands are formed from words, as a shell does.
@@ -128,6 +129,8 @@ func (x *explorer) readAs(language, body string, st *script) {
 		x.readSettings(body, st, "command")
 	case unit:
 		x.readSettings(body, st, "Exec")
+	case phpSettings: // what stands before and behind every page
+		x.readSettings(body, st, "auto_")
 	case inittab:
 		x.readInittab(body, st)
 	case manifest:

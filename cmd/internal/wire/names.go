@@ -20,10 +20,10 @@ func (r *ruling) withNames(checks []render.Check) []render.Check {
 	if at < 0 {
 		at = len(checks)
 	}
-	return slices.Insert(checks, at, render.Check{
+	return r.withPublishers(slices.Insert(checks, at, render.Check{
 		Check: lookalike.Check, Name: lookalike.Name, Version: lookalike.Version, Group: r.loaded.policy.Group(lookalike.Name),
 		Digest: r.names.Digest(), Data: r.names.Counts(), About: aboutNames(),
-	})
+	}))
 }
 
 // aboutNames explains the check.

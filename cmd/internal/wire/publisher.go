@@ -10,6 +10,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
+	"github.com/safepull/safepull/plugin/render"
 	"github.com/safepull/safepull/proxy/config"
 	"github.com/safepull/safepull/proxy/config/reputation"
 	"github.com/safepull/safepull/proxy/upstream"
@@ -17,11 +20,15 @@ import (
 	"github.com/safepull/safepull/trust/publisher"
 	asking "github.com/safepull/safepull/trust/publisher/ask"
 	"github.com/safepull/safepull/trust/publisher/dockerhub"
+	"github.com/safepull/safepull/trust/publisher/ecrpublic"
+	"github.com/safepull/safepull/trust/publisher/ghcr"
+	"github.com/safepull/safepull/trust/publisher/quay"
+	"github.com/safepull/safepull/trust/ruleset"
 )
 
 // publisherRegistries are those that have facts to give, all of them.
 func publisherRegistries() []publisher.Registry {
-	return []publisher.Registry{dockerhub.Registry{}}
+	return []publisher.Registry{dockerhub.Registry{}, ecrpublic.Registry{}, ghcr.Registry{}, quay.Registry{}}
 }
 
 // askers says who is asked for publishers, and how.
@@ -176,4 +183,34 @@ func reputationFrom(env func(string) string, userAgent string) (askers, error) {
 		return r, fmt.Errorf("%s…, %s: %w", reputationEnv, key, err)
 	}
 	return r, nil
+}
+
+// withPublishers adds the check that looks at what registries tell, in its place among the others.
+func (r *ruling) withPublishers(checks []render.Check) []render.Check {
+	at := slices.IndexFunc(checks, func(c render.Check) bool { return c.Name > publisher.Name })
+	if at < 0 {
+		at = len(checks)
+	}
+	return slices.Insert(checks, at, render.Check{
+		Check: publisher.Check, Name: publisher.Name, Version: publisher.Version, Group: r.loaded.policy.Group(publisher.Name),
+		Digest: digest.FromString(publisher.Check), Data: map[string]int{"registries": len(publisherRegistries())}, About: aboutPublishers(),
+	})
+}
+
+// aboutPublishers explains the check.
+func aboutPublishers() ruleset.About {
+	return ruleset.About{
+		Sign: "publishers that cannot be who they seem, and tags that became another image",
+		Means: "What the registry tells of the account and the repository changed since they were first seen, or does not fit together: another account under " +
+			"the name, a verified badge lost, an account that is younger than its repositories, one that was made days ago with hundreds of thousands of pulls or with " +
+			"nothing but well-known names, pulls that jump while nobody likes the image better. Or the tag points at an image that has no layer, no program, and hardly " +
+			"a variable, label or step of the one that was judged before it. All of it is weak.",
+		Matters: "Mining images come from new accounts, from names that others gave up, and from accounts that were taken over. Pulls, stars and age speak for nobody: " +
+			"the images of azurenql had two million pulls. \"docker safepull reputation show IMAGE\" prints the facts.",
+		LookAlikes: []string{
+			"New accounts with images of their own: no sign.",
+			"A new base (debian 12 to 13), a rewritten start, a repository of many pulls and no stars, a user who becomes an organization: no sign.",
+			"A repository that was deleted and made anew: told, without weight.",
+		},
+	}
 }

@@ -3,7 +3,9 @@
 package reputation
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -69,12 +71,19 @@ func (r Config) Check() (key string, err error) {
 		switch {
 		case at == "":
 		case err != nil:
-			return key, fmt.Errorf("the URL cannot be parsed") // it may hold a password
+			return key, errors.New("the URL cannot be parsed") // it may hold a password
 		case u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
-			return key, fmt.Errorf("%q is no URL: write for example https://api.example.com", u.Redacted())
+			return key, errors.New("it is no URL: write for example https://api.example.com")
+		case u.Scheme == "http" && !loopback(u.Hostname()):
+			return key, fmt.Errorf("the URL at %s is not encrypted, and who is on the way could vouch for anybody: write https", u.Host)
 		case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-			return key, fmt.Errorf("%q has a login, a query or a fragment: nothing of the kind is sent", u.Redacted())
+			return key, fmt.Errorf("the URL at %s has a login, a query or a fragment: nothing of the kind is sent", u.Host)
 		}
 	}
 	return "", nil
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }

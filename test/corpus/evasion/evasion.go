@@ -42,7 +42,7 @@ type recipe struct {
 // Generate makes all cases, each mining one before its twin.
 func Generate(seed uint64) []Case {
 	var cases []Case
-	for _, list := range [][]recipe{shells(), pythons(), elsewhere(), archives(), pictures(), carvings(), streams(), interpreters(), oneliners(), disks(), layers(), packings(), commands(), campaigns(), programs(), fetches(), protocols(), sealed(), farms(), distances(), lies()} {
+	for _, list := range [][]recipe{shells(), pythons(), elsewhere(), archives(), pictures(), carvings(), streams(), interpreters(), oneliners(), disks(), layers(), packings(), commands(), campaigns(), programs(), fetches(), protocols(), sealed(), farms(), hooks(), distances(), lies()} {
 		for _, r := range list {
 			for _, mining := range []bool{true, false} {
 				k := newKit(seed, r.group+"/"+r.name, mining)

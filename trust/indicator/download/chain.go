@@ -46,11 +46,27 @@ func (w *watch) chain(window []byte, at int, offset int64) {
 	rest := window[at:min(len(window), at+after)]
 	how := ""
 	switch {
-	case hasAny(line, "|", "<(", "$(", "`") && w.ind.piped.Match(line), hasAny(line, "exec", "eval", "iex", "IEX", "nvoke", "-i") && w.ind.evaluated.Match(line):
+	case hasAny(line, "|", "<(", "$(", "`") && w.piped(line), hasAny(line, "exec", "eval", "iex", "IEX", "nvoke", "-i") && w.ind.evaluated.Match(line):
 		how = "and hands it to an interpreter"
 	}
 	address, from := w.source(near, line[min(at-start, len(line)):])
-	w.weigh(followed{line: line, near: near, rest: rest, behind: line[at-start:], offset: offset, address: address, from: from, how: how})
+	f := followed{line: line, near: near, rest: rest, behind: line[at-start:], offset: offset, from: from, how: how}
+	if how == "" && from != inside {
+		f.targets = w.targets(f, address)
+	}
+	w.weigh(f)
+}
+
+// piped: what is fetched in a line is handed to an interpreter.
+func (w *watch) piped(line []byte) bool {
+	m := w.ind.piped.FindIndex(line)
+	if m == nil {
+		return false
+	}
+	if last := lastPipe.FindIndex(line[m[0]:]); last != nil && readsData(line[m[0]+last[0]:]) {
+		return false
+	}
+	return true
 }
 
 // chargeChain reports whether one more fetch may be read.
@@ -67,8 +83,9 @@ type followed struct {
 	// line is that of the fetch, behind what of it begins with the fetch; near and rest are the text around and behind.
 	line, behind, near, rest []byte
 	offset                   int64
-	address                  string
 	from                     origin
+	// targets are where it may be stored.
+	targets []stored
 	// how it is run, "" if that is not known yet.
 	how string
 }
@@ -78,14 +95,16 @@ func (w *watch) weigh(f followed) {
 	if f.from == inside {
 		return
 	}
-	target, alias := "", ""
+	target := ""
 	if f.how == "" {
 		f.how = "and runs it"
-		target, alias = w.target(f.behind, f.near, f.address)
+		is := slices.IndexFunc(f.targets, func(t stored) bool { return w.runs(f.rest, t.name, t.alias) })
 		switch {
-		case target != "" && w.runs(f.rest, target, alias):
+		case is >= 0:
+			target = f.targets[is].name
+		case f.from >= plain && bytes.HasPrefix(f.behind, []byte("git clone")) && w.ind.builds.Match(f.rest):
 		case f.from == strange && w.ind.evaluators.Match(f.rest):
-			target, f.how = "", "and runs what came as a program of its own"
+			f.how = "and runs what came as a program of its own"
 		default:
 			return
 		}
@@ -113,6 +132,9 @@ func (w *watch) isHidden(target string, near []byte) bool {
 	if !isTemporary(target) && !w.movesToTemporary(near) {
 		return false
 	}
+	if base := text.Base(target); strings.HasPrefix(base, ".env") || strings.HasSuffix(base, "rc") || strings.HasSuffix(base, "profile") {
+		return false // settings, whose names begin so
+	}
 	return slices.ContainsFunc(strings.Split(target, "/"), func(part string) bool {
 		return len(part) > 1 && part[0] == '.' && part != ".."
 	})
@@ -127,22 +149,38 @@ func hasAny(line []byte, words ...string) bool {
 	return slices.ContainsFunc(words, func(word string) bool { return bytes.Contains(line, []byte(word)) })
 }
 
-// target is the name under which something is stored, "" if it is not, and the variable that holds this name.
-func (w *watch) target(line, near []byte, address string) (target, alias string) {
-	if to := positional(line); to != "" {
-		return to, ""
+// stored is a name under which something is stored, and the variable that holds this name.
+type stored struct{ name, alias string }
+
+// maxTargets bounds the names that one fetch is followed by.
+const maxTargets = 6
+
+// targets are the names under which something may be stored.
+func (w *watch) targets(f followed, address string) (out []stored) {
+	if to := positional(f.behind); to != "" {
+		return []stored{{name: to}}
 	}
-	if m := stored.FindSubmatch(line); m != nil && !strings.Contains(string(m[1]), "://") && string(m[1]) != "/dev/null" {
-		if dir := intoFolder.FindSubmatch(line); dir != nil && !strings.HasPrefix(string(m[1]), "/") {
-			return strings.TrimSuffix(string(dir[1]), "/") + "/" + string(m[1]), ""
-		}
-		return string(m[1]), ""
+	line := f.behind
+	if bytes.HasPrefix(line, []byte("/dev/tcp/")) { // what comes is read in another command
+		line = f.rest
 	}
-	if m := written.FindSubmatch(near); m != nil {
-		if len(m[2]) == 0 {
-			return string(m[1]), ""
+	for _, m := range storing.FindAllSubmatch(line, maxTargets) {
+		name := string(m[1])
+		if strings.Contains(name, "://") || name == "/dev/null" {
+			continue
 		}
-		return cmp.Or(text.Assignments(near)[string(m[2])], string(m[2])), string(m[2])
+		if dir := intoFolder.FindSubmatch(line); dir != nil && !strings.HasPrefix(name, "/") {
+			name = strings.TrimSuffix(string(dir[1]), "/") + "/" + name
+		}
+		out = append(out, stored{name: name})
+	}
+	for _, m := range written.FindAllSubmatch(f.near, maxTargets) {
+		switch {
+		case len(m[1])+len(m[3]) > 0:
+			out = append(out, stored{name: string(m[1]) + string(m[3])})
+		default:
+			out = append(out, stored{cmp.Or(text.Assignments(f.near)[string(m[2])], string(m[2])), string(m[2])})
+		}
 	}
 	if wgets := bytes.Contains(line[:min(len(line), 8)], []byte("wget")); wgets || bytes.Contains(line, []byte(" -O")) || bytes.Contains(line, []byte("O ")) {
 		address, _, _ = strings.Cut(address, "?")
@@ -150,10 +188,10 @@ func (w *watch) target(line, near []byte, address string) (target, alias string)
 			address = address[i+3:]
 		}
 		if strings.Contains(address, "/") {
-			return text.Base(address), ""
+			out = append(out, stored{name: text.Base(address)})
 		}
 	}
-	return "", ""
+	return out
 }
 
 // intoFolder is where aria2 and wget put a file that is named without its folder.
@@ -214,7 +252,7 @@ func (w *watch) isRun(c text.Command, i int) bool {
 	for j > 0 && strings.HasPrefix(c[j].Text, "-") && len(c[j].Text) < 5 {
 		j--
 	}
-	before := text.Base(c[j].Text)
+	before, _, _ := strings.Cut(text.Base(c[j].Text), "(") // os.spawnl(os.P_NOWAIT
 	if k := strings.LastIndexAny(before, ".:"); k > 0 && slices.Contains(methods, before[k+1:]) {
 		return true
 	}
@@ -222,7 +260,7 @@ func (w *watch) isRun(c text.Command, i int) bool {
 }
 
 // methods are the last parts of names of functions that start a program, in many languages: cp.execFile, exec.Command.
-var methods = []string{"exec", "execFile", "execFileSync", "execSync", "spawn", "spawnSync", "system", "Popen", "popen", "Command", "ProcessBuilder", "execv", "execve", "execvp", "execl", "execlp", "spawnv", "spawnl", "check_call", "check_output", "CommandContext"}
+var methods = []string{"exec", "execFile", "execFileSync", "execSync", "spawn", "spawnSync", "system", "Popen", "popen", "Command", "ProcessBuilder", "execv", "execve", "execvp", "execl", "execlp", "spawnv", "spawnl", "spawnlp", "spawnvp", "posix_spawn", "create_subprocess_exec", "create_subprocess_shell", "check_call", "check_output", "CommandContext"}
 
 // movesToTemporary: the script works in a folder that everybody may write to.
 func (w *watch) movesToTemporary(near []byte) bool {

@@ -53,6 +53,8 @@ type Rules struct {
 	Evaluated []string `yaml:"evaluated"`
 	// Evaluators are patterns (RE2) of what runs a text, or memory, that is in a variable; they are looked for behind a fetch.
 	Evaluators []string `yaml:"evaluators"`
+	// Builds are patterns (RE2) of what runs or builds a folder of sources.
+	Builds []string `yaml:"builds"`
 	// Pipes are literals of pipes into a shell. Channels are programs that let whoever is at the other end say what comes
 	// out of them, Records those that ask the domain name system.
 	Pipes    []string `yaml:"pipes"`
@@ -91,6 +93,7 @@ type Indicator struct {
 	unpack   *regexp.Regexp
 
 	piped, evaluated, evaluators   *regexp.Regexp
+	builds                         *regexp.Regexp
 	pastes, interpreters, starters []string
 	channels, records              []string
 }
@@ -141,7 +144,7 @@ func New(r Rules) (*Indicator, error) {
 	}{
 		{&ind.archive, []string{`^v?[0-9][\w.+-]*?(?:` + strings.Join(quoted, "|") + `)`, `^[\w.-]*\$?[{(]?\w+[})]?[\w.${}-]*?(?:` + strings.Join(quoted, "|") + `)`}, "archives"},
 		{&ind.fetch, r.Fetch, "fetch"}, {&ind.install, install, "install"}, {&ind.run, r.Run, "run"}, {&ind.unpack, r.Unpack, "unpack"},
-		{&ind.piped, r.Piped, "piped"}, {&ind.evaluated, r.Evaluated, "evaluated"}, {&ind.evaluators, r.Evaluators, "evaluators"},
+		{&ind.piped, r.Piped, "piped"}, {&ind.evaluated, r.Evaluated, "evaluated"}, {&ind.evaluators, r.Evaluators, "evaluators"}, {&ind.builds, r.Builds, "builds"},
 	} {
 		if len(c.patterns) == 0 {
 			return nil, fmt.Errorf("download rules: %s must not be empty", c.what)

@@ -20,10 +20,10 @@ const (
 
 var (
 	urls = regexp.MustCompile(`(?i)\b(?:https?|ftps?|rsync|sftp|tftp|s3|gs)://[^\s"'` + "`" + `;|<>)\\]+|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{2,5})?/[^\s"'` + "`" + `;|<>)\\]+|\b[\w.-]{1,32}@[\w.-]{4,128}:[^\s"'` + "`" + `;|<>)\\]+|/dev/tcp/(?:\d{1,3}\.){3}\d{1,3}/\d{2,5}|\b[a-z2-7]+\.onion[^\s"'` + "`" + `;|<>)\\]*`)
-	// stored is where a command line tool puts what it fetches.
-	stored = regexp.MustCompile(`(?:\s-(?:\w*[oO]|-output(?:-document)?)[\s=]*|[^>0-9]>\s*|,\s*["'])["']?([^\s"'` + "`" + `;|&<>()-][^\s"'` + "`" + `;|&<>()]*)`)
+	// storing is where a command line tool puts what it fetches.
+	storing = regexp.MustCompile(`(?:\s-(?:\w*[oO]|-output(?:-document)?)[\s=]*|[^>0-9]>\s*|,\s*["'])["']?([^\s"'` + "`" + `;|&<>()-][^\s"'` + "`" + `;|&<>()]*)`)
 	// written are files that a program writes: open("x", "wb").
-	written = regexp.MustCompile(`(?:\b(?:File\.)?open|createWriteStream|file_put_contents|writeFileSync|writeFile|[cC]reate|WriteFile|WriteAllBytes|OpenFile|binwrite|File\.write|Bun\.write|\bwrite|FileOutputStream|Paths\.get|Path\.of|fopen)\(\s*(?:["'` + "`" + `]([^"'` + "`" + `\s]+)["'` + "`" + `]|([A-Za-z_]\w*)\s*,\s*["']w)`)
+	written = regexp.MustCompile(`(?:\b(?:File\.)?open|createWriteStream|file_put_contents|writeFileSync|writeFile|[cC]reate|WriteFile|WriteAllBytes|OpenFile|binwrite|File\.write|Bun\.write|\bwrite|FileOutputStream|Paths\.get|Path\.of|fopen)\(\s*(?:["'` + "`" + `]([^"'` + "`" + `\s]+)["'` + "`" + `]|([A-Za-z_]\w*)\s*,\s*["']w)|\bopen\s+([\w./-]+)\s+w`)
 )
 
 var origins = map[origin]string{named: "a host on the network", plain: "a host on the network without encryption", strange: "where nobody stands for it (an address, an onion service, a paste)"}

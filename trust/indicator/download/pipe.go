@@ -3,6 +3,7 @@ package download
 import (
 	"bytes"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,6 +22,9 @@ func (w *watch) pipe(window []byte, at int, offset int64) {
 	}
 	line, start := text.Line(window, at, maxLine)
 	if behaviour.IsComment(line) {
+		return
+	}
+	if readsData(line[at-start:]) {
 		return
 	}
 	first := pipeStart(line[:at-start])
@@ -49,6 +53,18 @@ func (w *watch) pipe(window []byte, at int, offset int64) {
 		}
 	}
 	w.weigh(followed{line: line, near: line, offset: offset, from: from, how: "and hands it to a shell"})
+}
+
+// takesWords is what follows an interpreter behind a pipe whose program is an argument: the option that says so.
+var takesWords = regexp.MustCompile(`^\s*(?:\|\s*)?(?:/\S*/)?(?:(?:ba|da|z|k|a)?sh\s+(?:-\w+\s+)*-\w*c|(?:python[\d.]*|perl|php|node|ruby)\s+(?:-\w+\s+)*-\w*[cemrnp])\s`)
+
+// lastPipe is where the last command of a pipe begins, up to an interpreter.
+var lastPipe = regexp.MustCompile(`\|\s*(?:sudo\s+)?(?:/\S*/)?(?:(?:ba|da|z|k|a)?sh|python[\d.]*|perl|php|node|ruby)\s`)
+
+// readsData: an interpreter behind a pipe is told what to do in words that do not run what it reads.
+func readsData(pipe []byte) bool {
+	m := takesWords.FindIndex(pipe)
+	return m != nil && !hasAny(pipe[m[1]:], "exec", "eval", "$(cat", "`cat", "/dev/stdin", "read ", "$(<", "| sh", "|sh", "| bash", "|bash", "xargs", "compile(")
 }
 
 // pipeStart is the beginning of the pipe that ends with a text.
@@ -120,5 +136,7 @@ func (w *watch) address(window []byte, at int, offset int64) {
 		return
 	}
 	w.addressed = offset + stride
-	w.weigh(followed{line: line, behind: line[at-start:], near: near, rest: window[at:min(len(window), at+after)], offset: offset, address: string(u), from: strange})
+	f := followed{line: line, behind: line[at-start:], near: near, rest: window[at:min(len(window), at+after)], offset: offset, from: strange}
+	f.targets = w.targets(f, string(u))
+	w.weigh(f)
 }

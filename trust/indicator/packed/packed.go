@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 
 	"github.com/safepull/safepull/trust"
@@ -17,7 +18,7 @@ import (
 
 const (
 	name    = "packed"
-	version = 1
+	version = 2
 
 	// headBytes is how far from the beginning program headers are read. Linkers put them right behind the header.
 	headBytes = 64 << 10
@@ -38,6 +39,12 @@ type Rules struct {
 	Entropy float64 `yaml:"entropy"`
 	// Marks are what known packers write behind the program headers and at the end.
 	Marks []Mark `yaml:"marks"`
+	// Decrypts are literals of what decrypts, Runs patterns (RE2) of what runs the result at once, and Results those whose
+	// first group is a variable that takes it. Runners are what such a variable is given to.
+	Decrypts []string `yaml:"decrypts"`
+	Runs     []string `yaml:"runs"`
+	Results  []string `yaml:"results"`
+	Runners  []string `yaml:"runners"`
 }
 
 // Mark is the mark of one packer.
@@ -47,7 +54,12 @@ type Mark struct {
 }
 
 // Indicator implements indicator.Indicator.
-type Indicator struct{ rules Rules }
+type Indicator struct {
+	rules    Rules
+	literals []indicator.Literal
+	runs     *regexp.Regexp
+	results  *regexp.Regexp
+}
 
 // New checks the rules.
 func New(r Rules) (*Indicator, error) {
@@ -59,7 +71,8 @@ func New(r Rules) (*Indicator, error) {
 			return nil, fmt.Errorf("packed rules: mark %q: want a name and 4 to %d bytes", m.Name, markBytes)
 		}
 	}
-	return &Indicator{r}, nil
+	ind := &Indicator{rules: r}
+	return ind, ind.addDecrypts()
 }
 
 // Name implements indicator.Indicator.
@@ -68,13 +81,13 @@ func (*Indicator) Name() string { return name }
 // Version implements indicator.Indicator.
 func (*Indicator) Version() int { return version }
 
-// Literals implements indicator.Indicator: structure has none.
-func (*Indicator) Literals() []indicator.Literal { return nil }
+// Literals implements indicator.Indicator: structure has none, what scripts do has.
+func (ind *Indicator) Literals() []indicator.Literal { return ind.literals }
 
 // Watch implements indicator.Indicator.
 func (ind *Indicator) Watch(f indicator.File) indicator.Watch {
 	if f.Kind != trust.KindExecutable {
-		return nil
+		return ind.watchScript(f)
 	}
 	return &watch{ind: ind, file: f, out: report.New(f), need: header64}
 }

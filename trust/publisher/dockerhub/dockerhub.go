@@ -3,13 +3,13 @@ package dockerhub
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/publisher"
+	"github.com/safepull/safepull/trust/publisher/internal/document"
 )
 
 // Registry implements publisher.Registry.
@@ -51,11 +51,11 @@ func ReadAccount(body []byte) (publisher.Facts, error) {
 		DateJoined time.Time `json:"date_joined"`
 		Badge      badge     `json:"badge"`
 	}
-	if err := read(body, &doc); err != nil {
+	if err := document.Read(body, &doc); err != nil {
 		return publisher.Facts{}, err
 	}
 	if doc.OrgName == "" && doc.Username == "" {
-		return publisher.Facts{}, fmt.Errorf("%w: an account without a name", trust.ErrMalformed)
+		return publisher.Facts{}, document.Lacks("the name of an account")
 	}
 	return publisher.Facts{ID: doc.ID, Type: strings.ToLower(doc.Type), Created: doc.DateJoined, Badge: doc.Badge.word}, nil
 }
@@ -96,11 +96,11 @@ type repository struct {
 // ReadRepository reads one repository.
 func ReadRepository(body []byte) (publisher.Facts, error) {
 	var doc repository
-	if err := read(body, &doc); err != nil {
+	if err := document.Read(body, &doc); err != nil {
 		return publisher.Facts{}, err
 	}
 	if doc.Name == "" {
-		return publisher.Facts{}, fmt.Errorf("%w: a repository without a name", trust.ErrMalformed)
+		return publisher.Facts{}, document.Lacks("the name of a repository")
 	}
 	return publisher.Facts{Created: doc.DateRegistered, Updated: doc.LastUpdated, Pulls: doc.PullCount, Stars: doc.StarCount}, nil
 }
@@ -111,11 +111,11 @@ func ReadListing(body []byte) (publisher.Facts, error) {
 		Count   *int64       `json:"count"`
 		Results []repository `json:"results"`
 	}
-	if err := read(body, &doc); err != nil {
+	if err := document.Read(body, &doc); err != nil {
 		return publisher.Facts{}, err
 	}
 	if doc.Count == nil {
-		return publisher.Facts{}, fmt.Errorf("%w: a list without a count", trust.ErrMalformed)
+		return publisher.Facts{}, document.Lacks("a count")
 	}
 	f := publisher.Facts{Repositories: doc.Count}
 	for _, r := range doc.Results {
@@ -125,11 +125,4 @@ func ReadListing(body []byte) (publisher.Facts, error) {
 		}
 	}
 	return f, nil
-}
-
-func read(body []byte, into any) error {
-	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("%w: %s", trust.ErrMalformed, trust.Sanitise(err.Error(), 200))
-	}
-	return nil
 }
