@@ -61,7 +61,7 @@ func (a *app) campaigns(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	answer := render.NewCampaignList(edges)
+	answer := render.CampaignList{}.Of(edges)
 	return a.answer(answer, func() error { return a.text().Campaigns(a.cli.Out(), answer) })
 }
 

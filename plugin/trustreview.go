@@ -128,7 +128,7 @@ func current(file TrustFile) ([]trust.Entry, error) {
 }
 
 func (a *app) changes(changes []namespace.Change) error {
-	answer := render.NewChanges(changes)
+	answer := render.TrustChanges{}.Of(changes)
 	return a.answer(answer, func() error { return a.text().Changes(a.cli.Out(), answer) })
 }
 
@@ -153,7 +153,7 @@ func (a *app) history(ctx context.Context, args []string) error {
 			shown = append(shown, e)
 		}
 	}
-	answer := render.NewEdits(shown)
+	answer := render.TrustEdits{}.Of(shown)
 	return a.answer(answer, func() error { return a.text().Edits(a.cli.Out(), answer) })
 }
 

@@ -14,11 +14,11 @@ import (
 // CampaignList is "campaign ls" as JSON.
 type CampaignList struct {
 	Schema    int              `json:"schema"`
-	Campaigns []CampaignShared `json:"campaigns"`
+	Campaigns []campaignShared `json:"campaigns"`
 }
 
-// CampaignShared is one thing that blocked images have.
-type CampaignShared struct {
+// campaignShared is one thing that blocked images have.
+type campaignShared struct {
 	Kind  string `json:"kind"`
 	Value string `json:"value"`
 	// Images are the blocked ones, the newest first.
@@ -33,21 +33,21 @@ type Campaign struct {
 	Images []trust.Edge `json:"images"`
 }
 
-// NewCampaignList gathers edges by what they share, what most images have first.
-func NewCampaignList(edges []trust.Edge) CampaignList {
+// Of gathers edges by what they share, what most images have first.
+func (CampaignList) Of(edges []trust.Edge) CampaignList {
 	at := map[[2]string]int{}
-	list := CampaignList{Schema: Schema, Campaigns: []CampaignShared{}}
+	list := CampaignList{Schema: Schema, Campaigns: []campaignShared{}}
 	for _, e := range edges {
 		k := [2]string{e.Kind, e.Value}
 		i, ok := at[k]
 		if !ok {
 			i = len(list.Campaigns)
 			at[k] = i
-			list.Campaigns = append(list.Campaigns, CampaignShared{Kind: e.Kind, Value: e.Value})
+			list.Campaigns = append(list.Campaigns, campaignShared{Kind: e.Kind, Value: e.Value})
 		}
 		list.Campaigns[i].Images = append(list.Campaigns[i].Images, e)
 	}
-	slices.SortStableFunc(list.Campaigns, func(a, b CampaignShared) int { return cmp.Compare(len(b.Images), len(a.Images)) })
+	slices.SortStableFunc(list.Campaigns, func(a, b campaignShared) int { return cmp.Compare(len(b.Images), len(a.Images)) })
 	return list
 }
 

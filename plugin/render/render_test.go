@@ -138,12 +138,12 @@ func TestGolden(t *testing.T) {
 		},
 		"trust.changes.txt": func(b *bytes.Buffer) error {
 			a, d := &trust.Entry{Pattern: "a", Action: "allow", Reason: "r", List: "x"}, &trust.Entry{Pattern: "a", Action: "deny"}
-			return plain.Changes(b, NewChanges([]namespace.Change{{Before: a, After: d}, {After: a}, {Before: d}}))
+			return plain.Changes(b, TrustChanges{}.Of([]namespace.Change{{Before: a, After: d}, {After: a}, {Before: d}}))
 		},
 		"trust.edits.txt": func(b *bytes.Buffer) error {
 			at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 			a := &trust.Entry{Pattern: "a", Action: "allow", Reason: "r"}
-			return plain.Edits(b, NewEdits([]namespace.Edit{{At: at, By: "anna@host\x1b[2J", Change: namespace.Change{After: a}}, {At: at, By: "bo", Change: namespace.Change{Before: a}}}))
+			return plain.Edits(b, TrustEdits{}.Of([]namespace.Edit{{At: at, By: "anna@host\x1b[2J", Change: namespace.Change{After: a}}, {At: at, By: "bo", Change: namespace.Change{Before: a}}}))
 		},
 		"standing.none.txt": func(b *bytes.Buffer) error { return plain.Standing(b, blocked().Reference, Standing{}) },
 		"standing.like.txt": func(b *bytes.Buffer) error {

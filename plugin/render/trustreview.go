@@ -43,8 +43,8 @@ type TrustChanges struct {
 	Changes []trustChange `json:"changes"`
 }
 
-// NewChanges are changes as a document.
-func NewChanges(changes []namespace.Change) TrustChanges {
+// Of are changes as a document.
+func (TrustChanges) Of(changes []namespace.Change) TrustChanges {
 	doc := TrustChanges{Schema: Schema, Changes: make([]trustChange, len(changes))}
 	for i, c := range changes {
 		doc.Changes[i] = trustChange{c.Word(), c}
@@ -88,8 +88,8 @@ type trustEdit struct {
 	trustChange
 }
 
-// NewEdits are edits as a document.
-func NewEdits(edits []namespace.Edit) TrustEdits {
+// Of are edits as a document.
+func (TrustEdits) Of(edits []namespace.Edit) TrustEdits {
 	doc := TrustEdits{Schema: Schema, Edits: make([]trustEdit, len(edits))}
 	for i, e := range edits {
 		doc.Edits[i] = trustEdit{e.At, clean(e.By), trustChange{e.Word(), e.Change}}

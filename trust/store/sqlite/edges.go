@@ -66,6 +66,7 @@ func (s *Store) Campaigns(ctx context.Context) ([]trust.Edge, error) {
 }
 
 func (s *Store) edges(ctx context.Context, where string, args ...any) ([]trust.Edge, error) {
+	//nolint:gosec // where is one of two texts of this file, and has places for values only
 	rows, err := s.read.QueryContext(ctx, `SELECT kind, value, name, manifest, verdict, action, vouched, judged FROM edges `+where+
 		fmt.Sprintf(` ORDER BY judged DESC, kind, value, name, manifest LIMIT %d`, edgesMax), args...)
 	if err != nil {
