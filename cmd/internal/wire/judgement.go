@@ -68,6 +68,8 @@ type inForce struct {
 	lists  *liveLists
 	yara   *yara.Indicator   // nil without YARA rules
 	clamav *clamav.Indicator // nil unless configured
+	// signatures checks who signed an image; nil where nobody can.
+	signatures judge.Signatures
 }
 
 func loadFiles(from sources) (l inForce, err error) {
@@ -131,7 +133,7 @@ func (l inForce) judge(memory judge.Memory, publishers judge.Publishers) (*judge
 	if err != nil {
 		return nil, err
 	}
-	return judge.New(judge.Options{Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, Names: names, Publishers: publishers, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image, ArtifactBytes: l.from.artifact})
+	return judge.New(judge.Options{Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, Names: names, Publishers: publishers, Signatures: l.signatures, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image, ArtifactBytes: l.from.artifact})
 }
 
 // fields name the files and the digests of what they hold, for a log: files that change later count at the next start.

@@ -69,7 +69,7 @@ func start(t *testing.T, r *registrytest.Registry, more string) *running {
 	log.AddHook(at)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Proxy(ctx, p.config, nil, log) }()
+	go func() { done <- Proxy(ctx, p.config, nil, nil, log) }()
 	select {
 	case address := <-at:
 		p.url = "http://" + address
