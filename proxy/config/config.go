@@ -17,7 +17,6 @@ import (
 // Config is the whole configuration, checked. Keys carry the names of the file; the environment spells them
 // SAFEPULL_ and upper-case words: upstreams[0].plainHTTP is SAFEPULL_UPSTREAMS_0_PLAIN_HTTP.
 type Config struct {
-<<<<<<< HEAD
 	Version        int               `yaml:"version"`
 	Listen         string            `yaml:"listen"`
 	TLS            TLS               `yaml:"tls"`
@@ -35,35 +34,12 @@ type Config struct {
 	Judge          Judge             `yaml:"judge"`
 	TrustLists     []string          `yaml:"trustLists"`
 	Organization   Organization      `yaml:"organization"`
+	Signatures     Signatures        `yaml:"signatures"`
 	Policy         string            `yaml:"policy"`
 	Rules          string            `yaml:"rules"`
 	YARA           []string          `yaml:"yara"`
 	Clamd          Clamd             `yaml:"clamd"`
 	Reputation     reputation.Config `yaml:"reputation"`
-=======
-	Version        int           `yaml:"version"`
-	Listen         string        `yaml:"listen"`
-	TLS            TLS           `yaml:"tls"`
-	Connect        Connect       `yaml:"connect"`
-	Door           Door          `yaml:"door"`
-	Admin          Admin         `yaml:"admin"`
-	StateDir       string        `yaml:"stateDir"`
-	MaxConnections int           `yaml:"maxConnections"`
-	StopGrace      time.Duration `yaml:"stopGrace"`
-	Cache          Cache         `yaml:"cache"`
-	Log            Log           `yaml:"log"`
-	Upstreams      []Upstream    `yaml:"upstreams"`
-	Platforms      []string      `yaml:"platforms"`
-	Enrolment      Enrolment     `yaml:"enrolment"`
-	Judge          Judge         `yaml:"judge"`
-	TrustLists     []string      `yaml:"trustLists"`
-	Organization   Organization  `yaml:"organization"`
-	Signatures     Signatures    `yaml:"signatures"`
-	Policy         string        `yaml:"policy"`
-	Rules          string        `yaml:"rules"`
-	YARA           []string      `yaml:"yara"`
-	Clamd          Clamd         `yaml:"clamd"`
->>>>>>> 4d29673 (Signatures that trust entries require: cosign's by key or identity, checked in safepull-proxy)
 }
 
 // TLS has both files or none. Any certificate makes Config.Listen serve https.
@@ -362,11 +338,7 @@ func (c *Config) absolute(file string) error {
 	if err != nil {
 		return fmt.Errorf("find the folder of relative paths: %w", err)
 	}
-<<<<<<< HEAD
-	paths := append(c.Door.paths(), &c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Cache.Path, &c.Cache.S3.SecretKeyFile, &c.Policy, &c.Rules, &c.Enrolment.SecretFile, &c.Organization.List, &c.Organization.SigningKeyFile, &c.Reputation.Snapshot)
-=======
-	paths := append(c.Door.paths(), &c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Cache.Path, &c.Cache.S3.SecretKeyFile, &c.Policy, &c.Rules, &c.Enrolment.SecretFile, &c.Organization.List, &c.Organization.SigningKeyFile, &c.Signatures.TrustedRoot)
->>>>>>> 4d29673 (Signatures that trust entries require: cosign's by key or identity, checked in safepull-proxy)
+	paths := append(c.Door.paths(), &c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Cache.Path, &c.Cache.S3.SecretKeyFile, &c.Policy, &c.Rules, &c.Enrolment.SecretFile, &c.Organization.List, &c.Organization.SigningKeyFile, &c.Reputation.Snapshot, &c.Signatures.TrustedRoot)
 	paths = append(paths, &c.TLS.CA.CertFile, &c.TLS.CA.KeyFile)
 	for i := range c.TLS.Hosts {
 		paths = append(paths, &c.TLS.Hosts[i].CertFile, &c.TLS.Hosts[i].KeyFile)

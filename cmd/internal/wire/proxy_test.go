@@ -259,7 +259,7 @@ func TestOneProxyForOneStateDir(t *testing.T) {
 	p := start(t, registrytest.Start(t, registrytest.Options{}), "")
 	silent := logrus.New()
 	silent.SetOutput(io.Discard)
-	if err := Proxy(t.Context(), p.config, nil, silent); err == nil || !strings.Contains(err.Error(), "in use by another safepull-proxy") {
+	if err := Proxy(t.Context(), p.config, nil, nil, silent); err == nil || !strings.Contains(err.Error(), "in use by another safepull-proxy") {
 		t.Errorf("the second one: %v", err)
 	}
 }
