@@ -23,6 +23,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/testing/ca"
+	"github.com/sigstore/sigstore-go/pkg/tlog"
 
 	"github.com/safepull/safepull/trust"
 )
@@ -134,8 +135,15 @@ func byIdentity(t testing.TB, r *repository, service *ca.VirtualSigstore, who, b
 		t.Fatal(entries, err)
 	}
 	entry := entries[0].TransparencyLogEntry()
+	promise, err := service.RekorSignPayload(tlog.RekorPayload{
+		Body: base64.StdEncoding.EncodeToString(entry.GetCanonicalizedBody()), IntegratedTime: entry.GetIntegratedTime(),
+		LogIndex: entry.GetLogIndex(), LogID: hex.EncodeToString(entry.GetLogId().GetKeyId()),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	note, err := json.Marshal(map[string]any{
-		"SignedEntryTimestamp": entry.GetInclusionPromise().GetSignedEntryTimestamp(),
+		"SignedEntryTimestamp": promise,
 		"Payload": map[string]any{
 			"body": entry.GetCanonicalizedBody(), "integratedTime": entry.GetIntegratedTime(), "logIndex": entry.GetLogIndex(),
 			"logID": hex.EncodeToString(entry.GetLogId().GetKeyId()),

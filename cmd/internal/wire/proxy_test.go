@@ -278,7 +278,7 @@ func TestVerifyMakesWhatProxyWould(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := Verify(load(t, "version: 1\nstateDir: x\n"+c.yaml+"\n"))
+			err := Verify(load(t, "version: 1\nstateDir: x\n"+c.yaml+"\n"), nil)
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
