@@ -40,7 +40,7 @@ func TestTrustEntry(t *testing.T) {
 	for args, want := range map[string]trust.Entry{
 		"allow x --tier known --ticket T-1 --approved-by ciso --locked": {Pattern: "x", Action: "allow", Tier: "known", Ticket: "T-1", ApprovedBy: "ciso", Locked: true},
 		"allow x --digest " + pin.String():                              {Pattern: "x", Action: "allow", Digests: []digest.Digest{pin}},
-		"allow x --signed-by-key " + key:                                {Pattern: "x", Action: "allow", RequireSignature: &trust.Signer{Key: someKey}},
+		"allow x --signed-by-key " + key:                                {Pattern: "x", Action: "allow", RequireSignature: &trust.Signer{Key: strings.TrimSpace(someKey)}},
 		"allow x --signed-by me --issuer https://i":                     {Pattern: "x", Action: "allow", RequireSignature: &trust.Signer{Identity: "me", Issuer: "https://i"}},
 		"allow x --skip-inspection --reason r --owner o --expires 2999-01-31": {
 			Pattern: "x", Action: "allow", SkipInspection: true, Reason: "r", Owner: "o", Expires: expires,

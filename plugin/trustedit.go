@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -131,7 +132,7 @@ func (a *app) entry(action, pattern string) (trust.Entry, error) {
 		if err != nil {
 			return trust.Entry{}, fmt.Errorf("--signed-by-key: %w", err)
 		}
-		e.RequireSignature.Key = string(text)
+		e.RequireSignature.Key = strings.TrimSpace(string(text))
 	}
 	return e, nil
 }

@@ -60,7 +60,7 @@ func serve() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return wire.Proxy(cmd.Context(), cfg, bucket.Open, log)
+		return wire.Proxy(cmd.Context(), cfg, bucket.Open, signatures, log)
 	}
 	return cmd
 }
@@ -111,7 +111,7 @@ func configuration() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := wire.Verify(cfg); err != nil {
+			if err := wire.Verify(cfg, signatures); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "the configuration is good: %s on %s, state in %s\n", upstreams(cfg), cfg.Listen, cfg.StateDir)

@@ -34,6 +34,7 @@ type Config struct {
 	Judge          Judge             `yaml:"judge"`
 	TrustLists     []string          `yaml:"trustLists"`
 	Organization   Organization      `yaml:"organization"`
+	Signatures     Signatures        `yaml:"signatures"`
 	Policy         string            `yaml:"policy"`
 	Rules          string            `yaml:"rules"`
 	YARA           []string          `yaml:"yara"`
@@ -337,7 +338,7 @@ func (c *Config) absolute(file string) error {
 	if err != nil {
 		return fmt.Errorf("find the folder of relative paths: %w", err)
 	}
-	paths := append(c.Door.paths(), &c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Cache.Path, &c.Cache.S3.SecretKeyFile, &c.Policy, &c.Rules, &c.Enrolment.SecretFile, &c.Organization.List, &c.Organization.SigningKeyFile, &c.Reputation.Snapshot)
+	paths := append(c.Door.paths(), &c.TLS.CertFile, &c.TLS.KeyFile, &c.StateDir, &c.Cache.Path, &c.Cache.S3.SecretKeyFile, &c.Policy, &c.Rules, &c.Enrolment.SecretFile, &c.Organization.List, &c.Organization.SigningKeyFile, &c.Reputation.Snapshot, &c.Signatures.TrustedRoot)
 	paths = append(paths, &c.TLS.CA.CertFile, &c.TLS.CA.KeyFile)
 	for i := range c.TLS.Hosts {
 		paths = append(paths, &c.TLS.Hosts[i].CertFile, &c.TLS.Hosts[i].KeyFile)

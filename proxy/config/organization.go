@@ -15,6 +15,11 @@ type Organization struct {
 	Admins         []string      `yaml:"admins"`
 }
 
+// Signatures is what the signatures that trust entries require are checked against.
+type Signatures struct {
+	TrustedRoot string `yaml:"trustedRoot"`
+}
+
 // The least and the most of Organization.MaxAge: less would be stale before machines ask again, more is no promise.
 const (
 	leastListAge = 2 * time.Hour
@@ -24,6 +29,11 @@ const (
 )
 
 func (c *Config) checkOrganization(at origins) error {
+	if file := c.Signatures.TrustedRoot; file != "" {
+		if _, err := readFile(file, maxInput); err != nil {
+			return at.errorf("signatures.trustedRoot", "%w", err)
+		}
+	}
 	o := c.Organization
 	if o.List == "" {
 		if o.Name != "" || o.SigningKeyFile != "" || len(o.Admins) > 0 {

@@ -32,6 +32,7 @@ func TestOrganization(t *testing.T) {
 		"organization: {list: org.yaml, admins: [anna]}\n":                              "organization.admins: nobody can prove",
 		door + "organization: {list: org.yaml, admins: [anna]}\n":                       "",
 		door + "organization: {list: org.yaml, admins: ['']}\n":                         "organization.admins: one of them is empty",
+		"signatures: {trustedRoot: none.json}\n":                                        "signatures.trustedRoot: cannot read",
 		"organization: {list: org.yaml, admin: anna}\n":                                 "organization.admin",
 	} {
 		file := filepath.Join(dir, "proxy.yaml")

@@ -62,7 +62,7 @@ type Names interface {
 type Signatures interface {
 	// Signed returns an empty string when the signer signed what ref's digest (or its index) names, and what is wrong
 	// otherwise, as a sentence for people. An error means that it could not be found out.
-	Signed(ctx context.Context, ref trust.Reference, signer trust.Signer) (wrong string, err error)
+	Signed(ctx context.Context, ref trust.Reference, src trust.Source, signer trust.Signer) (wrong string, err error)
 	// Digest names what signatures are checked against.
 	Digest() digest.Digest
 }

@@ -22,7 +22,7 @@ func (c *inquiry) askSignature(ctx context.Context) error {
 		return c.unanswered(askSignature, fmt.Errorf(
 			"the trust entry %s requires a signature, which only safepull-proxy can check: name one with --proxy: %w", standing.Decided.Pattern, trust.ErrUnsupported))
 	}
-	wrong, err := c.judge.Signatures.Signed(ctx, c.ref, *standing.Decided.RequireSignature)
+	wrong, err := c.judge.Signatures.Signed(ctx, c.ref, c.src, *standing.Decided.RequireSignature)
 	if err != nil {
 		return c.unanswered(askSignature, err)
 	}

@@ -20,7 +20,7 @@ type signed struct {
 	err   error
 }
 
-func (s signed) Signed(context.Context, trust.Reference, trust.Signer) (string, error) {
+func (s signed) Signed(context.Context, trust.Reference, trust.Source, trust.Signer) (string, error) {
 	return s.wrong, s.err
 }
 func (s signed) Digest() digest.Digest { return digest.FromString("roots " + s.wrong) }

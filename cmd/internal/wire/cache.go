@@ -12,6 +12,7 @@ import (
 	"github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/sirupsen/logrus"
 
 	"github.com/safepull/safepull/proxy"
@@ -20,6 +21,7 @@ import (
 	"github.com/safepull/safepull/proxy/metrics"
 	"github.com/safepull/safepull/proxy/tags"
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/judge"
 	"github.com/safepull/safepull/trust/store/sqlite"
 )
 
@@ -31,6 +33,10 @@ const (
 	// maxQuarantined bounds the blobs that quarantine keeps in the cache.
 	maxQuarantined = 100_000
 )
+
+// Signatures makes what checks who signed an image, against a trusted root in JSON, which may be empty. Nil is for programs
+// that check no signatures: it needs libraries that are larger than all of the rest.
+type Signatures func(trustedRoot []byte, referrers func(context.Context, trust.Reference, string) (ocispec.Index, error)) (judge.Signatures, error)
 
 // Bucket opens S3 storage. Nil is for programs that have none.
 type Bucket func(context.Context, config.S3) (storagedriver.StorageDriver, error)

@@ -69,6 +69,8 @@ type inForce struct {
 	lists  *liveLists
 	yara   *yara.Indicator   // nil without YARA rules
 	clamav *clamav.Indicator // nil unless configured
+	// signatures checks who signed an image; nil where nobody can.
+	signatures judge.Signatures
 }
 
 func loadFiles(from sources) (l inForce, err error) {
@@ -133,7 +135,10 @@ func (l inForce) judge(memory judge.Memory, publishers judge.Publishers) (*judge
 		return nil, err
 	}
 	campaigns, _ := memory.(campaign.Memory) // a memory that keeps nothing knows of no campaign
-	return judge.New(judge.Options{Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, Names: names, Publishers: publishers, Campaigns: campaigns, LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image, ArtifactBytes: l.from.artifact})
+	return judge.New(judge.Options{
+		Scanner: l.asking(scanner), Policy: l.policy, Lists: l.lists, Memory: memory, Names: names, Publishers: publishers, Signatures: l.signatures, Campaigns: campaigns,
+		LayersInWork: l.from.layers, Limits: l.from.limits.Layer, ImageBytes: l.from.image, ArtifactBytes: l.from.artifact,
+	})
 }
 
 // fields name the files and the digests of what they hold, for a log: files that change later count at the next start.

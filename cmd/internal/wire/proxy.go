@@ -34,7 +34,7 @@ const (
 )
 
 // Proxy serves until ctx ends.
-func Proxy(ctx context.Context, cfg config.Config, bucket Bucket, log *logrus.Logger) (err error) {
+func Proxy(ctx context.Context, cfg config.Config, bucket Bucket, signatures Signatures, log *logrus.Logger) (err error) {
 	defer boundMemory(cfg.Judge.LayersInWork)()
 	lock, err := proxy.Lock(cfg.StateDir)
 	if err != nil {
@@ -60,6 +60,9 @@ func Proxy(ctx context.Context, cfg config.Config, bucket Bucket, log *logrus.Lo
 	defer registries.close()
 	loaded, err := loadFiles(judgedFrom(cfg))
 	if err != nil {
+		return err
+	}
+	if loaded.signatures, err = signatures.with(cfg, registries); err != nil {
 		return err
 	}
 	log.WithFields(loaded.fields()).Info("judging by")
@@ -122,9 +125,12 @@ func limits(l config.Limits) scan.Limits {
 }
 
 // Verify loads every file that a configuration names, and makes of them what Proxy would.
-func Verify(cfg config.Config) error {
+func Verify(cfg config.Config, signatures Signatures) error {
 	loaded, err := loadFiles(judgedFrom(cfg))
 	if err != nil {
+		return err
+	}
+	if _, err := signatures.with(cfg, nil); err != nil {
 		return err
 	}
 	if _, err := loaded.judge(noMemory{}, nil); err != nil {
@@ -153,6 +159,25 @@ func Verify(cfg config.Config) error {
 	door.Close()
 	_, err = certificate(cfg)
 	return err
+}
+
+// with makes the checker; nil where there is none.
+func (s Signatures) with(cfg config.Config, registries *registries) (judge.Signatures, error) {
+	if s == nil {
+		return nil, nil
+	}
+	var trusted []byte
+	if file := cfg.Signatures.TrustedRoot; file != "" {
+		var err error
+		if trusted, err = os.ReadFile(file); err != nil {
+			return nil, fmt.Errorf("signatures.trustedRoot: %w", err)
+		}
+	}
+	checker, err := s(trusted, registries.Referrers)
+	if err != nil {
+		return nil, fmt.Errorf("signatures.trustedRoot: %w", err)
+	}
+	return checker, nil
 }
 
 // noMemory is for a judge that is never asked.

@@ -69,7 +69,7 @@ func start(t *testing.T, r *registrytest.Registry, more string) *running {
 	log.AddHook(at)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Proxy(ctx, p.config, nil, log) }()
+	go func() { done <- Proxy(ctx, p.config, nil, nil, log) }()
 	select {
 	case address := <-at:
 		p.url = "http://" + address
@@ -259,7 +259,7 @@ func TestOneProxyForOneStateDir(t *testing.T) {
 	p := start(t, registrytest.Start(t, registrytest.Options{}), "")
 	silent := logrus.New()
 	silent.SetOutput(io.Discard)
-	if err := Proxy(t.Context(), p.config, nil, silent); err == nil || !strings.Contains(err.Error(), "in use by another safepull-proxy") {
+	if err := Proxy(t.Context(), p.config, nil, nil, silent); err == nil || !strings.Contains(err.Error(), "in use by another safepull-proxy") {
 		t.Errorf("the second one: %v", err)
 	}
 }
@@ -278,7 +278,7 @@ func TestVerifyMakesWhatProxyWould(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := Verify(load(t, "version: 1\nstateDir: x\n"+c.yaml+"\n"))
+			err := Verify(load(t, "version: 1\nstateDir: x\n"+c.yaml+"\n"), nil)
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}

@@ -68,7 +68,7 @@ func serveInFile(b *testing.B, r *registrytest.Registry) string {
 	log.AddHook(at)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Proxy(ctx, cfg, nil, log) }()
+	go func() { done <- Proxy(ctx, cfg, nil, nil, log) }()
 	b.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -107,7 +107,7 @@ func TestAuthorityMustFitTheConfiguration(t *testing.T) {
 	}
 	cfg := load(t, "stateDir: "+dir+"\ntls: {ca: {certFile: '"+cert+"', keyFile: '"+key+"'}}\n"+
 		"upstreams: [{host: docker.io, transparentHosts: [registry-1.docker.io]}]\n")
-	if err := Verify(cfg); err == nil || !strings.Contains(err.Error(), "cannot sign for registry-1.docker.io") {
+	if err := Verify(cfg, nil); err == nil || !strings.Contains(err.Error(), "cannot sign for registry-1.docker.io") {
 		t.Error(err)
 	}
 }

@@ -74,6 +74,15 @@ func (r *registries) Blob(ctx context.Context, ref trust.Reference, desc ocispec
 	return u.Blob(ctx, ref, desc)
 }
 
+// Referrers lists what refers to ref's digest, as the context's caller may read it.
+func (r *registries) Referrers(ctx context.Context, ref trust.Reference, artifactType string) (ocispec.Index, error) {
+	u, err := r.of(ref)
+	if err != nil {
+		return ocispec.Index{}, err
+	}
+	return u.Referrers(ctx, ref, artifactType)
+}
+
 // AnonymousMayRead reports whether anonymous callers may read the reference's repository, as far as is known.
 func (r *registries) AnonymousMayRead(ref trust.Reference) bool {
 	u := r.byHost[ref.Registry]

@@ -125,7 +125,7 @@ func TestYARABlocks(t *testing.T) {
 func TestYARAMistakeStopsTheProxy(t *testing.T) {
 	t.Parallel()
 	dir := rulesIn(t, map[string]string{"own.yar": "rule own {\n  condition: pe.is_pe\n}"})
-	err := Verify(load(t, "version: 1\nstateDir: x\nyara: ["+dir+"]\n"))
+	err := Verify(load(t, "version: 1\nstateDir: x\nyara: ["+dir+"]\n"), nil)
 	if err == nil || !strings.Contains(err.Error(), `own.yar:2:14: "pe.is_pe" needs import "pe", or is no module`) {
 		t.Errorf("got %v", err)
 	}
