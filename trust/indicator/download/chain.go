@@ -252,7 +252,8 @@ func (w *watch) isRun(c text.Command, i int) bool {
 	for j > 0 && strings.HasPrefix(c[j].Text, "-") && len(c[j].Text) < 5 {
 		j--
 	}
-	before, _, _ := strings.Cut(text.Base(c[j].Text), "(") // os.spawnl(os.P_NOWAIT
+	before, _, _ := strings.Cut(text.Base(c[j].Text), "(")   // os.spawnl(os.P_NOWAIT
+	before = before[strings.LastIndexAny(before, ";)}{")+1:] // chmod(x);exec
 	if k := strings.LastIndexAny(before, ".:"); k > 0 && slices.Contains(methods, before[k+1:]) {
 		return true
 	}

@@ -19,7 +19,7 @@ import (
 
 const (
 	name    = "download"
-	version = 5
+	version = 6
 
 	// reach is how far from a link, in bytes to each side, what fetches it may stand in a script: a URL is often
 	// assigned first and fetched lines later.

