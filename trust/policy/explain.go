@@ -34,7 +34,7 @@ func (p *Policy) Explain(e trust.Evidence) trust.Decision {
 
 // weights are the findings that counted.
 func (p *Policy) weights(e trust.Evidence, found []trust.Finding) ([]trust.Weight, float64) {
-	groups, sum := p.weigh(found, e.Standing.Allowed())
+	groups, sum := p.weigh(found, e.Standing.Trusted())
 	var out []trust.Weight
 	for _, g := range groups {
 		for i, c := range g.checks {
@@ -155,7 +155,7 @@ func (p *Policy) byEntry(found []trust.Finding, e trust.Evidence, then decider, 
 	allowed.Unanswered = maps.Clone(e.Unanswered)
 	maps.DeleteFunc(allowed.Unanswered, func(q, _ string) bool { return questions{reputation: true}.about(q) })
 	rest := slices.DeleteFunc(slices.Clone(found), func(f trust.Finding) bool { return slices.Contains(nameChecks(), checkName(f)) })
-	if !e.Standing.Allowed() {
+	if !e.Standing.Trusted() {
 		add(then(rest, allowed), "with an entry that allows %s/**", trust.Sanitise(e.Reference.Namespace(), 160))
 	}
 	if len(e.Integrity) == 0 {
