@@ -133,3 +133,16 @@ func BenchmarkDecide(b *testing.B) {
 		}
 	})
 }
+
+// TestDecide_campaign: what is shared with a blocked image holds by its rule, and adds no points to what shows it.
+func TestDecide_campaign(t *testing.T) {
+	t.Parallel()
+	p := shipped(t)
+	e := under("acme/app", find("minerbinary", trust.Strong), set("wallet", trust.Strong))
+	before := p.Explain(e)
+	e.Findings = append(e.Findings, set("campaign", trust.Strong))
+	after := p.Explain(e)
+	if after.Sum != before.Sum || after.Action != trust.Quarantine || !strings.Contains(after.Reasons[0], "rule same-campaign, quarantine") {
+		t.Errorf("%v points, then %v, %s: %q", before.Sum, after.Sum, after.Action, after.Reasons)
+	}
+}

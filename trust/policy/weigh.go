@@ -23,6 +23,9 @@ func (m milli) String() string {
 	return strconv.Itoa(tenths/10) + "." + strconv.Itoa(tenths%10)
 }
 
+// campaignCheck finds what an image shares with blocked ones.
+const campaignCheck = "campaign"
+
 // counted is the weightiest finding of one check, with its points.
 type counted struct {
 	finding trust.Finding
@@ -46,8 +49,8 @@ func (p *Policy) weigh(findings []trust.Finding, allowed bool) (groups []weighed
 	best := map[string]counted{}
 	strong := map[string]bool{}
 	for _, f := range findings {
-		if f.Class == trust.ClassNode {
-			continue // only rules look at these
+		if f.Class == trust.ClassNode || checkName(f) == campaignCheck {
+			continue // only rules look at these: what is shared with a blocked image weighs by itself already
 		}
 		check := checkName(f)
 		c := counted{f, p.points(f, allowed)}
