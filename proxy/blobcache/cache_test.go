@@ -295,6 +295,7 @@ func TestDamageOnDisk(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			c, up := disk(t, dir, blobcache.Options{}), newUpstream()
+			c.Settle() // else the sweep may find the damaged file while it is taken out
 			fill(t, c, up, body)
 			if err := tt.damage(files(t, dir)[0]); err != nil {
 				t.Fatal(err)
