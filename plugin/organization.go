@@ -117,7 +117,7 @@ func (a *app) sign(_ context.Context, args []string) error {
 		Version: 1, Name: o.name, Sequence: o.sequence, Issued: now, MaxAge: int64(until.Sub(now) / time.Second), List: string(list),
 	}
 	if s.Sequence == 0 {
-		s.Sequence = uint64(now.Unix()) //nolint:gosec // after 1970
+		s.Sequence = uint64(max(now.UnixMilli(), 1)) //nolint:gosec // not negative
 	}
 	envelope, err := signed.Sign(s, key)
 	if err != nil {
