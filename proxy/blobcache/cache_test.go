@@ -295,7 +295,9 @@ func TestDamageOnDisk(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			c, up := disk(t, dir, blobcache.Options{}), newUpstream()
-			c.Settle() // else the sweep may find the damaged file while it is taken out
+			if !tt.unseen {
+				c.Settle() // the first sweep forgets such a file by itself; one that looks right it must not take over again
+			}
 			fill(t, c, up, body)
 			if err := tt.damage(files(t, dir)[0]); err != nil {
 				t.Fatal(err)

@@ -193,8 +193,10 @@ func (c *Cache) release(place int32) {
 	}
 }
 
-// drop takes a damaged entry out.
+// drop takes a damaged entry out. It waits for the right to its file first: else a sweep that has seen the file could take
+// it over again before it is deleted.
 func (c *Cache) drop(b *blob) {
+	defer c.change(b.digest)()
 	c.mu.Lock()
 	if c.shelf.at(b.place).dead {
 		c.mu.Unlock()
@@ -203,7 +205,9 @@ func (c *Cache) drop(b *blob) {
 	c.stats.Damaged++
 	v := c.forget(b.place)
 	c.mu.Unlock()
-	c.remove(context.Background(), []victim{v})
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	defer cancel()
+	c.erase(ctx, v)
 }
 
 // victim is an entry that was taken out and whose file is still to be deleted.
@@ -296,6 +300,11 @@ func (c *Cache) removeOne(ctx context.Context, v victim) {
 	if c.has(v.digest) {
 		return
 	}
+	c.erase(ctx, v)
+}
+
+// erase deletes a file. The caller has the right to it.
+func (c *Cache) erase(ctx context.Context, v victim) {
 	if err := c.driver.Delete(ctx, path(v.digest, v.size)); err != nil && !notFound(err) {
 		c.countError()
 	}
