@@ -33,7 +33,8 @@ func (p *Policy) Contact() string { return p.doc.Contact }
 // Group is the group of a check, named without its version: a check that stands in none is one by itself.
 func (p *Policy) Group(check string) string { return cmp.Or(p.groupOf[check], check) }
 
-// proofRule names the outcome that is fixed: a proof of mining is never let through.
+// proofRule names the outcome that rules cannot change: a proof of mining is never let through, but in a scope whose mode
+// says so.
 const proofRule = "proof"
 
 // Decide weighs the evidence. The reasons are the computation, as sentences for people: contradictions, the rules that
