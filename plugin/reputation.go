@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/docker/cli/cli/streams"
 	"github.com/spf13/cobra"
@@ -100,13 +101,17 @@ func (a *app) exportReputation(ctx context.Context, args []string) (err error) {
 		_, err := r.Export(ctx, a.cli.Out())
 		return err
 	}
-	f, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the user names it
+	// A hidden sibling is filled and gets the name at the end: an export that fails leaves an earlier one as it was.
+	f, err := os.CreateTemp(filepath.Dir(args[0]), "."+filepath.Base(args[0])+".safepull-")
 	if err != nil {
 		return err
 	}
 	n, err := r.Export(ctx, f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), args[0])
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return a.carried("Exported", "to", args[0], n)
 }

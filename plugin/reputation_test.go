@@ -93,3 +93,22 @@ func TestReputation(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.err)
 	}
 }
+
+// TestReputationExportKeeps: an export that fails leaves an earlier one, and nothing else.
+func TestReputationExportKeeps(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	out := filepath.Join(dir, "facts.json")
+	if err := os.WriteFile(out, []byte("earlier"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	w.reputation = &fakeReputation{err: errors.New("disk full")}
+	if got := w.run("reputation", "export", out); got.status != 1 {
+		t.Errorf("%d %s", got.status, got.err)
+	}
+	entries, err := os.ReadDir(dir)
+	if text, _ := os.ReadFile(out); string(text) != "earlier" || err != nil || len(entries) != 1 {
+		t.Errorf("%q, %v, %v", text, entries, err)
+	}
+}

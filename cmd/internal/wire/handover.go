@@ -199,7 +199,10 @@ func (p *pluginParts) recorder(ctx context.Context, ref trust.Reference) (client
 	}
 	value := right.header(ctx, true)
 	if value == "" {
-		return nil, nil //nolint:nilnil // as above
+		if right.header(ctx, false) != "" {
+			p.note(fmt.Sprintf("the engine asks for %s without your login: only a token for pulls from one repository may go along here, and %s gives out none", ref.Name(), ref.Registry))
+		}
+		return nil, nil //nolint:nilnil // nothing is handed over, and who has a login knows
 	}
 	if os.Getenv(customHeaders) != "" { // which only docker's own client knows, and which must not be lost
 		p.note(fmt.Sprintf("the engine asks for %s without your login, since headers for it are in %s: unset that, or pull what needs no login", ref.Name(), customHeaders))

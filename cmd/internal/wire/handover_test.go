@@ -291,3 +291,26 @@ func TestRecorder(t *testing.T) {
 		t.Errorf("the engine got %q", got)
 	}
 }
+
+// TestRecorderOfLogins: what is no token of short life stays here, and the user is told.
+func TestRecorderOfLogins(t *testing.T) {
+	t.Parallel()
+	r := registrytest.Start(t, registrytest.Options{Auth: "basic", User: "ada", Password: "s3cret"})
+	for login, want := range map[string]string{"ada:s3cret": "gives out none", "": ""} {
+		logins := map[string]string{}
+		if login != "" {
+			logins[r.Host()] = login
+		}
+		p, said := loggedIn(t, logins)
+		ref := trust.Reference{Registry: r.Host(), Repository: "acme/app", Tag: "1"}
+		if _, err := p.proxied(t.Context(), location(t, "http://127.0.0.1:1"), ref); err != nil {
+			t.Fatal(err)
+		}
+		if api, err := p.recorder(t.Context(), ref); err != nil || api != nil {
+			t.Errorf("%q: %v, %v", login, api, err)
+		}
+		if got := said.String(); (got != "") != (want != "") || !strings.Contains(got, want) {
+			t.Errorf("%q: %q", login, got)
+		}
+	}
+}
