@@ -16,8 +16,8 @@ import (
 
 // What is kept in process memory in front of Memory, so that another image of the same layers is judged at once, in bytes.
 const (
-	recalledBytes = 24 << 20 // inspections
-	mergedBytes   = 48 << 20 // layers that were merged
+	recalledBytes = 8 << 20  // inspections
+	mergedBytes   = 16 << 20 // layers that were merged
 )
 
 const (
