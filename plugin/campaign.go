@@ -8,7 +8,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/safepull/safepull/plugin/render"
+	printed "github.com/safepull/safepull/plugin/render/campaign"
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/campaign"
 )
 
 const longCampaign = `Show what blocked images have in common: wallets, files, mining pools of their own,
@@ -44,7 +46,7 @@ func (a *app) campaignCommand() *cobra.Command {
 }
 
 // blockedEdges are what blocked images have.
-func (a *app) blockedEdges(ctx context.Context) (Campaigns, []trust.Edge, error) {
+func (a *app) blockedEdges(ctx context.Context) (Campaigns, []campaign.Edge, error) {
 	memory, err := named(ctx, a.deps.Campaigns, a.opts.state)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the memory: %w", err)
@@ -61,8 +63,8 @@ func (a *app) campaigns(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	answer := render.CampaignList{}.Of(edges)
-	return a.answer(answer, func() error { return a.text().Campaigns(a.cli.Out(), answer) })
+	answer := printed.NewList(edges)
+	return a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) })
 }
 
 func (a *app) campaign(ctx context.Context, args []string) error {
@@ -70,10 +72,10 @@ func (a *app) campaign(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	var wanted []trust.Edge
+	var wanted []campaign.Edge
 	for _, e := range edges {
 		if strings.HasPrefix(e.Value, args[0]) {
-			wanted = append(wanted, trust.Edge{Kind: e.Kind, Value: e.Value})
+			wanted = append(wanted, campaign.Edge{Kind: e.Kind, Value: e.Value})
 		}
 	}
 	if len(wanted) == 0 {
@@ -87,6 +89,6 @@ func (a *app) campaign(ctx context.Context, args []string) error {
 	if edges, err = memory.Shared(ctx, wanted[:1]); err != nil {
 		return fmt.Errorf("read the memory: %w", err)
 	}
-	answer := render.Campaign{Schema: render.Schema, Kind: wanted[0].Kind, Value: wanted[0].Value, Images: edges}
-	return a.answer(answer, func() error { return a.text().Campaign(a.cli.Out(), answer) })
+	answer := printed.Shared{Schema: render.Schema, Kind: wanted[0].Kind, Value: wanted[0].Value, Images: edges}
+	return a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) })
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/safepull/safepull/plugin/render"
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/campaign"
 	"github.com/safepull/safepull/trust/lookalike"
 	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/namespace/signed"
@@ -111,9 +112,9 @@ type History interface {
 // Campaigns are what blocked images have, and who else has it.
 type Campaigns interface {
 	// Campaigns are the edges of blocked images, the newest first.
-	Campaigns(context.Context) ([]trust.Edge, error)
+	Campaigns(context.Context) ([]campaign.Edge, error)
 	// Shared are the edges of all images with one of the values.
-	Shared(ctx context.Context, wanted []trust.Edge) ([]trust.Edge, error)
+	Shared(ctx context.Context, wanted []campaign.Edge) ([]campaign.Edge, error)
 }
 
 // Names are known names.

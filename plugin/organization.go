@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/safepull/safepull/plugin/render"
+	"github.com/safepull/safepull/plugin/render/trustlist"
 	"github.com/safepull/safepull/trust/namespace/signed"
 )
 
@@ -140,7 +141,7 @@ func (a *app) statement(verb string, s signed.Statement, e *signed.Enrolment) er
 	if err != nil {
 		return err
 	}
-	answer := render.SignedList{
+	answer := trustlist.Signed{
 		Schema: render.Schema, Name: s.Name, Sequence: s.Sequence, Entries: len(list.Entries()),
 		Issued: s.Issued.UTC(), Until: s.Until().UTC(), Stale: !s.Until().After(time.Now()),
 	}
@@ -152,7 +153,7 @@ func (a *app) statement(verb string, s signed.Statement, e *signed.Enrolment) er
 		answer.URL, answer.KeyID, answer.Problem = e.URL, signed.KeyID(key), e.Problem
 		answer.Fetched, answer.Tried = e.Fetched.UTC(), e.Tried.UTC()
 	}
-	return a.answer(answer, func() error { return a.text().SignedList(a.cli.Out(), verb, answer) })
+	return a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text(), verb) })
 }
 
 // publicKey is what --key says: the key itself, or a file of it.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/safepull/safepull/plugin/render"
+	printed "github.com/safepull/safepull/plugin/render/policy"
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/policy"
 )
@@ -79,8 +80,8 @@ func (a *app) policyLint(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	answer := render.PolicyLinted{Schema: render.Schema, Policy: args[0], Digest: p.Digest(), Rules: p.Rules(), Contact: p.Contact()}
-	return a.answer(answer, func() error { return a.text().PolicyLinted(a.cli.Out(), answer) })
+	answer := printed.Linted{Schema: render.Schema, Policy: args[0], Digest: p.Digest(), Rules: p.Rules(), Contact: p.Contact()}
+	return a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) })
 }
 
 // policyTest decides cases.
@@ -97,11 +98,11 @@ func (a *app) policyTest(ctx context.Context, args []string) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	answer := render.PolicyTested{Schema: render.Schema, Policy: p.Digest()}
+	answer := printed.Tested{Schema: render.Schema, Policy: p.Digest()}
 	for _, c := range cases {
 		answer.Add(c, p)
 	}
-	if err := a.answer(answer, func() error { return a.text().PolicyTested(a.cli.Out(), args[0], answer) }); err != nil {
+	if err := a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text(), args[0]) }); err != nil {
 		return err
 	}
 	if answer.Failed > 0 {
@@ -128,7 +129,7 @@ func (a *app) policyReplay(ctx context.Context, _ []string) error {
 	if err != nil {
 		return fmt.Errorf("open the memory: %w", err)
 	}
-	answer := render.PolicyReplayed{Schema: render.Schema, Since: since.UTC(), Policy: p.Digest()}
+	answer := printed.Replayed{Schema: render.Schema, Since: since.UTC(), Policy: p.Digest()}
 	seen := map[string]bool{}
 	err = history.Judged(ctx, since, func(v trust.Verdict) error {
 		if key := v.Reference.Name() + " " + v.Reference.Tag + " " + v.Manifest.String(); seen[key] {
@@ -142,7 +143,7 @@ func (a *app) policyReplay(ctx context.Context, _ []string) error {
 	if err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
-	return a.answer(answer, func() error { return a.text().PolicyReplayed(a.cli.Out(), answer) })
+	return a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) })
 }
 
 // parseSince reads a time in the past: a day, an RFC 3339 time, or one before now.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/safepull/safepull/plugin/render"
+	"github.com/safepull/safepull/plugin/render/trustlist"
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/lookalike"
 	"github.com/safepull/safepull/trust/reference"
@@ -99,8 +100,8 @@ func (a *app) entries(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	entries := slices.DeleteFunc(slices.Clone(lists.Entries()), func(e trust.Entry) bool { return !fits(e) })
-	return a.answer(listOf(entries...), func() error { return a.text().Entries(a.cli.Out(), entries) })
+	answer := trustlist.NewEntries(slices.DeleteFunc(slices.Clone(lists.Entries()), func(e trust.Entry) bool { return !fits(e) })...)
+	return a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) })
 }
 
 // filter is what the flags of "trust ls" leave.
@@ -148,15 +149,11 @@ func (a *app) test(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("load the known names: %w", err)
 	}
-	answer := render.Standing{
+	answer := trustlist.Standing{
 		Schema: render.Schema, Reference: ref.String(), Standing: lists.Match(ref, time.Now()),
 		Resembles: append([]lookalike.Resemblance{}, names.Resembles(ref)...),
 	}
-	return a.answer(answer, func() error { return a.text().Standing(a.cli.Out(), ref, answer) })
-}
-
-func listOf(entries ...trust.Entry) render.EntryList {
-	return render.EntryList{Schema: render.Schema, Entries: append([]trust.Entry{}, entries...)}
+	return a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) })
 }
 
 // parseExpiry reads a day (which ends the entry at its end, UTC), an RFC 3339 time, or a time from now.

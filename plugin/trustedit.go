@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/safepull/safepull/plugin/render"
+	"github.com/safepull/safepull/plugin/render/trustlist"
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/namespace"
 )
@@ -97,7 +98,7 @@ func (a *app) edit(action string) func(context.Context, []string) error {
 			}
 		}
 		e.List = file.Name()
-		return a.answer(listOf(e), func() error {
+		return a.answer(trustlist.NewEntries(e), func() error {
 			if _, err := fmt.Fprintf(a.cli.Out(), "Added to %s: %s %s\n", e.List, e.Action, e.Pattern); err != nil {
 				return err
 			}

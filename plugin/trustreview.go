@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/safepull/safepull/plugin/render"
+	"github.com/safepull/safepull/plugin/render/trustlist"
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/namespace"
 )
@@ -73,8 +73,8 @@ func (a *app) lintTrust(ctx context.Context, args []string) error {
 		}
 		problems = lists.Lint(time.Now())
 	}
-	answer := render.TrustProblems{Schema: render.Schema, Problems: append([]namespace.Problem{}, problems...)}
-	if err := a.answer(answer, func() error { return a.text().TrustProblems(a.cli.Out(), answer) }); err != nil {
+	answer := trustlist.NewProblems(problems)
+	if err := a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) }); err != nil {
 		return err
 	}
 	if len(problems) > 0 {
@@ -128,8 +128,8 @@ func current(file TrustFile) ([]trust.Entry, error) {
 }
 
 func (a *app) changes(changes []namespace.Change) error {
-	answer := render.TrustChanges{}.Of(changes)
-	return a.answer(answer, func() error { return a.text().Changes(a.cli.Out(), answer) })
+	answer := trustlist.NewChanges(changes)
+	return a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) })
 }
 
 func (a *app) history(ctx context.Context, args []string) error {
@@ -153,8 +153,8 @@ func (a *app) history(ctx context.Context, args []string) error {
 			shown = append(shown, e)
 		}
 	}
-	answer := render.TrustEdits{}.Of(shown)
-	return a.answer(answer, func() error { return a.text().Edits(a.cli.Out(), answer) })
+	answer := trustlist.NewEdits(shown)
+	return a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) })
 }
 
 func (a *app) export(ctx context.Context, _ []string) error {
@@ -169,7 +169,7 @@ func (a *app) export(ctx context.Context, _ []string) error {
 	if a.opts.output != "" {
 		return os.WriteFile(a.opts.output, text, 0o644) //nolint:gosec // a list is no secret
 	}
-	return a.answer(listOf(entries...), func() error {
+	return a.answer(trustlist.NewEntries(entries...), func() error {
 		_, err := a.cli.Out().Write(text)
 		return err
 	})

@@ -27,13 +27,3 @@ func Sanitise(s string, limit int) string {
 	}
 	return b.String()
 }
-
-// Excerpt is Sanitise of b with ExcerptLimit: what may stand in Finding.Excerpt.
-func Excerpt(b []byte) string {
-	// No character becomes shorter than half of what it was, and none that was cut may show.
-	const enough = 2*ExcerptLimit + utf8.UTFMax
-	if len(b) > enough {
-		b = b[:enough]
-	}
-	return Sanitise(string(b), ExcerptLimit)
-}

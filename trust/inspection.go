@@ -21,18 +21,16 @@ type Inspection struct {
 	Bytes int64 `json:"bytes"`
 }
 
-// TOCKind is a format of tables of contents in layers.
-type TOCKind string
-
-// The kinds that lazy pullers know.
+// The formats of tables of contents that lazy pullers know.
 const (
-	EStargz     TOCKind = "eStargz"
-	ZstdChunked TOCKind = "zstd:chunked"
+	EStargz     = "eStargz"
+	ZstdChunked = "zstd:chunked"
 )
 
 // TOC identifies the table of contents that a layer carries for lazy pulling, and that agrees with its archive.
 type TOC struct {
-	Kind TOCKind `json:"kind"`
+	// Kind is EStargz or ZstdChunked.
+	Kind string `json:"kind"`
 	// Digest is that of the table's JSON text.
 	Digest digest.Digest `json:"digest"`
 	// Packed is the digest of the compressed text of zstd:chunked; Offset is where in the blob that begins, PackedBytes

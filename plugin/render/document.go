@@ -6,10 +6,10 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/safepull/safepull/plugin/render/internal/line"
 	"github.com/safepull/safepull/trust"
 )
 
@@ -21,9 +21,8 @@ const Unanswered = "unanswered"
 
 // Limits on what one document takes over from a verdict, so that a hostile image cannot flood a terminal or a log.
 const (
-	textLimit  = 1 << 10
 	findingMax = 10_000
-	reasonMax  = 1_000
+	reasonMax  = line.Most
 	storyMax   = 12
 )
 
@@ -97,17 +96,17 @@ func NewDocument(v trust.Verdict, top digest.Digest) Document {
 		top = v.Manifest
 	}
 	d := Document{
-		Schema: Schema, ID: clean(v.ID), Reference: clean(v.Reference.WithDigest("").String()),
-		Digest: cleanDigest(top), ManifestDigest: cleanDigest(v.Manifest), Platform: platform(v.Evidence.Platform),
-		Action: clean(string(v.Action)), ExitStatus: ExitStatus(v.Action),
-		Reasons: cleanSome(v.Reasons, reasonMax), Story: cleanSome(v.Story, storyMax),
+		Schema: Schema, ID: line.Clean(v.ID), Reference: line.Clean(v.Reference.WithDigest("").String()),
+		Digest: line.Digest(top), ManifestDigest: line.Digest(v.Manifest), Platform: platform(v.Evidence.Platform),
+		Action: line.Clean(string(v.Action)), ExitStatus: ExitStatus(v.Action),
+		Reasons: line.CleanSome(v.Reasons, reasonMax), Story: line.CleanSome(v.Story, storyMax),
 		Unanswered: cleanMap(v.Evidence.Unanswered), NotAsked: cleanMap(v.Evidence.NotAsked),
-		Vouched: cleanSome(v.Evidence.Vouched, reasonMax),
-		Ruleset: cleanDigest(v.Ruleset), Policy: cleanDigest(v.Policy), DurationMs: v.Duration.Milliseconds(),
+		Vouched: line.CleanSome(v.Evidence.Vouched, reasonMax),
+		Ruleset: line.Digest(v.Ruleset), Policy: line.Digest(v.Policy), DurationMs: v.Duration.Milliseconds(),
 		denied: v.Evidence.Standing.Denied(),
 	}
 	if v.Decision != nil {
-		d.Called, d.Contact = clean(string(v.Decision.Called)), clean(v.Decision.Contact)
+		d.Called, d.Contact = line.Clean(string(v.Decision.Called)), line.Clean(v.Decision.Contact)
 	}
 	d.Findings = NewFindings(v.Evidence.Findings)
 	return d
@@ -121,9 +120,9 @@ func NewFindings(findings []trust.Finding) []Finding {
 			break
 		}
 		out = append(out, Finding{
-			Check: clean(f.Check), Strength: knownStrength(f.Strength), Class: trust.Class(clean(string(f.Class))),
-			Reach: trust.Reach(clean(string(f.Reach))), HiddenBy: f.HiddenBy, Layer: cleanDigest(f.Layer), Path: clean(f.Path),
-			Offset: f.Offset, Excerpt: clean(f.Excerpt), Why: clean(f.Why),
+			Check: line.Clean(f.Check), Strength: knownStrength(f.Strength), Class: trust.Class(line.Clean(string(f.Class))),
+			Reach: trust.Reach(line.Clean(string(f.Reach))), HiddenBy: f.HiddenBy, Layer: line.Digest(f.Layer), Path: line.Clean(f.Path),
+			Offset: f.Offset, Excerpt: line.Clean(f.Excerpt), Why: line.Clean(f.Why),
 		})
 	}
 	return out
@@ -131,10 +130,10 @@ func NewFindings(findings []trust.Finding) []Finding {
 
 // NewUnanswered describes a judgement that ended with an error instead of a verdict.
 func NewUnanswered(ref trust.Reference, top, manifest digest.Digest, platform string, err error) Document {
-	reason := clean(strings.TrimPrefix(err.Error(), "judge "+ref.WithDigest(manifest).String()+": "))
+	reason := line.Clean(strings.TrimPrefix(err.Error(), "judge "+ref.WithDigest(manifest).String()+": "))
 	return Document{
-		Schema: Schema, Reference: clean(ref.WithDigest("").String()), Digest: cleanDigest(top), ManifestDigest: cleanDigest(manifest),
-		Platform: clean(platform), Action: Unanswered, ExitStatus: ExitStatus(""),
+		Schema: Schema, Reference: line.Clean(ref.WithDigest("").String()), Digest: line.Digest(top), ManifestDigest: line.Digest(manifest),
+		Platform: line.Clean(platform), Action: Unanswered, ExitStatus: ExitStatus(""),
 		Reasons: []string{reason}, Story: []string{}, Findings: []Finding{},
 		Unanswered: map[string]string{"judgement": reason}, NotAsked: map[string]string{}, Vouched: []string{},
 	}
@@ -145,7 +144,7 @@ func platform(s string) string {
 	if strings.Trim(s, "/") == "" {
 		return ""
 	}
-	return clean(s)
+	return line.Clean(s)
 }
 
 // JSON writes any document, one indented object and a line feed.
@@ -159,24 +158,8 @@ func JSON(w io.Writer, document any) error {
 	return nil
 }
 
-// clean is Sanitise with a limit that no honest text meets.
-func clean(s string) string { return trust.Sanitise(s, textLimit) }
-
-func cleanDigest(d digest.Digest) digest.Digest {
-	return digest.Digest(trust.Sanitise(d.String(), 160))
-}
-
 // knownStrength keeps a strength of a later version from failing the whole document.
 func knownStrength(s trust.Strength) trust.Strength { return min(max(s, trust.Context), trust.Proof) }
-
-// cleanSome are the first lines, never nil.
-func cleanSome(lines []string, limit int) []string {
-	out := make([]string, 0, min(len(lines), limit))
-	for _, l := range lines[:min(len(lines), limit)] {
-		out = append(out, clean(l))
-	}
-	return out
-}
 
 func cleanMap(m map[string]string) map[string]string {
 	out := make(map[string]string, min(len(m), reasonMax))
@@ -184,7 +167,7 @@ func cleanMap(m map[string]string) map[string]string {
 		if len(out) == reasonMax {
 			break
 		}
-		out[clean(k)] = clean(m[k])
+		out[line.Clean(k)] = line.Clean(m[k])
 	}
 	return out
 }
@@ -203,21 +186,4 @@ func byStrength(findings []trust.Finding) []trust.Finding {
 	sorted := slices.Clone(findings)
 	slices.SortStableFunc(sorted, func(a, b trust.Finding) int { return int(b.Strength) - int(a.Strength) })
 	return sorted
-}
-
-// elide shortens s to limit characters by leaving out its middle, where paths say least.
-func elide(s string, limit int) string {
-	s = clean(s)
-	if utf8.RuneCountInString(s) <= limit {
-		return s
-	}
-	runes := []rune(s)
-	head := (limit - 1) / 2
-	return string(runes[:head]) + "…" + string(runes[len(runes)-(limit-1-head):])
-}
-
-// short is the 12 characters of a digest by which docker shows layers.
-func short(d digest.Digest) string {
-	_, encoded, _ := strings.Cut(clean(d.String()), ":")
-	return encoded[:min(12, len(encoded))]
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/safepull/safepull/plugin/render/internal/line"
 	"github.com/safepull/safepull/trust"
 )
 
@@ -34,11 +35,11 @@ func weighs(w trust.Weight) string {
 	counted := strconv.FormatFloat(w.Counted, 'f', -1, 64)
 	switch w.Counted {
 	case w.Points:
-		return fmt.Sprintf("%s points, of the group %s", points, clean(w.Group))
+		return fmt.Sprintf("%s points, of the group %s", points, line.Clean(w.Group))
 	case 0:
-		return fmt.Sprintf("%s points, none of which count: two others of the group %s weigh more", points, clean(w.Group))
+		return fmt.Sprintf("%s points, none of which count: two others of the group %s weigh more", points, line.Clean(w.Group))
 	}
-	return fmt.Sprintf("%s points, of which %s count: another one of the group %s weighs more", points, counted, clean(w.Group))
+	return fmt.Sprintf("%s points, of which %s count: another one of the group %s weighs more", points, counted, line.Clean(w.Group))
 }
 
 // changes says what would change the action.
@@ -48,13 +49,13 @@ func (t Text) changes(out io.Writer, d *trust.Decision) {
 	}
 	lines := make([]string, 0, len(d.Changes))
 	for _, c := range d.Changes[:min(len(d.Changes), reasonMax)] {
-		line := clean(c.If)
+		text := line.Clean(c.If)
 		if c.Then != "" {
-			line += ": " + word(clean(string(c.Then)))
+			text += ": " + word(line.Clean(string(c.Then)))
 		}
-		lines = append(lines, line)
+		lines = append(lines, text)
 	}
-	section(out, "What would change it (decided again by the same policy)", lines)
+	line.Section(out, "What would change it (decided again by the same policy)", lines)
 }
 
 // next says whom to ask, and what can be done meanwhile, about what was refused or would have been.
@@ -75,15 +76,15 @@ type Explanation struct {
 
 // NewExplanation describes a verdict in full. Decision is null in verdicts of older programs.
 func NewExplanation(v trust.Verdict) Explanation {
-	e := Explanation{Document: NewDocument(v, ""), Standing: v.Evidence.Standing, Vouched: cleanSome(v.Evidence.Vouched, reasonMax)}
+	e := Explanation{Document: NewDocument(v, ""), Standing: v.Evidence.Standing, Vouched: line.CleanSome(v.Evidence.Vouched, reasonMax)}
 	if v.Decision == nil {
 		return e
 	}
 	d := *v.Decision
-	d.Contact, d.Scope, d.Changes = clean(d.Contact), clean(d.Scope), nil
+	d.Contact, d.Scope, d.Changes = line.Clean(d.Contact), line.Clean(d.Scope), nil
 	d.Reasons = nil // they stand in the document
 	for _, c := range v.Decision.Changes[:min(len(v.Decision.Changes), reasonMax)] {
-		d.Changes = append(d.Changes, trust.Change{If: clean(c.If), Then: trust.Action(clean(string(c.Then)))})
+		d.Changes = append(d.Changes, trust.Change{If: line.Clean(c.If), Then: trust.Action(line.Clean(string(c.Then)))})
 	}
 	e.Decision = &d
 	return e

@@ -17,8 +17,6 @@ import (
 
 	"github.com/safepull/safepull/configs"
 	"github.com/safepull/safepull/trust"
-	"github.com/safepull/safepull/trust/lookalike"
-	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/policy"
 	"github.com/safepull/safepull/trust/story"
 )
@@ -118,45 +116,6 @@ func TestGolden(t *testing.T) {
 		"explain.story.txt":   func(b *bytes.Buffer) error { return plain.Explain(b, joined(t)) },
 		"explain.txt":         func(b *bytes.Buffer) error { return plain.Explain(b, blocked()) },
 		"explain.minimal.txt": func(b *bytes.Buffer) error { return plain.Explain(b, trust.Verdict{Action: trust.Allow}) },
-		"entries.txt": func(b *bytes.Buffer) error {
-			s := blocked().Evidence.Standing
-			return plain.Entries(b, append(s.Lost, *s.Decided, trust.Entry{Pattern: "x", Action: "allow", SkipInspection: true}))
-		},
-		"standing.txt": func(b *bytes.Buffer) error {
-			s := blocked().Evidence.Standing
-			s.Lost[0].Because, s.Lost[0].Level = "less specific", "user"
-			return plain.Standing(b, blocked().Reference, Standing{Standing: s})
-		},
-		"standing.unmet.txt": func(b *bytes.Buffer) error {
-			return plain.Standing(b, blocked().Reference, Standing{Standing: trust.Standing{
-				Decided: &trust.Entry{Pattern: "docker.io/azurenql/**", Action: "allow", Digests: []digest.Digest{"sha256:1"}, Locked: true, Ticket: "T-1", ApprovedBy: "ciso", Level: "organization"},
-				Unmet:   []string{"the entry stands for 1 digests"},
-			}})
-		},
-		"trust.problems.txt": func(b *bytes.Buffer) error {
-			return plain.TrustProblems(b, TrustProblems{Problems: []namespace.Problem{{Kind: "expired", Entry: trust.Entry{Pattern: "a", Action: "allow", List: "l", Line: 3}, Why: "it ended"}}})
-		},
-		"trust.changes.txt": func(b *bytes.Buffer) error {
-			a, d := &trust.Entry{Pattern: "a", Action: "allow", Reason: "r", List: "x"}, &trust.Entry{Pattern: "a", Action: "deny"}
-			return plain.Changes(b, TrustChanges{}.Of([]namespace.Change{{Before: a, After: d}, {After: a}, {Before: d}}))
-		},
-		"trust.edits.txt": func(b *bytes.Buffer) error {
-			at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
-			a := &trust.Entry{Pattern: "a", Action: "allow", Reason: "r"}
-			return plain.Edits(b, TrustEdits{}.Of([]namespace.Edit{{At: at, By: "anna@host\x1b[2J", Change: namespace.Change{After: a}}, {At: at, By: "bo", Change: namespace.Change{Before: a}}}))
-		},
-		"standing.none.txt": func(b *bytes.Buffer) error { return plain.Standing(b, blocked().Reference, Standing{}) },
-		"standing.like.txt": func(b *bytes.Buffer) error {
-			return plain.Standing(b, blocked().Reference, Standing{Resembles: []lookalike.Resemblance{
-				{Part: "namespace", Strength: trust.Strong, Why: `"rnicrosoft" resembles "microsoft" of Microsoft: it looks the same`},
-			}})
-		},
-		"standing.waived.txt": func(b *bytes.Buffer) error {
-			return plain.Standing(b, blocked().Reference, Standing{
-				Standing:  trust.Standing{Decided: &trust.Entry{Action: "allow", Pattern: "docker.io/grafnaa/**"}},
-				Resembles: []lookalike.Resemblance{{Part: "namespace", Strength: trust.Weak, Why: "\"grafnaa\"\x1b[2J resembles \"grafana\""}},
-			})
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -298,10 +257,6 @@ func TestHostileText(t *testing.T) {
 		"verdict": func(b *bytes.Buffer) error { return Text{}.Verdict(b, NewDocument(v, "")) },
 		"explain": func(b *bytes.Buffer) error { return Text{}.Explain(b, v) },
 		"json":    func(b *bytes.Buffer) error { return JSON(b, NewDocument(v, "")) },
-		"entries": func(b *bytes.Buffer) error { return Text{}.Entries(b, v.Evidence.Standing.Lost) },
-		"standing": func(b *bytes.Buffer) error {
-			return Text{}.Standing(b, v.Reference, Standing{Standing: v.Evidence.Standing})
-		},
 	} {
 		var b bytes.Buffer
 		if err := print(&b); err != nil {
@@ -360,15 +315,6 @@ func TestDocumentKeys(t *testing.T) {
 	}
 }
 
-func TestElide(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{"": "", "abcdefg": "abcdefg", "abcdefgh": "abc…fgh", "ääääääää": "äää…äää"} {
-		if got := elide(in, 7); got != want {
-			t.Errorf("%q is %q, want %q", in, got, want)
-		}
-	}
-}
-
 type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("disk full") }
@@ -379,7 +325,6 @@ func TestWriteFails(t *testing.T) {
 		"verdict": Text{}.Verdict(fullDisk{}, NewDocument(blocked(), "")),
 		"explain": Text{}.Explain(fullDisk{}, blocked()),
 		"json":    JSON(fullDisk{}, Problem{}),
-		"entries": Text{}.Entries(fullDisk{}, nil),
 	} {
 		if err == nil {
 			t.Errorf("%s: a full disk goes unnoticed", name)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/safepull/safepull/plugin/render/internal/line"
 	"github.com/safepull/safepull/trust/ruleset"
 )
 
@@ -70,20 +71,17 @@ func (t Text) Checks(w io.Writer, list CheckList) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(out, "CHECK\tGROUP\tSIGN")
 	for _, c := range list.Checks {
-		fmt.Fprintf(out, "%s\t%s\t%s\n", clean(c.Check), clean(c.Group), orDash(c.About.Sign))
+		fmt.Fprintf(out, "%s\t%s\t%s\n", line.Clean(c.Check), line.Clean(c.Group), line.OrDash(c.About.Sign))
 	}
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("write: %w", err)
-	}
-	return nil
+	return line.Flush(out)
 }
 
 // CheckInfo prints what an indicator's rules hold and within what limits it looks.
 func (t Text) CheckInfo(w io.Writer, c CheckInfo) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintf(out, "%s: %s\n\n", clean(c.Check.Check), orDash(c.About.Sign))
+	fmt.Fprintf(out, "%s: %s\n\n", line.Clean(c.Check.Check), line.OrDash(c.About.Sign))
 	for _, row := range [][2]string{
-		{"Group", clean(c.Group)}, {"Rules", string(orNone(c.Digest))}, {"Ruleset", string(orNone(c.Ruleset))},
+		{"Group", line.Clean(c.Group)}, {"Rules", string(line.OrNone(c.Digest))}, {"Ruleset", string(line.OrNone(c.Ruleset))},
 	} {
 		fmt.Fprintf(out, "%-9s %s\n", row[0]+":", row[1])
 	}
@@ -96,10 +94,10 @@ func (t Text) CheckInfo(w io.Writer, c CheckInfo) error {
 		}
 		fmt.Fprintf(out, "\n%s:\n", part.title)
 		for _, k := range sortedKeys(part.counts) {
-			fmt.Fprintf(out, "  %-20s %d\n", clean(k), part.counts[k])
+			fmt.Fprintf(out, "  %-20s %d\n", line.Clean(k), part.counts[k])
 		}
 	}
-	return flush(out)
+	return line.Flush(out)
 }
 
 func wide(counts map[string]int) map[string]int64 {
@@ -113,10 +111,10 @@ func wide(counts map[string]int) map[string]int64 {
 // CheckExplained prints what a sign means, why it matters and what looks like it.
 func (t Text) CheckExplained(w io.Writer, c CheckInfo) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintf(out, "%s: %s\n", clean(c.Check.Check), orDash(c.About.Sign))
+	fmt.Fprintf(out, "%s: %s\n", line.Clean(c.Check.Check), line.OrDash(c.About.Sign))
 	if c.About.Means == "" {
 		fmt.Fprint(out, "\nIts rule file does not say more.\n")
-		return flush(out)
+		return line.Flush(out)
 	}
 	for _, part := range []struct{ title, text string }{
 		{"What it means", c.About.Means}, {"Why it matters", c.About.Matters},
@@ -129,44 +127,44 @@ func (t Text) CheckExplained(w io.Writer, c CheckInfo) error {
 			fmt.Fprint(out, wrapped(l, "  - ", "    "))
 		}
 	}
-	fmt.Fprintf(out, "\nIt counts in the group %q of the policy.\n", clean(c.Group))
-	return flush(out)
+	fmt.Fprintf(out, "\nIt counts in the group %q of the policy.\n", line.Clean(c.Group))
+	return line.Flush(out)
 }
 
 // wrapped breaks a text into lines.
 func wrapped(text, first, rest string) string {
 	var b strings.Builder
-	line := first
-	for _, word := range strings.Fields(clean(text)) {
-		if len(line)+len(word) >= textWidth && strings.TrimSpace(line) != "" {
-			b.WriteString(strings.TrimRight(line, " ") + "\n")
-			line = rest
+	next := first
+	for _, word := range strings.Fields(line.Clean(text)) {
+		if len(next)+len(word) >= textWidth && strings.TrimSpace(next) != "" {
+			b.WriteString(strings.TrimRight(next, " ") + "\n")
+			next = rest
 		}
-		line += word + " "
+		next += word + " "
 	}
-	b.WriteString(strings.TrimRight(line, " ") + "\n")
+	b.WriteString(strings.TrimRight(next, " ") + "\n")
 	return b.String()
 }
 
 // Tested prints what was found in local files.
 func (t Text) Tested(w io.Writer, d Tested) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintf(out, "%s: %d findings in %d files\n", clean(d.Path), len(d.Findings), d.Files)
+	fmt.Fprintf(out, "%s: %d findings in %d files\n", line.Clean(d.Path), len(d.Findings), d.Files)
 	for _, f := range d.Findings {
 		fmt.Fprintf(out, "  - %s at %d\n", findingLine(f), f.Offset)
 	}
-	section(out, "Unanswered", pairs(d.Unanswered))
-	return flush(out)
+	line.Section(out, "Unanswered", pairs(d.Unanswered))
+	return line.Flush(out)
 }
 
 // Linted prints what is wrong with rule files, one problem a line, as compilers do.
 func (t Text) Linted(w io.Writer, d Linted) error {
 	out := bufio.NewWriter(w)
 	for _, p := range d.Problems {
-		fmt.Fprintln(out, clean(p.Error()))
+		fmt.Fprintln(out, line.Clean(p.Error()))
 	}
 	if len(d.Problems) == 0 {
-		fmt.Fprintf(out, "%s: %d rule files, nothing wrong\n", clean(d.Path), d.Files)
+		fmt.Fprintf(out, "%s: %d rule files, nothing wrong\n", line.Clean(d.Path), d.Files)
 	}
-	return flush(out)
+	return line.Flush(out)
 }

@@ -9,12 +9,10 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
-
+	"github.com/safepull/safepull/plugin/render/internal/line"
 	"github.com/safepull/safepull/trust"
 )
 
@@ -24,19 +22,8 @@ const RefusalLines = 11
 // The parts of RefusalLines: three for the head, three for what to do next, the rest for what was found.
 const evidenceLines = RefusalLines - 6
 
-// Widths of what an image may put into one line of a refusal.
-const (
-	pathWidth = 72
-	whyWidth  = 120
-	nameWidth = 160
-	// A reason may name a finding with its layer and path.
-	reasonWidth = whyWidth + pathWidth + 40
-	// An error is one reason alone, and its end may say what to do.
-	errorWidth = 3 * reasonWidth
-)
-
-// longDigest matches digests, which refusals shorten: people compare their beginnings.
-var longDigest = regexp.MustCompile(`\b(sha(?:256|512):[0-9a-f]{12})[0-9a-f]{52,116}\b`)
+// errorWidth is the width of an error, which is one reason alone, and whose end may say what to do.
+const errorWidth = 3 * line.Reason
 
 // Text prints for people. The zero value prints without colour.
 type Text struct {
@@ -82,13 +69,13 @@ func (t Text) Verdict(w io.Writer, d Document) error {
 	case d.ExitStatus != 0:
 		t.refusal(out, d)
 	default:
-		fmt.Fprintf(out, "Verdict: %s\n", t.paint(d.Action, Summary(d)))
+		fmt.Fprintf(out, "Verdict: %s\n", t.Paint(d.Action, Summary(d)))
 		if d.Action == string(trust.Warn) {
 			t.evidence(out, d)
 			fmt.Fprintf(out, "  All the evidence: %s\n", t.explain(d.ID))
 		}
 	}
-	return flush(out)
+	return line.Flush(out)
 }
 
 // explain is the command that shows a verdict's evidence.
@@ -100,8 +87,8 @@ func (t Text) explain(id string) string {
 }
 
 func (t Text) refusal(out io.Writer, d Document) {
-	fmt.Fprintf(out, "%s: %s\n", t.paint(d.Action, strings.ToUpper(word(d.Action))), t.name(d))
-	fmt.Fprintf(out, "Digest: %s\n", orNone(d.ManifestDigest))
+	fmt.Fprintf(out, "%s: %s\n", t.Paint(d.Action, strings.ToUpper(word(d.Action))), t.name(d))
+	fmt.Fprintf(out, "Digest: %s\n", line.OrNone(d.ManifestDigest))
 	fmt.Fprintf(out, "%s:\n", because(d))
 	t.evidence(out, d)
 	fmt.Fprint(out, "What you can do:\n")
@@ -111,7 +98,7 @@ func (t Text) refusal(out io.Writer, d Document) {
 	}
 	fmt.Fprintf(out, "  %s   shows all the evidence\n", t.explain(d.ID))
 	if d.denied {
-		fmt.Fprintf(out, "  %s trust test %s   shows the entry that denies it\n", t.command(), elide(d.Reference, nameWidth))
+		fmt.Fprintf(out, "  %s trust test %s   shows the entry that denies it\n", t.command(), line.Elide(d.Reference, line.Name))
 	} else {
 		fmt.Fprintf(out, "  Think it is wrong? Ask %s, naming %s.\n", whom(d), d.ID)
 	}
@@ -144,7 +131,7 @@ func because(d Document) string {
 
 // name is the image with its platform, as far as it is known.
 func (t Text) name(d Document) string {
-	name := elide(d.Reference, nameWidth)
+	name := line.Elide(d.Reference, line.Name)
 	if d.Platform != "" {
 		name += " (" + d.Platform + ")"
 	}
@@ -157,11 +144,11 @@ func (t Text) evidence(out io.Writer, d Document) {
 	var lines, findings []string
 	first := min(len(d.Reasons), 1)
 	for _, r := range slices.Concat(d.Reasons[:first], d.Story, d.Reasons[first:]) {
-		width := reasonWidth
+		width := line.Reason
 		if d.Action == Unanswered {
 			width = errorWidth
 		}
-		lines = append(lines, elide(longDigest.ReplaceAllString(clean(r), "$1"), width))
+		lines = append(lines, line.Shorten(r, width))
 	}
 	for _, f := range d.Findings {
 		if !told(f, d.Reasons) && !inStory(f, d.Story) {
@@ -185,7 +172,7 @@ func (t Text) evidence(out io.Writer, d Document) {
 // told reports whether a reason already says what was found and where.
 func told(f Finding, reasons []string) bool {
 	return slices.ContainsFunc(reasons, func(r string) bool {
-		return f.Why != "" && strings.Contains(r, f.Why) && strings.Contains(r, f.Path) && strings.Contains(r, short(f.Layer))
+		return f.Why != "" && strings.Contains(r, f.Why) && strings.Contains(r, f.Path) && strings.Contains(r, line.Short(f.Layer))
 	})
 }
 
@@ -197,14 +184,14 @@ func inStory(f Finding, story []string) bool {
 
 // findingLine says what was found and where: "proof stratum@1: … (layer 0123456789ab, path opt/run.sh, runs)".
 func findingLine(f Finding) string {
-	where := "path " + elide(f.Path, pathWidth)
+	where := "path " + line.Elide(f.Path, line.Path)
 	if f.Layer != "" {
-		where = "layer " + short(f.Layer) + ", " + where
+		where = "layer " + line.Short(f.Layer) + ", " + where
 	}
 	if reached := reachOf(f); reached != "" {
 		where += ", " + reached
 	}
-	return fmt.Sprintf("%s, %s: %s (%s)", elide(f.Check, 40), f.Strength, elide(f.Why, whyWidth), where)
+	return fmt.Sprintf("%s, %s: %s (%s)", line.Elide(f.Check, 40), f.Strength, line.Elide(f.Why, line.Why), where)
 }
 
 // reachOf says how far the image reaches a finding, "" where nothing is known.
@@ -218,13 +205,13 @@ func reachOf(f Finding) string {
 // Explain prints everything that is known about a verdict.
 func (t Text) Explain(w io.Writer, v trust.Verdict) error {
 	out, d := bufio.NewWriter(w), NewDocument(v, "")
-	fmt.Fprintf(out, "%s: %s\n\n", t.paint(d.Action, word(d.Action)), t.name(d))
+	fmt.Fprintf(out, "%s: %s\n\n", t.Action(d.Action), t.name(d))
 	for _, row := range [][2]string{
 		{"Verdict", d.ID},
-		{"Manifest", string(orNone(d.ManifestDigest))},
-		{"Ruleset", string(orNone(d.Ruleset))},
-		{"Policy", string(orNone(d.Policy))},
-		{"Trust lists", string(orNone(v.TrustLists))},
+		{"Manifest", string(line.OrNone(d.ManifestDigest))},
+		{"Ruleset", string(line.OrNone(d.Ruleset))},
+		{"Policy", string(line.OrNone(d.Policy))},
+		{"Trust lists", string(line.OrNone(v.TrustLists))},
 		{"Judged", v.At.UTC().Format("2006-01-02 15:04:05 UTC") + ", in " + v.Duration.String()},
 	} {
 		fmt.Fprintf(out, "%-12s %s\n", row[0]+":", row[1])
@@ -232,19 +219,19 @@ func (t Text) Explain(w io.Writer, v trust.Verdict) error {
 	if !v.Until.IsZero() {
 		fmt.Fprintf(out, "%-12s %s\n", "Holds until:", v.Until.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
-	section(out, "Story", d.Story)
-	section(out, "Reasons", d.Reasons)
-	section(out, "Integrity", cleanSome(v.Evidence.Integrity, reasonMax))
-	section(out, "Vouched for", d.Vouched)
-	t.standing(out, v.Evidence.Standing)
-	section(out, "The registry vouches for the publisher", cleanSome(v.Evidence.Vouched, reasonMax))
+	line.Section(out, "Story", d.Story)
+	line.Section(out, "Reasons", d.Reasons)
+	line.Section(out, "Integrity", line.CleanSome(v.Evidence.Integrity, reasonMax))
+	line.Section(out, "Vouched for", d.Vouched)
+	line.Standing(out, v.Evidence.Standing)
+	line.Section(out, "The registry vouches for the publisher", line.CleanSome(v.Evidence.Vouched, reasonMax))
 	t.findings(out, d.Findings, weightsOf(v), len(v.Evidence.Findings))
-	section(out, "Unanswered", pairs(d.Unanswered))
-	section(out, "Not asked", pairs(d.NotAsked))
-	section(out, "Answered", cleanSome(v.Evidence.Answered, reasonMax))
+	line.Section(out, "Unanswered", pairs(d.Unanswered))
+	line.Section(out, "Not asked", pairs(d.NotAsked))
+	line.Section(out, "Answered", line.CleanSome(v.Evidence.Answered, reasonMax))
 	t.changes(out, v.Decision)
 	t.next(out, d)
-	return flush(out)
+	return line.Flush(out)
 }
 
 func (t Text) findings(out io.Writer, findings []Finding, weights map[Finding]string, all int) {
@@ -261,7 +248,7 @@ func (t Text) findings(out io.Writer, findings []Finding, weights map[Finding]st
 		if f.Class != "" {
 			fmt.Fprintf(out, "     class:   %s\n", f.Class)
 		}
-		fmt.Fprintf(out, "     layer:   %s\n", orNone(f.Layer))
+		fmt.Fprintf(out, "     layer:   %s\n", line.OrNone(f.Layer))
 		fmt.Fprintf(out, "     path:    %s\n", f.Path)
 		fmt.Fprintf(out, "     offset:  %d\n", f.Offset)
 		if f.Excerpt != "" {
@@ -270,16 +257,6 @@ func (t Text) findings(out io.Writer, findings []Finding, weights map[Finding]st
 	}
 	if all > len(findings) {
 		fmt.Fprintf(out, "  and %d more\n", all-len(findings))
-	}
-}
-
-func section(out io.Writer, title string, lines []string) {
-	if len(lines) == 0 {
-		return
-	}
-	fmt.Fprintf(out, "\n%s:\n", title)
-	for _, l := range lines {
-		fmt.Fprintf(out, "  - %s\n", l)
 	}
 }
 
@@ -298,8 +275,11 @@ func (t Text) command() string {
 	return t.Command
 }
 
-// paint colours s by the severity of an action.
-func (t Text) paint(action, s string) string {
+// Action is an action in a word, coloured by its severity.
+func (t Text) Action(action string) string { return t.Paint(action, word(action)) }
+
+// Paint colours s by the severity of an action.
+func (t Text) Paint(action, s string) string {
 	if !t.Colour {
 		return s
 	}
@@ -311,18 +291,4 @@ func (t Text) paint(action, s string) string {
 		code = "33;1" // yellow
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
-}
-
-func orNone(d digest.Digest) digest.Digest {
-	if d == "" {
-		return "none"
-	}
-	return cleanDigest(d)
-}
-
-func flush(out *bufio.Writer) error {
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("write: %w", err)
-	}
-	return nil
 }

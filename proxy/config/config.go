@@ -17,29 +17,32 @@ import (
 // Config is the whole configuration, checked. Keys carry the names of the file; the environment spells them
 // SAFEPULL_ and upper-case words: upstreams[0].plainHTTP is SAFEPULL_UPSTREAMS_0_PLAIN_HTTP.
 type Config struct {
-	Version        int               `yaml:"version"`
-	Listen         string            `yaml:"listen"`
-	TLS            TLS               `yaml:"tls"`
-	Connect        Connect           `yaml:"connect"`
-	Door           Door              `yaml:"door"`
-	Admin          Admin             `yaml:"admin"`
-	StateDir       string            `yaml:"stateDir"`
-	MaxConnections int               `yaml:"maxConnections"`
-	StopGrace      time.Duration     `yaml:"stopGrace"`
-	Cache          Cache             `yaml:"cache"`
-	Log            Log               `yaml:"log"`
-	Upstreams      []Upstream        `yaml:"upstreams"`
-	Platforms      []string          `yaml:"platforms"`
-	Enrolment      Enrolment         `yaml:"enrolment"`
-	Judge          Judge             `yaml:"judge"`
-	TrustLists     []string          `yaml:"trustLists"`
-	Organization   Organization      `yaml:"organization"`
-	Signatures     Signatures        `yaml:"signatures"`
-	Policy         string            `yaml:"policy"`
-	Rules          string            `yaml:"rules"`
-	YARA           []string          `yaml:"yara"`
-	Clamd          Clamd             `yaml:"clamd"`
-	Reputation     reputation.Config `yaml:"reputation"`
+	Version        int           `yaml:"version"`
+	Listen         string        `yaml:"listen"`
+	TLS            TLS           `yaml:"tls"`
+	Connect        Connect       `yaml:"connect"`
+	Door           Door          `yaml:"door"`
+	Admin          Admin         `yaml:"admin"`
+	StateDir       string        `yaml:"stateDir"`
+	MaxConnections int           `yaml:"maxConnections"`
+	StopGrace      time.Duration `yaml:"stopGrace"`
+	Cache          Cache         `yaml:"cache"`
+	Log            Log           `yaml:"log"`
+	Upstreams      []Upstream    `yaml:"upstreams"`
+	Platforms      []string      `yaml:"platforms"`
+	Enrolment      Enrolment     `yaml:"enrolment"`
+	Judge          Judge         `yaml:"judge"`
+	TrustLists     []string      `yaml:"trustLists"`
+	Organization   Organization  `yaml:"organization"`
+	// Signatures is what the signatures that trust entries require are checked against.
+	Signatures struct {
+		TrustedRoot string `yaml:"trustedRoot"`
+	} `yaml:"signatures"`
+	Policy     string            `yaml:"policy"`
+	Rules      string            `yaml:"rules"`
+	YARA       []string          `yaml:"yara"`
+	Clamd      Clamd             `yaml:"clamd"`
+	Reputation reputation.Config `yaml:"reputation"`
 }
 
 // TLS has both files or none. Any certificate makes Config.Listen serve https.

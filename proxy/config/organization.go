@@ -15,11 +15,6 @@ type Organization struct {
 	Admins         []string      `yaml:"admins"`
 }
 
-// Signatures is what the signatures that trust entries require are checked against.
-type Signatures struct {
-	TrustedRoot string `yaml:"trustedRoot"`
-}
-
 // The least and the most of Organization.MaxAge: less would be stale before machines ask again, more is no promise.
 const (
 	leastListAge = 2 * time.Hour

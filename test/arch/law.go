@@ -32,11 +32,11 @@ var constitution = []statute{
 	{of: "trust/indicator/all", may: []string{"trust", "trust/indicator", "trust/indicator/*", "trust/ruleset"}},
 	{of: "trust/indicator/indicatortest", may: append([]string{"trust/indicator", "trust/scan", "test/**"}, words...)},
 	{of: "trust/indicator", may: []string{"trust"}},
-	{of: "trust/indicator/yara", may: []string{"trust", "trust/indicator", "trust/yara"}},
+	{of: "trust/indicator/yara", may: []string{"trust", "trust/indicator", "trust/indicator/internal/report", "trust/yara"}},
 	{of: "trust/indicator/**", may: []string{"trust", "trust/indicator", "trust/indicator/internal/**", "~/**", "^"}},
 
-	{of: "trust/store/storetest", may: []string{"trust", "trust/store", "trust/judge", "test/**"}},
-	{of: "trust/store/**", may: []string{"trust", "trust/store", "~/**", "^"}},
+	{of: "trust/store/storetest", may: []string{"trust", "trust/store", "trust/campaign", "trust/judge", "test/**"}},
+	{of: "trust/store/**", may: []string{"trust", "trust/store", "trust/campaign", "~/**", "^"}},
 	{of: "trust/publisher/**", may: []string{"trust", "trust/reference", "trust/publisher", "trust/publisher/internal/**", "~/**", "^"}},
 
 	{of: "trust/judge", may: []string{"trust", "trust/**"}, except: []string{"trust/indicator/**", "trust/store/**", "trust/publisher/*"}},
@@ -61,7 +61,8 @@ var constitution = []statute{
 	{of: "proxy", may: []string{"trust", "trust/reference", "proxy/**"}, except: []string{"proxy/upstream/**", "proxy/blobcache/**"}},
 	{of: "proxy/**", may: []string{"trust", "trust/reference", "proxy/caller", "~/**", "^"}},
 
-	{of: "plugin/**", may: append([]string{"~/**", "^"}, words...)},
+	{of: "plugin/render/**", may: append([]string{"plugin/render/internal/**", "trust/campaign", "~/**", "^"}, words...)},
+	{of: "plugin/**", may: append([]string{"trust/campaign", "~/**", "^"}, words...)},
 
 	{of: "cmd/internal/**", may: []string{"**"}, except: []string{"test/**"}},
 	{of: "cmd/**", may: []string{"**"}, except: []string{"test/**"}},

@@ -198,8 +198,8 @@ func TestBudgetRules(t *testing.T) {
 		"interface_at_the_limit": {"package p\ntype i interface { A(); B(); C(); D(); E() }", []string{"5 methods"}, nil},
 		"interface_over":         {"package p\ntype i interface { A(); B(); C(); D(); E(); F() }", nil, []string{"6 methods"}},
 		"type_set":               {"package p\ntype i interface { ~int | ~string }", nil, nil},
-		"package_at_the_limit":   {"package p\n" + many(28), []string{"28 exported"}, nil},
-		"package_over":           {"package p\n" + many(29), nil, []string{"29 exported"}},
+		"package_at_the_limit":   {"package p\n" + many(25), []string{"25 exported"}, nil},
+		"package_over":           {"package p\n" + many(26), nil, []string{"26 exported"}},
 		"methods_do_not_count":   {"package p\ntype T struct{}\nfunc (T) A() {}\nfunc (T) B() {}", nil, nil},
 	}
 	for name, tt := range tests {

@@ -43,13 +43,13 @@ type File struct {
 
 // Memory keeps edges. trust/store/sqlite implements it.
 type Memory interface {
-	KeepEdges(ctx context.Context, edges []trust.Edge) error
-	Shared(ctx context.Context, wanted []trust.Edge) ([]trust.Edge, error)
+	KeepEdges(ctx context.Context, edges []Edge) error
+	Shared(ctx context.Context, wanted []Edge) ([]Edge, error)
 }
 
 // place is an edge of an image, with where it was seen.
 type place struct {
-	edge trust.Edge
+	edge Edge
 	at   trust.Finding
 }
 
@@ -58,7 +58,7 @@ func places(e trust.Evidence, files []File) []place {
 	var out []place
 	add := func(kind, value string, at trust.Finding) {
 		if value != "" && len(out) < maxEdges && !slices.ContainsFunc(out, func(p place) bool { return p.edge.Kind == kind && p.edge.Value == value }) {
-			out = append(out, place{trust.Edge{Kind: kind, Value: value}, at})
+			out = append(out, place{Edge{Kind: kind, Value: value}, at})
 		}
 	}
 	public := publicPools(e.Findings)
@@ -117,7 +117,7 @@ func Find(ctx context.Context, memory Memory, e trust.Evidence, files []File) ([
 	if len(mine) == 0 {
 		return nil, nil
 	}
-	wanted := make([]trust.Edge, len(mine))
+	wanted := make([]Edge, len(mine))
 	for i, p := range mine {
 		wanted[i] = p.edge
 	}
@@ -136,8 +136,8 @@ func Find(ctx context.Context, memory Memory, e trust.Evidence, files []File) ([
 
 // finding says what a place shares. What an image has that somebody vouches for and that was served belongs to nobody's
 // campaign; what another served image has as well is a weak sign.
-func finding(p place, others []trust.Edge, e trust.Evidence) (trust.Finding, bool) {
-	var blocked []trust.Edge
+func finding(p place, others []Edge, e trust.Evidence) (trust.Finding, bool) {
+	var blocked []Edge
 	served := false
 	for _, o := range others {
 		if o.Kind != p.edge.Kind || o.Value != p.edge.Value || o.Name == e.Reference.Name() && (o.Manifest == e.Manifest || o.Kind == Publisher) {
@@ -155,9 +155,9 @@ func finding(p place, others []trust.Edge, e trust.Evidence) (trust.Finding, boo
 	if len(blocked) == 0 {
 		return trust.Finding{}, false
 	}
-	newest := slices.MaxFunc(blocked, func(a, b trust.Edge) int { return a.At.Compare(b.At) })
+	newest := slices.MaxFunc(blocked, func(a, b Edge) int { return a.At.Compare(b.At) })
 	f := p.at
-	f.Check, f.IfRun, f.Class, f.Excerpt = check, 0, "", trust.Excerpt([]byte(p.edge.Value))
+	f.Check, f.IfRun, f.Class, f.Excerpt = check, 0, "", trust.Sanitise(p.edge.Value, trust.ExcerptLimit)
 	if f.Strength = trust.Weak; (p.edge.Kind == Wallet || p.edge.Kind == Payload) && !served {
 		f.Strength = trust.Strong
 	}
@@ -184,7 +184,7 @@ func Keep(ctx context.Context, memory Memory, v trust.Verdict, called trust.Acti
 	if v.Evidence.Standing.Denied() || v.Passing {
 		return nil
 	}
-	var edges []trust.Edge
+	var edges []Edge
 	for _, p := range places(v.Evidence, files) {
 		if called == trust.Block && p.edge.Kind == Payload && p.at.Strength < trust.Strong {
 			continue // what merely starts there is no payload

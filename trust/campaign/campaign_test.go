@@ -16,17 +16,17 @@ import (
 
 // edges is a memory.
 type edges struct {
-	kept []trust.Edge
+	kept []campaign.Edge
 	fail error
 }
 
-func (m *edges) KeepEdges(_ context.Context, more []trust.Edge) error {
+func (m *edges) KeepEdges(_ context.Context, more []campaign.Edge) error {
 	m.kept = append(m.kept, more...)
 	return m.fail
 }
 
-func (m *edges) Shared(_ context.Context, wanted []trust.Edge) ([]trust.Edge, error) {
-	var out []trust.Edge
+func (m *edges) Shared(_ context.Context, wanted []campaign.Edge) ([]campaign.Edge, error) {
+	var out []campaign.Edge
 	for _, e := range m.kept {
 		for _, w := range wanted {
 			if w.Kind == e.Kind && w.Value == e.Value {

@@ -45,7 +45,7 @@ type wordsWatch struct{ found []trust.Finding }
 
 func (w *wordsWatch) Hit(h indicator.Hit) {
 	line, _, _ := bytes.Cut(h.Window[h.At:], []byte("\n"))
-	f := trust.Finding{Offset: h.Offset, Excerpt: trust.Excerpt(line), Why: "a made-up sign", Strength: trust.Proof}
+	f := trust.Finding{Offset: h.Offset, Excerpt: trust.Sanitise(string(line), trust.ExcerptLimit), Why: "a made-up sign", Strength: trust.Proof}
 	switch {
 	case h.Literal == 1:
 		f.Strength, f.IfRun = trust.Context, trust.Proof

@@ -25,7 +25,7 @@ type object map[string]any
 
 // lazy makes a layer with a table of contents. Its fields change what an honest writer does.
 type lazy struct {
-	kind      trust.TOCKind
+	kind      string
 	chunkSize int
 	// table changes the entries; text changes the JSON text; footer changes the footer.
 	table  func([]object) []object
@@ -136,7 +136,7 @@ var lazyFiles = []*tar.Header{
 	file("run.sh", "#!/bin/sh\n"),
 }
 
-var lazyKinds = []trust.TOCKind{trust.EStargz, trust.ZstdChunked}
+var lazyKinds = []string{trust.EStargz, trust.ZstdChunked}
 
 func walkLazy(t testing.TB, blob []byte, annotations map[string]string, inflate *layer.Inflate) (layer.Summary, error) {
 	t.Helper()

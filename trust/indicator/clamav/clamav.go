@@ -14,6 +14,7 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/indicator"
+	"github.com/safepull/safepull/trust/indicator/internal/report"
 )
 
 // Name is the check's.
@@ -156,7 +157,7 @@ func (w *watch) Close() []trust.Finding {
 		return nil
 	}
 	return []trust.Finding{{
-		Strength: strengthOf(name), Excerpt: trust.Excerpt([]byte(name)),
+		Strength: strengthOf(name), Excerpt: report.Excerpt([]byte(name)),
 		Why: "is known to ClamAV as " + trust.Sanitise(name, maxName),
 	}}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/indicator"
+	"github.com/safepull/safepull/trust/indicator/internal/report"
 	"github.com/safepull/safepull/trust/yara"
 )
 
@@ -134,7 +135,7 @@ func (w *watch) Close() []trust.Finding {
 	for _, m := range matches {
 		weight := w.ind.weights[m.Rule]
 		found = append(found, trust.Finding{
-			Strength: weight.strength, Offset: m.Offset, Excerpt: trust.Excerpt(m.Excerpt), Why: weight.why,
+			Strength: weight.strength, Offset: m.Offset, Excerpt: report.Excerpt(m.Excerpt), Why: weight.why,
 		})
 	}
 	slices.SortStableFunc(found, func(a, b trust.Finding) int { return cmp.Compare(b.Strength, a.Strength) })

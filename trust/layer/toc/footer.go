@@ -26,7 +26,7 @@ const TailBytes = 64
 
 // Footer is what the end of a blob says about a table in it.
 type Footer struct {
-	Kind trust.TOCKind
+	Kind string
 	// Bytes is how long an eStargz footer is.
 	Bytes int64
 	// Offset is where the table begins: the gzip member, or the content of the skippable frame.

@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/campaign"
 )
 
 // Store holds documents as JSON, so that nothing that is kept shares memory with what is returned. It is safe for
@@ -25,7 +26,7 @@ type Store struct {
 	answers     map[digest.Digest]string
 	names       map[string][]string // IDs of the verdicts on a repository
 	manifests   map[reference][]digest.Digest
-	edges       map[edgeKey]trust.Edge
+	edges       map[edgeKey]campaign.Edge
 	owners      map[string]reference // what a verdict's ID is about
 	notes       map[string][]byte
 }
@@ -44,7 +45,7 @@ func New() *Store {
 		answers:     map[digest.Digest]string{},
 		names:       map[string][]string{},
 		manifests:   map[reference][]digest.Digest{},
-		edges:       map[edgeKey]trust.Edge{},
+		edges:       map[edgeKey]campaign.Edge{},
 		owners:      map[string]reference{},
 		notes:       map[string][]byte{},
 	}

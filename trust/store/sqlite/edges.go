@@ -9,13 +9,14 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/campaign"
 )
 
 // edgesMax bounds the answers of Shared and Campaigns: a value that thousands of images have says nothing.
 const edgesMax = 4096
 
 // KeepEdges remembers what a judged image has, in place of what an earlier verdict on it said.
-func (s *Store) KeepEdges(ctx context.Context, edges []trust.Edge) error {
+func (s *Store) KeepEdges(ctx context.Context, edges []campaign.Edge) error {
 	if len(edges) == 0 {
 		return nil
 	}
@@ -41,8 +42,8 @@ func (s *Store) KeepEdges(ctx context.Context, edges []trust.Edge) error {
 
 // Shared returns the edges of all images that have one of the values, at most 4096, the newest first. Of the edges asked
 // for, only kind and value count.
-func (s *Store) Shared(ctx context.Context, wanted []trust.Edge) ([]trust.Edge, error) {
-	var out []trust.Edge
+func (s *Store) Shared(ctx context.Context, wanted []campaign.Edge) ([]campaign.Edge, error) {
+	var out []campaign.Edge
 	for len(wanted) > 0 && len(out) < edgesMax {
 		n := min(len(wanted), rowsAtOnce)
 		var args []any
@@ -61,11 +62,11 @@ func (s *Store) Shared(ctx context.Context, wanted []trust.Edge) ([]trust.Edge, 
 }
 
 // Campaigns returns the edges of blocked images, at most 4096, the newest first.
-func (s *Store) Campaigns(ctx context.Context) ([]trust.Edge, error) {
+func (s *Store) Campaigns(ctx context.Context) ([]campaign.Edge, error) {
 	return s.edges(ctx, `WHERE action = $1`, string(trust.Block))
 }
 
-func (s *Store) edges(ctx context.Context, where string, args ...any) ([]trust.Edge, error) {
+func (s *Store) edges(ctx context.Context, where string, args ...any) ([]campaign.Edge, error) {
 	//nolint:gosec // where is one of two texts of this file, and has places for values only
 	rows, err := s.read.QueryContext(ctx, `SELECT kind, value, name, manifest, verdict, action, vouched, judged FROM edges `+where+
 		fmt.Sprintf(` ORDER BY judged DESC, kind, value, name, manifest LIMIT %d`, edgesMax), args...)
@@ -73,9 +74,9 @@ func (s *Store) edges(ctx context.Context, where string, args ...any) ([]trust.E
 		return nil, s.explain("read edges from", err)
 	}
 	defer rows.Close()
-	var out []trust.Edge
+	var out []campaign.Edge
 	for rows.Next() {
-		var e trust.Edge
+		var e campaign.Edge
 		var manifest, action string
 		var vouched, judged int64
 		if err := rows.Scan(&e.Kind, &e.Value, &e.Name, &manifest, &e.Verdict, &action, &vouched, &judged); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/campaign"
 )
 
 // testJudged: every verdict since a time, the newest first, over several pages.
@@ -41,23 +42,23 @@ func testJudged(t *testing.T, s Store) {
 
 // testEdges: what images share is found by its value, and a later verdict on an image replaces the earlier.
 func testEdges(t *testing.T, s Store) {
-	edge := func(kind, value, name string, second int, action trust.Action) trust.Edge {
-		return trust.Edge{Kind: kind, Value: value, Name: name, Manifest: sum(name), Verdict: fmt.Sprintf("SP-%d", second), Action: action, At: start.Truncate(time.Second).Add(time.Duration(second) * time.Second)}
+	edge := func(kind, value, name string, second int, action trust.Action) campaign.Edge {
+		return campaign.Edge{Kind: kind, Value: value, Name: name, Manifest: sum(name), Verdict: fmt.Sprintf("SP-%d", second), Action: action, At: start.Truncate(time.Second).Add(time.Duration(second) * time.Second)}
 	}
 	blocked, other := edge("wallet", "4x' OR 1=1", "docker.io/a/b", 1, trust.Block), edge("payload", "4x' OR 1=1", "docker.io/a/b", 1, trust.Block)
 	served := edge("wallet", "4x' OR 1=1", "docker.io/c/d", 2, trust.Allow)
 	served.Vouched = true
-	for _, edges := range [][]trust.Edge{nil, {blocked, other}, {served}, {blocked}} {
+	for _, edges := range [][]campaign.Edge{nil, {blocked, other}, {served}, {blocked}} {
 		if err := s.KeepEdges(t.Context(), edges); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wanted := []trust.Edge{{Kind: "wallet", Value: "4x' OR 1=1"}}
+	wanted := []campaign.Edge{{Kind: "wallet", Value: "4x' OR 1=1"}}
 	for i := range 250 { // more than fit one statement
-		wanted = append(wanted, trust.Edge{Kind: "pool", Value: fmt.Sprint(i)})
+		wanted = append(wanted, campaign.Edge{Kind: "pool", Value: fmt.Sprint(i)})
 	}
 	got, err := s.Shared(t.Context(), wanted)
-	if diff := cmp.Diff([]trust.Edge{served, blocked}, got); diff != "" || err != nil {
+	if diff := cmp.Diff([]campaign.Edge{served, blocked}, got); diff != "" || err != nil {
 		t.Errorf("shared: %v\n%s", err, diff)
 	}
 	if got, err = s.Campaigns(t.Context()); len(got) != 2 || err != nil {
@@ -65,11 +66,11 @@ func testEdges(t *testing.T, s Store) {
 	}
 	freed := blocked
 	freed.Action, freed.At = trust.Warn, start.Truncate(time.Second).Add(time.Minute)
-	if err := s.KeepEdges(t.Context(), []trust.Edge{freed}); err != nil {
+	if err := s.KeepEdges(t.Context(), []campaign.Edge{freed}); err != nil {
 		t.Fatal(err)
 	}
 	got, err = s.Campaigns(t.Context())
-	if diff := cmp.Diff([]trust.Edge{other}, got); diff != "" || err != nil {
+	if diff := cmp.Diff([]campaign.Edge{other}, got); diff != "" || err != nil {
 		t.Errorf("after it was freed: %v\n%s", err, diff)
 	}
 	if got, err = s.Shared(t.Context(), nil); len(got) != 0 || err != nil {

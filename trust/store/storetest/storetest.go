@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/campaign"
 )
 
 // Memory is what trust/judge asks of a store.
@@ -46,9 +47,9 @@ type Notes interface {
 
 // Campaigns is what trust/campaign asks of a store.
 type Campaigns interface {
-	KeepEdges(ctx context.Context, edges []trust.Edge) error
-	Shared(ctx context.Context, wanted []trust.Edge) ([]trust.Edge, error)
-	Campaigns(ctx context.Context) ([]trust.Edge, error)
+	KeepEdges(ctx context.Context, edges []campaign.Edge) error
+	Shared(ctx context.Context, wanted []campaign.Edge) ([]campaign.Edge, error)
+	Campaigns(ctx context.Context) ([]campaign.Edge, error)
 }
 
 // Store is all that the suite needs.

@@ -53,7 +53,7 @@ func (r *Report) AddWeighed(offset int64, now, ifRun trust.Strength, excerpt []b
 
 // AddClassed is AddWeighed for a sign of a class that policies weigh apart.
 func (r *Report) AddClassed(class trust.Class, offset int64, now, ifRun trust.Strength, excerpt []byte, why string) {
-	f := trust.Finding{Strength: now, IfRun: ifRun, Class: class, Offset: offset, Excerpt: trust.Excerpt(excerpt), Why: why}
+	f := trust.Finding{Strength: now, IfRun: ifRun, Class: class, Offset: offset, Excerpt: Excerpt(excerpt), Why: why}
 	for i := range r.found {
 		if r.found[i].Offset == offset {
 			if order(f, r.found[i]) < 0 {

@@ -1,4 +1,5 @@
-package render
+// Package policy prints what is asked about policies: whether one is right, what it makes of cases and of the past.
+package policy
 
 import (
 	"bufio"
@@ -10,12 +11,14 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/safepull/safepull/plugin/render"
+	"github.com/safepull/safepull/plugin/render/internal/line"
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/policy"
 )
 
-// PolicyLinted is "policy lint" as JSON.
-type PolicyLinted struct {
+// Linted is "policy lint" as JSON.
+type Linted struct {
 	Schema  int           `json:"schema"`
 	Policy  string        `json:"policy"`
 	Digest  digest.Digest `json:"digest"`
@@ -23,7 +26,7 @@ type PolicyLinted struct {
 	Contact string        `json:"contact"`
 }
 
-// caseResult is one case of PolicyTested. Wrong is empty where it is as wanted.
+// caseResult is one case of Tested. Wrong is empty where it is as wanted.
 type caseResult struct {
 	Name    string       `json:"name"`
 	Line    int          `json:"line"`
@@ -33,8 +36,8 @@ type caseResult struct {
 	Reasons []string     `json:"reasons"`
 }
 
-// PolicyTested is "policy test" as JSON.
-type PolicyTested struct {
+// Tested is "policy test" as JSON.
+type Tested struct {
 	Schema  int           `json:"schema"`
 	Policy  digest.Digest `json:"policy"`
 	Cases   int           `json:"cases"`
@@ -43,7 +46,7 @@ type PolicyTested struct {
 }
 
 // Add tries a case, and notes what came of it.
-func (r *PolicyTested) Add(c policy.Case, p *policy.Policy) {
+func (r *Tested) Add(c policy.Case, p *policy.Policy) {
 	d, wrong := p.Try(c)
 	if r.Cases++; wrong != "" {
 		r.Failed++
@@ -51,8 +54,8 @@ func (r *PolicyTested) Add(c policy.Case, p *policy.Policy) {
 	r.Results = append(r.Results, caseResult{Name: c.Name, Line: c.Line, Action: d.Action, Want: c.Want, Wrong: wrong, Reasons: d.Reasons})
 }
 
-// replayed is an image about which the replayed policy decides otherwise.
-type replayed struct {
+// image is one about which the replayed policy decides otherwise.
+type image struct {
 	ID        string       `json:"id"`
 	Reference string       `json:"reference"`
 	Before    trust.Action `json:"before"`
@@ -64,8 +67,8 @@ type replayed struct {
 	Open string `json:"open"`
 }
 
-// PolicyReplayed is "policy replay" as JSON.
-type PolicyReplayed struct {
+// Replayed is "policy replay" as JSON.
+type Replayed struct {
 	Schema  int           `json:"schema"`
 	Since   time.Time     `json:"since"`
 	Policy  digest.Digest `json:"policy"`
@@ -73,28 +76,28 @@ type PolicyReplayed struct {
 	Refused int           `json:"refused"`
 	Freed   int           `json:"freed"`
 	Other   int           `json:"other"`
-	Changed []replayed    `json:"changed"`
+	Changed []image       `json:"changed"`
 }
 
 // MarshalJSON writes no changes as an empty list.
-func (r PolicyReplayed) MarshalJSON() ([]byte, error) {
-	type plain PolicyReplayed
-	r.Changed = append([]replayed{}, r.Changed...)
+func (r Replayed) MarshalJSON() ([]byte, error) {
+	type plain Replayed
+	r.Changed = append([]image{}, r.Changed...)
 	return json.Marshal(plain(r)) //nolint:wrapcheck // the encoder adds who it is
 }
 
 // Add decides a verdict again, and notes it where the action is another one.
-func (r *PolicyReplayed) Add(v trust.Verdict, p *policy.Policy, standing trust.Standing) {
+func (r *Replayed) Add(v trust.Verdict, p *policy.Policy, standing trust.Standing) {
 	r.Images++
 	d, open := p.Again(v.Evidence, standing)
 	if d.Action == v.Action {
 		return
 	}
-	one := replayed{ID: clean(v.ID), Reference: clean(v.Reference.WithDigest("").String()), Before: v.Action, After: d.Action, Open: clean(open)}
+	one := image{ID: line.Clean(v.ID), Reference: line.Clean(v.Reference.WithDigest("").String()), Before: v.Action, After: d.Action, Open: line.Clean(open)}
 	if len(d.Reasons) > 0 {
-		one.Reason = clean(d.Reasons[0])
+		one.Reason = line.Clean(d.Reasons[0])
 	} else if standing.Decided != nil {
-		one.Reason = clean(fmt.Sprintf("trust list allows %s", standing.Decided.Pattern))
+		one.Reason = line.Clean(fmt.Sprintf("trust list allows %s", standing.Decided.Pattern))
 	}
 	switch {
 	case v.Action.Serves() && !d.Action.Serves():
@@ -110,37 +113,37 @@ func (r *PolicyReplayed) Add(v trust.Verdict, p *policy.Policy, standing trust.S
 	r.Changed = append(r.Changed, one)
 }
 
-// PolicyLinted prints that a policy is right.
-func (t Text) PolicyLinted(w io.Writer, l PolicyLinted) error {
+// Text prints that the policy is right.
+func (l Linted) Text(w io.Writer, _ render.Text) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintf(out, "%s: right, %d rules, %s\n", clean(l.Policy), l.Rules, cleanDigest(l.Digest))
+	fmt.Fprintf(out, "%s: right, %d rules, %s\n", line.Clean(l.Policy), l.Rules, line.Digest(l.Digest))
 	if l.Contact == "" {
 		fmt.Fprint(out, "note: \"contact\" is empty: people who are refused are not told whom to ask\n")
 	}
-	return flush(out)
+	return line.Flush(out)
 }
 
-// PolicyTested prints the cases that are not as wanted, and how many there are.
-func (t Text) PolicyTested(w io.Writer, file string, r PolicyTested) error {
+// Text prints the cases of a file that are not as wanted, and how many there are.
+func (r Tested) Text(w io.Writer, t render.Text, file string) error {
 	out := bufio.NewWriter(w)
 	for _, c := range r.Results {
 		if c.Wrong == "" {
-			fmt.Fprintf(out, "ok    %s: %s\n", clean(c.Name), c.Action)
+			fmt.Fprintf(out, "ok    %s: %s\n", line.Clean(c.Name), c.Action)
 			continue
 		}
-		fmt.Fprintf(out, "%s  %s:%d: %s: %s\n", t.paint(string(trust.Block), "FAIL"), clean(file), c.Line, clean(c.Name), clean(c.Wrong))
+		fmt.Fprintf(out, "%s  %s:%d: %s: %s\n", t.Paint(string(trust.Block), "FAIL"), line.Clean(file), c.Line, line.Clean(c.Name), line.Clean(c.Wrong))
 		for _, reason := range c.Reasons[:min(len(c.Reasons), 8)] {
-			fmt.Fprintf(out, "      - %s\n", clean(reason))
+			fmt.Fprintf(out, "      - %s\n", line.Clean(reason))
 		}
 	}
-	fmt.Fprintf(out, "%d cases, %d not as wanted, policy %s\n", r.Cases, r.Failed, short(r.Policy))
-	return flush(out)
+	fmt.Fprintf(out, "%d cases, %d not as wanted, policy %s\n", r.Cases, r.Failed, line.Short(r.Policy))
+	return line.Flush(out)
 }
 
-// PolicyReplayed prints who would be refused, freed, or treated otherwise.
-func (t Text) PolicyReplayed(w io.Writer, r PolicyReplayed) error {
+// Text prints who would be refused, freed, or treated otherwise.
+func (r Replayed) Text(w io.Writer, _ render.Text) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintf(out, "Decided again: %d images since %s, by policy %s\n", r.Images, r.Since.UTC().Format("2006-01-02 15:04 UTC"), short(r.Policy))
+	fmt.Fprintf(out, "Decided again: %d images since %s, by policy %s\n", r.Images, line.Moment(r.Since), line.Short(r.Policy))
 	for _, part := range []struct{ change, title string }{
 		{"refused", "Newly refused"}, {"freed", "Freed"}, {"other", "Otherwise"},
 	} {
@@ -149,20 +152,20 @@ func (t Text) PolicyReplayed(w io.Writer, r PolicyReplayed) error {
 			if c.Change != part.change {
 				continue
 			}
-			line := fmt.Sprintf("%s (%s): %s → %s", elide(c.Reference, nameWidth), c.ID, c.Before, c.After)
+			text := fmt.Sprintf("%s (%s): %s → %s", line.Elide(c.Reference, line.Name), c.ID, c.Before, c.After)
 			if c.Open != "" {
-				line = strings.Replace(line, "→ ", "→ at least ", 1)
+				text = strings.Replace(text, "→ ", "→ at least ", 1)
 			}
 			if c.Reason != "" {
-				line += ": " + elide(longDigest.ReplaceAllString(c.Reason, "$1"), reasonWidth)
+				text += ": " + line.Shorten(c.Reason, line.Reason)
 			}
 			if c.Open != "" {
-				line += "; " + c.Open
+				text += "; " + c.Open
 			}
-			lines = append(lines, line)
+			lines = append(lines, text)
 		}
-		section(out, part.title, lines)
+		line.Section(out, part.title, lines)
 	}
 	fmt.Fprintf(out, "\n%d newly refused, %d freed, %d otherwise, %d as before\n", r.Refused, r.Freed, r.Other, r.Images-len(r.Changed))
-	return flush(out)
+	return line.Flush(out)
 }

@@ -1,9 +1,11 @@
-package trust
+package campaign
 
 import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/safepull/safepull/trust"
 )
 
 // Edge is something by which images hang together: both have the same wallet, file, pool or publisher.
@@ -16,7 +18,7 @@ type Edge struct {
 	Name     string        `json:"name"`
 	Manifest digest.Digest `json:"manifest"`
 	Verdict  string        `json:"verdict"`
-	Action   Action        `json:"action"`
+	Action   trust.Action  `json:"action"`
 	// Vouched is true where a trust list allows the name, or its registry vouches for the publisher.
 	Vouched bool      `json:"vouched"`
 	At      time.Time `json:"at"`
