@@ -265,6 +265,7 @@ func TestMistakes(t *testing.T) {
 		"grace":              {"stopGrace: 2h", nil, "stopGrace"},
 		"admin_open":         {"admin: {listen: '0.0.0.0:9'}", nil, "no loopback address"},
 		"admin_any":          {"admin: {listen: ':9'}", nil, "no loopback address"},
+		"profiles_alone":     {"admin: {profiles: true}", nil, "admin.profiles: profiles are served at admin.listen alone"},
 		"admin_same":         {"admin: {listen: '127.0.0.1:5000'}", nil, "is listen's address"},
 		"tls_half":           {"tls: {certFile: x}", nil, "tls: certFile and keyFile belong together"},
 		"tls_missing":        {"tls: {certFile: /nonexistent/x, keyFile: /nonexistent/y}", nil, `tls.certFile: cannot read "/nonexistent/x": no such file or directory`},

@@ -49,6 +49,9 @@ func (c *Config) checkListeners(at origins) error {
 	if err := checkAddress(c.Listen); err != nil {
 		return at.errorf("listen", "%w", err)
 	}
+	if c.Admin.Listen == "" && c.Admin.Profiles {
+		return at.errorf("admin.profiles", "profiles are served at admin.listen alone: write a loopback address there, for example 127.0.0.1:5001")
+	}
 	if c.Admin.Listen == "" {
 		return nil
 	}
