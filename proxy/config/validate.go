@@ -88,6 +88,8 @@ func (c *Config) checkServer(at origins) error {
 	switch {
 	case c.StateDir == "":
 		return at.errorf("stateDir", "no home directory is known: write where state may be kept")
+	case isFile(c.StateDir):
+		return at.errorf("stateDir", "%q is a file: write a folder, which is made if need be", c.StateDir)
 	case !slices.Contains([]string{"error", "warn", "info", "debug"}, c.Log.Level):
 		return at.errorf("log.level", "%q is no level: use error, warn, info or debug", c.Log.Level)
 	case !slices.Contains([]string{"auto", "text", "json"}, c.Log.Format):
@@ -104,6 +106,12 @@ func (c *Config) checkServer(at origins) error {
 		return nil
 	}
 	return checkPair("tls", c.TLS.CertFile, c.TLS.KeyFile, at)
+}
+
+// isFile reports whether there is something at a path that is no folder.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
 }
 
 func (c *Config) checkClamd(at origins) error {
@@ -197,7 +205,7 @@ func (c *Config) checkFiles(at origins) error {
 	}
 	if !slices.Contains([]string{"", "default", "strict", "monitor"}, c.Policy) {
 		if _, err := readFile(c.Policy, maxInput); err != nil {
-			return at.errorf("policy", "%w", err)
+			return at.errorf("policy", "%w: write default, strict, monitor or a file", err)
 		}
 	}
 	if c.Rules != "" {

@@ -187,7 +187,8 @@ func (g *Gate) deliverSealed(ctx context.Context, ref trust.Reference, src trust
 	if isNew {
 		ctx := context.WithoutCancel(ctx)
 		g.flights.follow(f, func(v trust.Verdict, err error) {
-			if err == nil && g.outdated(ref, v) {
+			// Neither lists that were replaced nor what another's login could not read is an answer.
+			if others := f.as != readerOf(ctx, ref); err == nil && g.outdated(ref, v) || others && (err != nil || v.Passing) {
 				v, err = g.judgement(ctx, ref, src, nil)
 			}
 			g.settle(key, it, v, err)
