@@ -21,6 +21,7 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/campaign"
 	"github.com/safepull/safepull/trust/closure"
+	"github.com/safepull/safepull/trust/flight"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/story"
 )
@@ -112,7 +113,8 @@ type Judge struct {
 	Options
 	layers *semaphore.Weighted
 	recent *lru.Cache[digest.Digest, trust.Verdict]
-	flight flight
+	// flight lets concurrent questions about one blob share one inspection.
+	flight flight.Group[digest.Digest, trust.Inspection]
 	// inspections and merged are kept in front of Memory.
 	inspections *bounded[asked, recalled]
 	merged      *bounded[digest.Digest, *merged]

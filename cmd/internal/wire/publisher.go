@@ -153,7 +153,7 @@ func checkSnapshot(path string) error {
 	if err != nil {
 		return fmt.Errorf("reputation.snapshot: %w", err)
 	}
-	_, err = publisher.ReadSnapshot(f)
+	_, err = publisher.ReadSnapshot(f, time.Now(), func(publisher.Record) error { return nil })
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("reputation.snapshot: %s: %w", path, err)
 	}
