@@ -212,7 +212,7 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// errSilent: the registry is not asked, and nothing is remembered.
+// errSilent: the registry is not asked, and nothing that still counts is remembered.
 var errSilent = errors.New("not asked")
 
 // unanswered reports whether an error says that a registry gave no answer.
@@ -249,7 +249,7 @@ func (a *Asker) one(ctx, timed context.Context, s *source, q publisher.Question)
 		case known.Key != "" && age > -skew && age < a.holds(known):
 			return known, nil
 		case s.Silent != "":
-			return a.silent(s, known, age)
+			return a.silent(s, q, known, age)
 		}
 		change, err := a.fetch(ctx, timed, s, q, known)
 		switch {
@@ -270,12 +270,12 @@ func (a *Asker) one(ctx, timed context.Context, s *source, q publisher.Question)
 }
 
 // silent is the record where nobody is asked, however old it is; what is too old to vouch for anybody is said to be.
-func (a *Asker) silent(s *source, known publisher.Record, age time.Duration) (publisher.Record, error) {
+func (a *Asker) silent(s *source, q publisher.Question, known publisher.Record, age time.Duration) (publisher.Record, error) {
 	switch {
 	case known.Key == "":
-		return known, failure{errSilent, s.Silent}
+		return known, failure{errSilent, fmt.Sprintf("nothing is remembered of %s, and %s", q.Name, s.Silent)}
 	case age.Abs() > publisher.VouchedFor:
-		return known, failure{errSilent, fmt.Sprintf("%s; what is remembered is of %s, too old to speak for anybody: import a newer snapshot", s.Silent, known.Asked.Format(time.DateOnly))}
+		return known, failure{errSilent, fmt.Sprintf("what is remembered of %s is of %s, too old to speak for anybody (import a newer snapshot), and %s", q.Name, known.Asked.Format(time.DateOnly), s.Silent)}
 	}
 	return known, nil
 }

@@ -311,7 +311,7 @@ func TestSilent(t *testing.T) {
 	if a := h.good(t, "acme/app"); len(a.Vouched) != 1 || a.NotAsked != "" || !a.Until.Equal(h.clock().Add(24*time.Hour)) {
 		t.Errorf("%+v", a)
 	}
-	if a := h.good(t, "other/app"); a.NotAsked != "nobody is asked here" || len(a.Vouched) > 0 {
+	if a := h.good(t, "other/app"); a.NotAsked != "nothing is remembered of docker.io/other, and nobody is asked here" || len(a.Vouched) > 0 {
 		t.Errorf("%+v", a)
 	}
 	if n := h.Count("", ""); n > 0 || h.Hosts()["docker.io"] != h.silent {
@@ -327,7 +327,7 @@ func TestTooOldToVouch(t *testing.T) {
 	h.silent = "nobody is asked here"
 	h.restart(t)
 	h.pass(91 * 24 * time.Hour)
-	if a := h.good(t, "acme/app"); len(a.Vouched) > 0 || !strings.Contains(a.NotAsked, "nobody is asked here; what is remembered is of 2026-06-01") || a.Known.Account.Key == "" {
+	if a := h.good(t, "acme/app"); len(a.Vouched) > 0 || !strings.Contains(a.NotAsked, "what is remembered of docker.io/acme is of 2026-06-01, too old to speak for anybody (import a newer snapshot), and nobody is asked here") || a.Known.Account.Key == "" {
 		t.Errorf("%+v", a)
 	}
 }
