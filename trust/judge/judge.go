@@ -21,6 +21,7 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/campaign"
 	"github.com/safepull/safepull/trust/closure"
+	"github.com/safepull/safepull/trust/flight"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/story"
 )
@@ -109,7 +110,8 @@ type Options struct {
 type Judge struct {
 	Options
 	layers *semaphore.Weighted
-	flight flight
+	// flight lets concurrent questions about one blob share one inspection.
+	flight flight.Group[digest.Digest, trust.Inspection]
 	// recent, inspections and merged are kept in front of Memory.
 	recent      *bounded[digest.Digest, trust.Verdict]
 	inspections *bounded[asked, recalled]

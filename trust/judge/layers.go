@@ -2,6 +2,7 @@ package judge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -176,6 +177,13 @@ func after(s string, sep byte) string {
 	return ""
 }
 
+// boundToContent reports whether an error would be the same for everybody who asks about the same digest: when the caller
+// that ran was cancelled, or its own source broke or lied, the next one runs.
+func boundToContent(err error) bool {
+	return !errors.Is(err, trust.ErrIntegrity) &&
+		(errors.Is(err, trust.ErrLimit) || errors.Is(err, trust.ErrMalformed) || errors.Is(err, trust.ErrUnsupported))
+}
+
 // content inspects one blob in the way that its media type asks for, once for everybody.
 func (c *inquiry) content(ctx context.Context, desc ocispec.Descriptor) (trust.Inspection, error) {
 	treatment := c.treatment(desc.MediaType)
@@ -190,7 +198,7 @@ func (c *inquiry) content(ctx context.Context, desc ocispec.Descriptor) (trust.I
 	j := c.judge
 	key := j.inspectionKey(treatment)
 	flown := digest.FromString(fmt.Sprintf("%s %s %d", key, desc.Digest, desc.Size))
-	found, err := j.flight.do(ctx, flown, func() (trust.Inspection, error) {
+	found, err := j.flight.Do(ctx, flown, boundToContent, func() (trust.Inspection, error) {
 		found, ok, err := j.recall(ctx, desc.Digest, key)
 		if err != nil {
 			return trust.Inspection{}, err
