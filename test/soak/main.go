@@ -24,7 +24,7 @@ import (
 
 // options are the command line.
 type options struct {
-	bin, tools, dir string
+	bin, tools, dir, heap string
 	length          time.Duration
 	seed            uint64
 	pullers, images int
@@ -44,6 +44,7 @@ func main() {
 	flag.StringVar(&o.bin, "bin", "bin", "`folder` of safepull-proxy")
 	flag.StringVar(&o.tools, "tools", ".tools", "`folder` of crane")
 	flag.StringVar(&o.dir, "dir", "/var/tmp", "`folder` for the temporary folder")
+	flag.StringVar(&o.heap, "heap", "", "`file` for what memory was held by at the end, as go tool pprof reads it")
 	flag.DurationVar(&o.length, "time", time.Hour, "how long to go on")
 	flag.Uint64Var(&o.seed, "seed", 1, "what is asked for, and what goes wrong, follows from it")
 	flag.IntVar(&o.pullers, "pullers", 8, "how many pull at a time")
@@ -92,6 +93,11 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	if err := s.storm(ctx); err != nil {
 		return err
+	}
+	if o.heap != "" {
+		if err := s.proxies[0].heap(ctx, o.heap); err != nil {
+			return err
+		}
 	}
 	failed := s.heal(ctx)
 	s.forget()

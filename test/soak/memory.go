@@ -5,7 +5,9 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strconv"
@@ -46,7 +48,7 @@ func (p *proxy) sample(ctx context.Context) (s sample, err error) {
 		return s, err
 	}
 	s.descriptors = len(files)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.address+"/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/metrics", nil)
 	if err != nil {
 		return s, err
 	}
@@ -62,6 +64,25 @@ func (p *proxy) sample(ctx context.Context) (s sample, err error) {
 		}
 	}
 	return s, lines.Err()
+}
+
+// heap writes what the proxy's memory is held by into a file, as "go tool pprof" reads it.
+func (p *proxy) heap(ctx context.Context, file string) (err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/debug/pprof/heap", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, resp.Body)
+	return errors.Join(err, f.Close())
 }
 
 // resident reads VmRSS of /proc/PID/status.

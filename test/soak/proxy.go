@@ -22,7 +22,7 @@ const readyTime = time.Minute
 
 // proxy is a safepull-proxy that can be killed and started again on the same state and address.
 type proxy struct {
-	address, dir, program string
+	address, admin, dir, program string
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -31,18 +31,19 @@ type proxy struct {
 
 // newProxy writes the configuration of a proxy with its own state in front of the upstreams.
 func newProxy(dir, program string, upstreams []*upstream) (*proxy, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	p := &proxy{address: l.Addr().String(), dir: dir, program: program}
-	if err := l.Close(); err != nil {
-		return nil, err
+	p := &proxy{dir: dir, program: program}
+	for _, address := range []*string{&p.address, &p.admin} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // after the next one, which gets another port
+		*address = l.Addr().String()
 	}
 	var b, door strings.Builder
 	// The cache is too small for all images, so that blobs are fetched again, and room is made, all the time.
-	fmt.Fprintf(&b, "version: 1\nlisten: %s\nstateDir: %s\ncache:\n  maxBytes: 12MiB\njudge:\n  holdFor: 5s\n  deadline: 1m\nlog:\n  level: warn\nupstreams:\n",
-		p.address, filepath.Join(dir, "state"))
+	fmt.Fprintf(&b, "version: 1\nlisten: %s\nadmin: {listen: '%s', profiles: true}\nstateDir: %s\ncache:\n  maxBytes: 12MiB\njudge:\n  holdFor: 5s\n  deadline: 1m\nlog:\n  level: warn\nupstreams:\n",
+		p.address, p.admin, filepath.Join(dir, "state"))
 	for i, u := range upstreams {
 		fmt.Fprintf(&b, "  - host: %s\n    url: %s\n    plainHTTP: true\n    timeout: %s\n    default: %v\n", u.host, u.registry.URL(), upstreamTimeout, i == 0)
 		if u.private {
@@ -81,7 +82,7 @@ func (p *proxy) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.address+"/readyz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/readyz", nil)
 		if err != nil {
 			return err
 		}
