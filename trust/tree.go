@@ -170,8 +170,12 @@ func (t *Tree) All() iter.Seq[TreeEntry] {
 // pathBuffer makes strings that share memory, so that there is no allocation for each.
 type pathBuffer struct{ b strings.Builder }
 
-// pathsAtOnce is how many bytes are allocated for paths at one time.
-const pathsAtOnce = 16 << 10
+// fewPaths and pathsAtOnce are how many bytes are allocated for paths at one time: little at first, since whoever keeps a
+// path keeps all of them.
+const (
+	fewPaths    = 512
+	pathsAtOnce = 16 << 10
+)
 
 func (p *pathBuffer) join(prefix, suffix string) string {
 	switch {
@@ -181,8 +185,9 @@ func (p *pathBuffer) join(prefix, suffix string) string {
 		return prefix
 	}
 	if size := len(prefix) + len(suffix); p.b.Cap()-p.b.Len() < size {
+		room := min(max(fewPaths, 2*p.b.Cap()), pathsAtOnce)
 		p.b = strings.Builder{}
-		p.b.Grow(max(pathsAtOnce, size))
+		p.b.Grow(max(room, size))
 	}
 	from := p.b.Len()
 	p.b.WriteString(prefix)

@@ -85,6 +85,7 @@ type View struct {
 	steps  int
 	held   int
 	files  []File // room for the next ones
+	coming int    // entries that are still to be put
 	cut    bool
 	shared int     // bytes of files that another view has too
 	deep   []int32 // nodes that are too deep, unless they go
@@ -107,7 +108,11 @@ func (v *View) With(layers []Layer) *View {
 	for _, l := range layers {
 		entries += l.Tree.Len()
 	}
-	return v.clone(min(entries, maxNodes)).add(layers)
+	c := v.clone(min(entries, maxNodes))
+	c.coming = entries
+	c = c.add(layers)
+	c.files = nil // those that are there are held by their names
+	return c
 }
 
 // clone is a copy with room for so many entries. What both share is never changed.
@@ -144,6 +149,7 @@ func (v *View) add(layers []Layer) *View {
 				return v
 			}
 			v.apply(int32(i), l.Digest, &e) //nolint:gosec // far fewer than nodes
+			v.coming--
 		}
 	}
 	for _, n := range v.deep {
@@ -158,10 +164,13 @@ func (v *View) Cut() bool { return v.cut }
 
 // Bytes is about the memory that the view takes, and what it may take when it is asked everything, beside that of the view
 // that it was made from.
-func (v *View) Bytes() int { return v.held + len(v.nodes)*nodeBytes + len(v.puts)*fileBytes - v.shared }
+func (v *View) Bytes() int {
+	return viewBytes + v.held + len(v.nodes)*nodeBytes + len(v.puts)*fileBytes - v.shared
+}
 
-// What a node with its edge and a file with its index entries take, in bytes.
+// What a view takes in any case, and a node with its edge and a file with its index entries, in bytes.
 const (
+	viewBytes = 1024
 	nodeBytes = 128
 	fileBytes = 240
 )
@@ -286,7 +295,7 @@ func (v *View) make(layer int32, blob digest.Digest, e *trust.TreeEntry) (*File,
 		f = v.nodes[target].file
 	default:
 		if len(v.files) == cap(v.files) {
-			v.files = make([]File, 0, filesAtOnce)
+			v.files = make([]File, 0, min(filesAtOnce, max(v.coming, 1)))
 		}
 		v.files = append(v.files, File{TreeEntry: *e, Layer: blob, number: int32(len(v.puts))}) //nolint:gosec // fewer than nodes
 		f = &v.files[len(v.files)-1]
