@@ -19,9 +19,24 @@ import (
 	"github.com/safepull/safepull/trust/policy"
 )
 
-const longPolicy = `Check, try and replay policies: what evidence is weighed by.
+const longPolicy = `Show, check, try and replay policies: what evidence is weighed by.
 
 A policy is "default", "strict" or "monitor", which are shipped, or a file.`
+
+const longPolicyShow = `Print the policy in force on this machine, or the one that is named: where it comes
+from, its digest, and all of it. Sections that a file leaves out are shown as
+shipped; comments say which file each section is of. What is printed is a policy
+file with the same digest.
+
+  docker safepull policy show
+  docker safepull policy show strict > mine.yaml`
+
+const longPolicyLint = `Check a policy: print all that is wrong with a file, each with its line and column,
+also within conditions.
+
+Exit status: 0 it is right, 1 it is not.
+
+  docker safepull policy lint mine.yaml`
 
 const longPolicyTest = `Decide cases that a file describes, and compare with what they want.
 
@@ -52,12 +67,12 @@ const maxReplayed = 100_000
 
 func (a *app) policyCommand() *cobra.Command {
 	group := &cobra.Command{
-		Use: "policy COMMAND", Short: "Check, try and replay policies", Long: longPolicy,
+		Use: "policy COMMAND", Short: "Show, check, try and replay policies", Long: longPolicy,
 		Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true, SilenceUsage: true, SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.run(cmd, func(context.Context) error {
 				if len(args) > 0 {
-					return fmt.Errorf("unknown command %q: use lint, test or replay", args[0])
+					return fmt.Errorf("unknown command %q: use show, lint, test or replay", args[0])
 				}
 				return cmd.Help()
 			})
@@ -70,18 +85,56 @@ func (a *app) policyCommand() *cobra.Command {
 	a.trustListFlag(replay)
 	a.policyFlag(test)
 	a.policyFlag(replay)
-	group.AddCommand(a.command("lint [OPTIONS] POLICY", "Check a policy", "", 1, a.policyLint), test, replay)
+	show := a.command("show [OPTIONS] [POLICY]", "Print the policy in force, and where it comes from", longPolicyShow, 0, nil)
+	a.arguments(show, 0, 1, a.policyShow)
+	a.policyFlag(show)
+	group.AddCommand(show, a.command("lint [OPTIONS] POLICY", "Check a policy", longPolicyLint, 1, a.policyLint), test, replay)
 	return group
 }
 
-// policyLint says that a policy is right, or where it is wrong.
-func (a *app) policyLint(ctx context.Context, args []string) error {
-	p, err := named(ctx, a.deps.Policy, args[0])
+// policyShow prints a policy whole.
+func (a *app) policyShow(ctx context.Context, args []string) error {
+	var why string
+	switch {
+	case len(args) == 1:
+		a.opts.policy, why = args[0], "as named"
+	case a.opts.policy != "":
+		why = "--policy"
+	case a.env("SAFEPULL_POLICY") != "":
+		why = "SAFEPULL_POLICY"
+	default:
+		why = "nothing else is chosen"
+	}
+	p, err := named(ctx, a.deps.Policy, a.opts.policy)
 	if err != nil {
 		return err
 	}
-	answer := printed.Linted{Schema: render.Schema, Policy: args[0], Digest: p.Digest(), Rules: p.Rules(), Contact: p.Contact()}
+	answer, err := printed.NewShown(p, why)
+	if err != nil {
+		return err
+	}
 	return a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) })
+}
+
+// policyLint says that a policy is right, or all that is wrong with it.
+func (a *app) policyLint(ctx context.Context, args []string) error {
+	p, err := named(ctx, a.deps.Policy, args[0])
+	var wrong *policy.Invalid
+	if err != nil && !errors.As(err, &wrong) {
+		return err
+	}
+	answer := printed.NewLinted(args[0], p, wrong)
+	if err := a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) }); err != nil {
+		return err
+	}
+	if n := len(answer.Problems); n > 0 {
+		what := "problems"
+		if n == 1 {
+			what = "problem"
+		}
+		return cli.StatusError{Status: fmt.Sprintf("%s: %d %s", args[0], n, what), StatusCode: exitError}
+	}
+	return nil
 }
 
 // policyTest decides cases.

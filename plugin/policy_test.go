@@ -43,7 +43,7 @@ func TestPolicyCommands(t *testing.T) {
 		"replay-none":    {[]string{"policy", "replay", "--since", "1m"}, 0, []string{"Decided again: 0 images"}},
 		"replay-json":    {[]string{"policy", "replay", "--format", "json"}, 0, []string{`"change": "freed"`}},
 		"replay-when":    {[]string{"policy", "replay", "--since", "yesterday"}, 1, []string{`--since "yesterday": use "30d"`}},
-		"unknown":        {[]string{"policy", "paly"}, 1, []string{"use lint, test or replay"}},
+		"unknown":        {[]string{"policy", "paly"}, 1, []string{"use show, lint, test or replay"}},
 	} {
 		r := w.run(tt.args...)
 		if r.status != tt.status {

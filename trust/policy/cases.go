@@ -1,14 +1,11 @@
 package policy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/reference"
@@ -36,7 +33,7 @@ type Case struct {
 // caseFile is a file of cases.
 type caseFile struct {
 	Version int         `yaml:"version"`
-	Cases   []yaml.Node `yaml:"cases"`
+	Cases   []caseEntry `yaml:"cases"`
 }
 
 type caseEntry struct {
@@ -62,60 +59,42 @@ type caseFinding struct {
 	Path     string      `yaml:"path"`
 }
 
-// LoadCases reads a file of cases. Errors begin with the file and the line.
+// LoadCases reads a file of cases. An error is an *Invalid where the file is wrong.
 func LoadCases(name string, r io.Reader) ([]Case, error) {
-	body, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	body, root, err := read("cases", name, r)
 	if err != nil {
-		return nil, fmt.Errorf("read cases %s: %w", name, err)
-	}
-	if len(body) > maxFile {
-		return nil, fmt.Errorf("cases %s: more than %d bytes: %w", name, maxFile, trust.ErrLimit)
+		return nil, err
 	}
 	var file caseFile
-	decoder := yaml.NewDecoder(bytes.NewReader(body))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&file); err != nil {
-		return nil, fmt.Errorf("cases %s", explain(name, body, err))
+	if problems := strictly(body, &file); len(problems) > 0 {
+		return nil, &Invalid{kind: "cases", Name: name, Problems: problems}
 	}
+	var f faults
 	switch {
 	case file.Version != 1:
-		return nil, fmt.Errorf("cases %s:1: version is %d: this safepull reads version 1", name, file.Version)
+		f.at([]string{"version"}, "version is %d: this safepull reads version 1", file.Version)
 	case len(file.Cases) == 0:
-		return nil, fmt.Errorf("cases %s:1: there are no cases", name)
+		f.at([]string{"cases"}, "there are no cases")
 	case len(file.Cases) > maxCases:
-		return nil, fmt.Errorf("cases %s: more than %d: %w", name, maxCases, trust.ErrLimit)
+		f.at([]string{"cases"}, "more than %d cases: %w", maxCases, trust.ErrLimit)
 	}
 	out := make([]Case, 0, len(file.Cases))
-	for i := range file.Cases {
-		node := &file.Cases[i]
-		c, err := readCase(name, node)
+	for i, e := range file.Cases[:min(len(file.Cases), maxCases)] {
+		path := []string{"cases", strconv.Itoa(i)}
+		c, err := e.read()
 		if err != nil {
-			return nil, err
+			f.at(path, "%w", err)
+			continue
 		}
+		c.Line, _ = place(body, root, path, 0)
 		out = append(out, c)
 	}
+	if len(f.all) > 0 {
+		e := invalid(name, body, root, f.all, len(file.Cases))
+		e.kind = "cases"
+		return nil, e
+	}
 	return out, nil
-}
-
-func readCase(name string, node *yaml.Node) (Case, error) {
-	// The library checks keys only where it decodes a text.
-	text, err := yaml.Marshal(node)
-	if err != nil {
-		return Case{}, fmt.Errorf("cases %s:%d: %w", name, node.Line, err)
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	var e caseEntry
-	if err := decoder.Decode(&e); err != nil {
-		_, says, _ := strings.Cut(explain("case", text, err), ": ")
-		return Case{}, fmt.Errorf("cases %s:%d: %s", name, node.Line, says)
-	}
-	c, err := e.read()
-	if err != nil {
-		return Case{}, fmt.Errorf("cases %s:%d: %w", name, node.Line, err)
-	}
-	c.Line = node.Line
-	return c, nil
 }
 
 func (e caseEntry) read() (Case, error) {
@@ -165,7 +144,7 @@ func (f caseFinding) read(i int) (trust.Finding, error) {
 	if f.Check == "" || f.Strength == nil {
 		return trust.Finding{}, fmt.Errorf("finding %d needs a check and a strength (context, weak, strong, proof)", i+1)
 	}
-	if err := s.validate(nil); err != nil {
+	if _, err := s.validate(nil); err != nil {
 		return trust.Finding{}, fmt.Errorf("finding %d: %w", i+1, err)
 	}
 	path := f.Path

@@ -9,7 +9,8 @@ import (
 	"sync"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common"
+	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/ext"
 
@@ -19,12 +20,24 @@ import (
 // Limits on conditions. They keep a rule readable, and its evaluation cheap on whatever an image shows.
 const (
 	maxCondition = 1000
-	// maxCost bounds the steps of one evaluation, about as many as operations.
-	maxCost = 1 << 20
+	// maxCost bounds the steps of one evaluation, about as many as operations: as estimated when a policy is loaded, for the
+	// largest evidence, and again when it is evaluated. maxCosts bounds those of all conditions of a policy.
+	maxCost  = 1 << 18
+	maxCosts = 1 << 20
+)
+
+// What the estimate takes for the largest evidence: sorts of findings or open questions, and bytes of one text.
+const (
+	mostSeen = 2048
+	mostText = 512
 )
 
 // condition is an expression over the evidence in the Common Expression Language, checked and ready.
-type condition struct{ program cel.Program }
+type condition struct {
+	program cel.Program
+	// cost is the most steps that it may take.
+	cost uint64
+}
 
 // seen is a sort of findings as conditions see it: where several differ in nothing else, there is one. Places and texts
 // are no part of it, because of thousands of findings an image's evidence carries only one of each sort for sure.
@@ -40,8 +53,10 @@ type seen struct {
 const (
 	varFindings   = "findings"
 	varUnanswered = "unanswered"
+	varLayers     = "layers"
 )
 
+// growing are the lists among them.
 func growing() []string { return []string{varFindings, varUnanswered} }
 
 // newEnvironment declares the variables; configs/policy/default.yaml documents them.
@@ -52,7 +67,7 @@ func newEnvironment() (*cel.Env, error) {
 		cel.Variable(varFindings, cel.ListType(cel.ObjectType("policy.seen"))),
 		cel.Variable(varUnanswered, cel.ListType(text)),
 		cel.Variable("registry", text), cel.Variable("repository", text), cel.Variable("publisher", text), cel.Variable("tag", text),
-		cel.Variable("platform", text), cel.Variable("layers", number),
+		cel.Variable("platform", text), cel.Variable(varLayers, number),
 		cel.Variable("allowed", yes), cel.Variable("vouched", yes),
 	}
 	for s := trust.Context; s <= trust.Proof; s++ {
@@ -73,137 +88,85 @@ func (e *environment) get() (*cel.Env, error) {
 	return e.env, e.err
 }
 
-// compile checks an expression. Errors name the place in it.
-func (e *environment) compile(text string) (*condition, error) {
+// misread is what is wrong with an expression, at a character of it, counted from 0.
+type misread struct {
+	offset int
+	err    error
+}
+
+// compile checks an expression; blocks says that it is of a rule that blocks.
+func (e *environment) compile(text string, blocks bool) (*condition, []misread) {
 	if len(text) > maxCondition {
-		return nil, fmt.Errorf("it has more than %d bytes: %w", maxCondition, trust.ErrLimit)
+		return nil, []misread{{0, fmt.Errorf("it has more than %d bytes: %w", maxCondition, trust.ErrLimit)}}
 	}
 	env, err := e.get()
 	if err != nil {
-		return nil, err
+		return nil, []misread{{0, err}}
 	}
 	checked, issues := env.Compile(text)
 	if issues.Err() != nil {
-		first := issues.Errors()[0]
-		return nil, fmt.Errorf("column %d: %s", first.Location.Column()+1, trust.Sanitise(first.Message, 200))
+		var out []misread
+		for _, issue := range issues.Errors() {
+			out = append(out, misread{offsetOf(text, issue.Location), errors.New(trust.Sanitise(issue.Message, 200))})
+		}
+		return nil, out
 	}
 	if checked.OutputType() != cel.BoolType {
-		return nil, fmt.Errorf("it is %s, and must be true or false", checked.OutputType())
+		return nil, []misread{{0, fmt.Errorf("it is %s, and must be true or false", checked.OutputType())}}
 	}
-	if err := asksForPresence(checked.NativeRep().Expr(), nil); err != nil {
-		return nil, err
+	c := check{blocks: blocks}
+	c.presence(checked.NativeRep().Expr(), nil)
+	if len(c.wrong) > 0 {
+		var out []misread
+		for _, w := range c.wrong {
+			out = append(out, misread{offsetOf(text, checked.NativeRep().SourceInfo().GetStartLocation(w.id)), w.err})
+		}
+		return nil, out
+	}
+	estimate, err := env.EstimateCost(checked, largest{})
+	if err == nil && estimate.Max > maxCost {
+		err = fmt.Errorf("it may take more than %d steps for one image: ask for less in it: %w", maxCost, trust.ErrLimit)
+	}
+	if err != nil {
+		return nil, []misread{{0, err}}
 	}
 	program, err := env.Program(checked, cel.CostLimit(maxCost))
 	if err != nil {
-		return nil, err
+		return nil, []misread{{0, err}}
 	}
-	return &condition{program}, nil
+	return &condition{program, estimate.Max}, nil
 }
 
-// errAbsence keeps a policy monotone: a condition that a further finding could make false would let more through.
-var errAbsence = errors.New("of findings and unanswered it may only ask whether there are some, as in findings.exists(f, …) or " +
-	"size(findings.filter(f, …)) >= 2, joined with && and ||: more evidence must never let more through")
+// offsetOf is the character of a text at a location, which has lines from 1 and columns from 0.
+func offsetOf(text string, at common.Location) int {
+	lines := strings.SplitAfter(text, "\n")
+	offset := max(at.Column(), 0)
+	for _, l := range lines[:min(max(at.Line()-1, 0), len(lines))] {
+		offset += len([]rune(l))
+	}
+	return offset
+}
 
-// asksForPresence reports an error where the expression could become false when findings or open questions are added.
-func asksForPresence(e ast.Expr, bound []string) error {
-	if !grows(e, bound) {
+// largest estimates the cost of a condition for the largest evidence.
+type largest struct{}
+
+// EstimateCallCost implements cost.Estimator: functions cost what they usually do.
+func (largest) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
+	return nil
+}
+
+// EstimateSize implements cost.Estimator.
+func (largest) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
+	if n.ComputedSize() != nil {
 		return nil
 	}
-	switch e.Kind() {
-	case ast.CallKind:
-		call := e.AsCall()
-		args := call.Args()
-		switch call.FunctionName() {
-		case "_&&_", "_||_":
-			return errors.Join(asksForPresence(args[0], bound), asksForPresence(args[1], bound))
-		case "_>=_", "_>_":
-			if isCount(args[0], bound) && !grows(args[1], bound) {
-				return nil
-			}
-		case "_<=_", "_<_":
-			if isCount(args[1], bound) && !grows(args[0], bound) {
-				return nil
-			}
-		}
-	case ast.ComprehensionKind:
-		if c := e.AsComprehension(); isGrowing(c.IterRange(), bound) && isExists(c, bound) {
-			return nil
-		}
+	switch path := n.Path(); {
+	case len(path) == 1 && slices.Contains(growing(), path[0]):
+		return &cost.SizeEstimate{Max: mostSeen}
+	case n.Type().IsExactType(types.StringType):
+		return &cost.SizeEstimate{Max: mostText}
 	}
-	return errAbsence
-}
-
-// isExists recognises what the macro exists becomes.
-func isExists(c ast.ComprehensionExpr, bound []string) bool {
-	init, step := c.AccuInit(), c.LoopStep()
-	if init.Kind() != ast.LiteralKind || init.AsLiteral() != types.False || step.Kind() != ast.CallKind || c.Result().Kind() != ast.IdentKind {
-		return false
-	}
-	call := step.AsCall()
-	return call.FunctionName() == "_||_" && !grows(call.Args()[1], append(bound, c.IterVar(), c.IterVar2()))
-}
-
-// isCount recognises size(x) and x.size() of a growing list or of what filter leaves of it.
-func isCount(e ast.Expr, bound []string) bool {
-	if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != "size" {
-		return false
-	}
-	call := e.AsCall()
-	list := call.Target()
-	if !call.IsMemberFunction() {
-		list = call.Args()[0]
-	}
-	if isGrowing(list, bound) {
-		return true
-	}
-	if list.Kind() != ast.ComprehensionKind {
-		return false
-	}
-	c := list.AsComprehension()
-	step := c.LoopStep()
-	if !isGrowing(c.IterRange(), bound) || c.AccuInit().Kind() != ast.ListKind || step.Kind() != ast.CallKind || step.AsCall().FunctionName() != "_?_:_" {
-		return false
-	}
-	return !grows(step.AsCall().Args()[0], append(bound, c.IterVar(), c.IterVar2()))
-}
-
-func isGrowing(e ast.Expr, bound []string) bool {
-	return e.Kind() == ast.IdentKind && slices.Contains(growing(), strings.TrimPrefix(e.AsIdent(), ".")) && !slices.Contains(bound, e.AsIdent())
-}
-
-// grows reports whether an expression looks at what grows with the evidence.
-func grows(e ast.Expr, bound []string) bool {
-	if isGrowing(e, bound) {
-		return true
-	}
-	var parts []ast.Expr
-	switch e.Kind() {
-	case ast.CallKind:
-		parts = append(parts, e.AsCall().Args()...)
-		if e.AsCall().IsMemberFunction() {
-			parts = append(parts, e.AsCall().Target())
-		}
-	case ast.SelectKind:
-		parts = append(parts, e.AsSelect().Operand())
-	case ast.ListKind:
-		parts = append(parts, e.AsList().Elements()...)
-	case ast.MapKind:
-		for _, entry := range e.AsMap().Entries() {
-			parts = append(parts, entry.AsMapEntry().Key(), entry.AsMapEntry().Value())
-		}
-	case ast.StructKind:
-		for _, field := range e.AsStruct().Fields() {
-			parts = append(parts, field.AsStructField().Value())
-		}
-	case ast.ComprehensionKind:
-		c := e.AsComprehension()
-		if grows(c.IterRange(), bound) {
-			return true
-		}
-		bound = append(slices.Clip(bound), c.IterVar(), c.IterVar2(), c.AccuVar())
-		parts = append(parts, c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result())
-	}
-	return slices.ContainsFunc(parts, func(part ast.Expr) bool { return grows(part, bound) })
+	return nil
 }
 
 // variables are what conditions see of the evidence; found are its findings.
@@ -223,7 +186,7 @@ func (p *Policy) variables(found []trust.Finding, e trust.Evidence) map[string]a
 	return map[string]any{
 		varFindings: list, varUnanswered: open,
 		"registry": e.Reference.Registry, "repository": e.Reference.Repository, "publisher": e.Reference.Namespace(), "tag": e.Reference.Tag,
-		"platform": e.Platform, "layers": len(e.Layers), "allowed": e.Standing.Allowed(), "vouched": len(e.Vouched) > 0,
+		"platform": e.Platform, varLayers: len(e.Layers), "allowed": e.Standing.Allowed(), "vouched": len(e.Vouched) > 0,
 	}
 }
 

@@ -32,9 +32,10 @@ func TestConditions(t *testing.T) {
 		`!allowed && !vouched && findings.exists(f, f.class == "")`:               true,
 		`allowed || unanswered.exists(q, q == "publisher")`:                       true,
 		`platform == "linux/amd64" && findings.exists(f, !(f.reach == "hidden"))`: true,
-		`layers == 0`: true,
+		`layers >= 0`: true,
+		`2 <= layers`: false,
 		// One that fails while it is evaluated holds: unknown is not clean.
-		`1 / layers == 1`: true,
+		`1 / (size(registry) - 9) == 1`: true,
 	} {
 		p, err := withCondition(t, when)
 		if err != nil {
@@ -68,13 +69,16 @@ func TestConditions_refused(t *testing.T) {
 		`[1].exists(x, size(findings) < 1)`:                    absence,
 		`size(findings.filter(f, size(unanswered) == 0)) >= 1`: absence,
 		`findings.exists(f, f.chek == "pool")`:                 "undefined field 'chek'",
-		`findings.exists(f, f.strength >= "strong")`:           "column",
+		`findings.exists(f, f.strength >= "strong")`:           "no matching overload",
 		`nothing == 1`:                                         "undeclared reference",
 		`layers`:                                               "must be true or false",
-		`registry ==`:                                          "column",
+		`registry ==`:                                          "mine.yaml:7:23: rule own: when: Syntax error: mismatched input",
+		`layers == 3`:                                          absence,
+		`layers < 3 || allowed`:                                absence,
+		`findings.exists(f, f.strength > layers)`:              absence,
 		strings.Repeat("allowed && ", 200) + "allowed":         "more than 1000 bytes",
 	} {
-		if _, err := withCondition(t, when); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "mine.yaml:7:11: rule own") {
+		if _, err := withCondition(t, when); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "mine.yaml:7:") || !strings.Contains(err.Error(), "rule own") {
 			t.Errorf("%s: %v, want %q", when, err, says)
 		}
 	}
@@ -132,4 +136,37 @@ func FuzzCondition(f *testing.F) {
 			t.Errorf("%s: %s, and with more evidence %s", when, a, b)
 		}
 	})
+}
+
+// TestConditions_thatBlock: a rule that blocks may ask for a weak sign by name, and count those that are strong; never weak
+// ones by their number.
+func TestConditions_thatBlock(t *testing.T) {
+	t.Parallel()
+	for when, refused := range map[string]bool{
+		`findings.exists(f, f.check == "pool" && f.strength >= weak)`:              false,
+		`size(findings.filter(f, f.strength >= strong && f.group != "name")) >= 2`: false,
+		`size(findings.filter(f, f.group == "name" && strong <= f.strength)) >= 2`: false,
+		`size(findings.filter(f, f.strength > weak)) >= 2`:                         false,
+		`size(findings.filter(f, f.strength == proof || weak < f.strength)) >= 2`:  false,
+		`size(findings.filter(f, f.strength >= 2)) >= 2 || size(unanswered) >= 3`:  false,
+		`layers >= 100`:       false,
+		`size(findings) >= 5`: true,
+		`findings.size() > 4`: true,
+		`allowed || size(findings.filter(f, f.strength >= weak)) >= 2`:                         true,
+		`size(findings.filter(f, f.strength >= strong || f.reach == "runs")) >= 2`:             true,
+		`size(findings.filter(f, f.strength >= context)) >= 2`:                                 true,
+		`size(findings.filter(f, !(f.strength >= strong))) >= 2`:                               true,
+		`size(findings.filter(f, f.strength < strong)) >= 2`:                                   true,
+		`size(findings.filter(f, f.check == "pool" ? f.strength >= strong : true)) >= 2`:       true,
+		`size(findings.filter(strong, strong.strength >= 2)) >= 2`:                             false,
+		`size(findings.filter(weak, weak.strength > weak.strength)) >= 2`:                      true,
+		`size(findings.filter(f, f.strength >= size(repository))) >= 2`:                        true,
+		`size(findings.filter(f, f.check == "a")) >= 1 && findings.exists(f, f.strength >= 2)`: true,
+	} {
+		_, err := shipped(t).Override("mine.yaml", strings.NewReader(fmt.Sprintf(
+			"version: 1\nrules:\n  - {name: own, action: block, because: the condition holds, when: %q}\n", when)))
+		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "weak signs never block by their number alone") {
+			t.Errorf("%s: %v, refused should be %t", when, err, refused)
+		}
+	}
 }

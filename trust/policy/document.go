@@ -2,7 +2,6 @@ package policy
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -28,9 +27,12 @@ type document struct {
 	Thresholds    *thresholds         `yaml:"thresholds"`
 	AtLeast       map[string]atLeast  `yaml:"atLeast"`
 	Rules         []rule              `yaml:"rules"`
-	MoreRules     []rule              `yaml:"moreRules"`
+	MoreRules     []rule              `yaml:"moreRules,omitempty"`
 	UnknownName   trust.Action        `yaml:"unknownName"`
 	Unanswered    unanswered          `yaml:"unanswered"`
+
+	// from is the file that each section is of.
+	from map[string]string
 }
 
 type points struct {
@@ -68,8 +70,13 @@ func (f *factor) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// fill takes the sections that d leaves out from another document, and adds its further rules to the others.
-func (d *document) fill(base document) {
+// MarshalYAML writes it.
+func (f factor) MarshalYAML() (any, error) { return float64(f) / 1000, nil }
+
+// fill takes the sections that d leaves out from another document, adds its further rules to the others, and notes by name
+// what is its own.
+func (d *document) fill(base document, name string) {
+	d.origins(base, name)
 	d.Contact = cmp.Or(d.Contact, base.Contact)
 	d.Points = cmp.Or(d.Points, base.Points)
 	d.Reach = cmp.Or(d.Reach, base.Reach)
@@ -97,19 +104,26 @@ func (d *document) fill(base document) {
 	d.MoreRules = nil
 }
 
-// fault is what is wrong with a part of a document, which the path leads to: keys, and numbers of items.
-type fault struct {
-	path []string
-	err  error
-}
-
-func (f fault) Error() string { return f.err.Error() }
-
-func (f fault) Unwrap() error { return f.err }
-
-// at is a fault with a message.
-func at(format string, args []any, path ...string) error {
-	return fault{path, fmt.Errorf(format, args...)}
+// origins notes which file each section and each rule is of.
+func (d *document) origins(base document, name string) {
+	d.from = maps.Clone(base.from)
+	if d.from == nil {
+		d.from = map[string]string{}
+	}
+	for section, own := range map[string]bool{
+		"contact": d.Contact != "", "modes": d.Modes != nil, "points": d.Points != nil, "reach": d.Reach != nil, "second": d.Second != nil,
+		"groups": d.Groups != nil, "weakTogether": d.WeakCap != 0, "weakIfAllowed": d.WeakIfAllowed != nil, "thresholds": d.Thresholds != nil,
+		"atLeast": d.AtLeast != nil, "rules": d.Rules != nil, "unknownName": d.UnknownName != "", "unanswered": d.Unanswered != unanswered{},
+	} {
+		if own {
+			d.from[section] = name
+		}
+	}
+	for _, rules := range [][]rule{d.Rules, d.MoreRules} {
+		for i := range rules {
+			rules[i].from = name
+		}
+	}
 }
 
 // maxPoints bounds numbers of points, so that no sum of them can overflow.
@@ -118,9 +132,11 @@ const maxPoints = 10_000
 // maxContact bounds what is shown of whom to ask.
 const maxContact = 200
 
-func (d document) validate() error {
+// validate says all that is wrong. Where sections are missing, it says no more than that.
+func (d document) validate() []fault {
+	var f faults
 	if d.Version != 1 {
-		return at("version is %d: this safepull reads version 1", []any{d.Version}, "version")
+		f.at([]string{"version"}, "version is %d: this safepull reads version 1", d.Version)
 	}
 	for _, section := range []struct {
 		name    string
@@ -131,90 +147,82 @@ func (d document) validate() error {
 		{"unknownName", d.UnknownName == ""},
 	} {
 		if section.missing {
-			return fmt.Errorf("the section %q is missing: see the shipped policy", section.name)
+			f.at(nil, "the section %q is missing: see the shipped policy", section.name)
 		}
 	}
-	if err := d.validateNumbers(); err != nil {
-		return err
+	if len(f.all) > 0 {
+		return f.all
 	}
-	if err := d.Unanswered.validate(); err != nil {
-		return err
-	}
+	d.validateNumbers(&f)
+	d.Unanswered.validate(&f)
 	if len(d.Contact) > maxContact || trust.Sanitise(d.Contact, maxContact) != d.Contact {
-		return at("contact must be one printable line of at most %d bytes", []any{maxContact}, "contact")
+		f.at([]string{"contact"}, "contact must be one printable line of at most %d bytes", maxContact)
 	}
-	return cmp.Or(d.validateModes(), d.validateGroups(), d.validateAtLeast(), d.validateRules())
+	d.validateModes(&f)
+	d.validateGroups(&f)
+	d.validateAtLeast(&f)
+	d.validateRules(&f)
+	return f.all
 }
 
-func (d document) validateNumbers() error {
+func (d document) validateNumbers(f *faults) {
 	p, t, r := *d.Points, *d.Thresholds, *d.Reach
 	switch {
 	case p.Context < 0 || p.Weak < p.Context || p.Strong < p.Weak || p.Proof < p.Strong || p.Proof > maxPoints:
-		return at("points must rise from context over weak and strong to proof, and lie between 0 and %d", []any{maxPoints}, "points")
-	case t.Warn <= 0 || t.Quarantine <= t.Warn || t.Block <= t.Quarantine:
-		return at("thresholds must rise from warn over quarantine to block and start above 0", nil, "thresholds")
+		f.at([]string{"points"}, "points must rise from context over weak and strong to proof, and lie between 0 and %d", maxPoints)
 	case p.Proof < t.Block:
-		return at("points: proof weighs %d but block starts at %d: proof must block", []any{p.Proof, t.Block}, "points", "proof")
-	case r.Runs != 1000 || r.Present > r.Runs || r.Hidden > r.Present:
-		return at("reach must fall from runs, which is 1, over present to hidden", nil, "reach")
-	case d.WeakCap < p.Weak || d.WeakCap > maxPoints:
-		return at("weakTogether is %d: use at least what one weak finding weighs (%d), and at most %d", []any{d.WeakCap, p.Weak, maxPoints}, "weakTogether")
-	case d.WeakCap >= t.Block:
-		return at("weakTogether is %d but block starts at %d: weak signs never block by their number alone", []any{d.WeakCap, t.Block}, "weakTogether")
+		f.at([]string{"points", "proof"}, "points: proof weighs %d but block starts at %d: proof must block", p.Proof, t.Block)
 	}
-	return nil
+	if t.Warn <= 0 || t.Quarantine <= t.Warn || t.Block <= t.Quarantine {
+		f.at([]string{"thresholds"}, "thresholds must rise from warn over quarantine to block and start above 0")
+	}
+	if r.Runs != 1000 || r.Present > r.Runs || r.Hidden > r.Present {
+		f.at([]string{"reach"}, "reach must fall from runs, which is 1, over present to hidden")
+	}
+	switch {
+	case d.WeakCap < p.Weak || d.WeakCap > maxPoints:
+		f.at([]string{"weakTogether"}, "weakTogether is %d: use at least what one weak finding weighs (%d), and at most %d", d.WeakCap, p.Weak, maxPoints)
+	case d.WeakCap >= t.Block:
+		f.at([]string{"weakTogether"}, "weakTogether is %d but block starts at %d: weak signs never block by their number alone", d.WeakCap, t.Block)
+	}
 }
 
 // maxChecks bounds the checks of a policy's groups; there are some thirty.
 const maxChecks = 1000
 
-func (d document) validateGroups() error {
+func (d document) validateGroups(f *faults) {
 	of := map[string]string{}
 	for _, group := range slices.Sorted(maps.Keys(d.Groups)) {
 		for i, check := range d.Groups[group] {
 			if other, twice := of[check]; twice {
-				return at("groups: check %q stands in %s and in %s: a check is in one group", []any{check, other, group}, "groups", group, strconv.Itoa(i))
+				f.at([]string{"groups", group, strconv.Itoa(i)}, "groups: check %q stands in %s and in %s: a check is in one group", check, other, group)
+				continue
 			}
 			of[check] = group
-		}
-		if _, check := of[group]; check && of[group] != group {
-			return at("groups: %q is the name of a group and of a check in another one", []any{group}, "groups", group)
 		}
 	}
 	for _, group := range slices.Sorted(maps.Keys(d.Groups)) {
 		if in, check := of[group]; check && in != group {
-			return at("groups: %q is the name of a group and of a check in another one", []any{group}, "groups", group)
+			f.at([]string{"groups", group}, "groups: %q is the name of a group and of a check in another one", group)
 		}
 	}
 	if len(of) > maxChecks {
-		return at("groups: more than %d checks: %w", []any{maxChecks, trust.ErrLimit}, "groups")
+		f.at([]string{"groups"}, "groups: more than %d checks: %w", maxChecks, trust.ErrLimit)
 	}
-	return nil
 }
 
-func (d document) validateRules() error {
+func (d document) validateRules(f *faults) {
 	if len(d.Rules) > maxRules {
-		return at("rules: more than %d: %w", []any{maxRules, trust.ErrLimit}, "rules")
+		f.at([]string{"rules"}, "rules: more than %d: %w", maxRules, trust.ErrLimit)
+		return
 	}
 	names := map[string]bool{proofRule: true}
 	for i, r := range d.Rules {
-		err := r.validate(d.Groups)
-		if err == nil && names[r.Name] {
-			err = fmt.Errorf("rule %s: the name is taken", r.Name)
-		}
-		if err != nil {
-			return within(err, "rules", strconv.Itoa(i))
+		path := []string{"rules", strconv.Itoa(i)}
+		r.validate(f, path, d.Groups)
+		if names[r.Name] {
+			f.at(below(path, "name"), "rule %s: the name is taken", r.Name)
 		}
 		names[r.Name] = true
 	}
-	return nil
-}
-
-// within is an error at a place below which it may have one of its own.
-func within(err error, path ...string) error {
-	var f fault
-	if errors.As(err, &f) {
-		return fault{append(slices.Clip(path), f.path...), err}
-	}
-	return fault{path, err}
 }

@@ -11,18 +11,18 @@ import (
 
 // atLeast is the least that happens where a group has a finding of a strength, wherever it stands.
 type atLeast struct {
-	Weak   trust.Action `yaml:"weak"`
-	Strong trust.Action `yaml:"strong"`
-	Proof  trust.Action `yaml:"proof"`
+	Weak   trust.Action `yaml:"weak,omitempty"`
+	Strong trust.Action `yaml:"strong,omitempty"`
+	Proof  trust.Action `yaml:"proof,omitempty"`
 }
 
-func (d document) validateAtLeast() error {
+func (d document) validateAtLeast(f *faults) {
 	for _, group := range slices.Sorted(maps.Keys(d.AtLeast)) {
-		if _, ok := d.Groups[group]; !ok {
-			return at("atLeast: group %q is not one of groups", []any{trust.Sanitise(group, 40)}, "atLeast", group)
-		}
-		if !ruleName.MatchString(group) {
-			return at("atLeast: %q: a group's name is up to 40 lower case letters, digits and hyphens here", []any{trust.Sanitise(group, 40)}, "atLeast", group)
+		switch _, ok := d.Groups[group]; {
+		case !ok:
+			f.at([]string{"atLeast", group}, "atLeast: group %q is not one of groups", trust.Sanitise(group, 40))
+		case !ruleName.MatchString(group):
+			f.at([]string{"atLeast", group}, "atLeast: %q: a group's name is up to 40 lower case letters, digits and hyphens here", trust.Sanitise(group, 40))
 		}
 		least := trust.Allow
 		for _, s := range d.AtLeast[group].each() {
@@ -30,13 +30,13 @@ func (d document) validateAtLeast() error {
 				continue
 			}
 			if s.action == trust.Allow || s.action.Severity() < least.Severity() {
-				return at("atLeast: %s: %s is %q: use warn, quarantine or block, rising from weak over strong to proof", []any{group, s.strength, s.action},
-					"atLeast", group, s.strength.String())
+				f.at([]string{"atLeast", group, s.strength.String()}, "atLeast: %s: %s is %q: use warn, quarantine or block, rising from weak over strong to proof",
+					trust.Sanitise(group, 40), s.strength, s.action)
+				continue
 			}
 			least = s.action
 		}
 	}
-	return nil
 }
 
 // strengthAction is the least action of one strength.

@@ -32,7 +32,7 @@ func TestLoad_refuses(t *testing.T) {
 		"unknown-name-missing": {"unknownName: warn\n", "", `section "unknownName" is missing`},
 		"weak-signs-block":     {"weakTogether: 30", "weakTogether: 90", "weak signs never block"},
 		"weak-cap":             {"weakTogether: 30", "weakTogether: 10", "at least what one weak"},
-		"not-a-number":         {"warn: 30", "warn: many", "cannot unmarshal"},
+		"not-a-number":         {"warn: 30", "warn: many", `"many" is of the wrong type`},
 		"two-documents":        {"version: 1", "version: 1\n---\nversion: 1", ""},
 		"empty":                {good, "", "my.yaml: the file is empty"},
 		"too-large":            {"version: 1", "version: 1 #" + strings.Repeat("x", 300<<10), "more than"},

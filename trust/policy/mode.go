@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -32,35 +33,41 @@ const (
 type scope struct {
 	Scope  string `yaml:"scope"`
 	Mode   mode   `yaml:"mode"`
-	Reason string `yaml:"reason"`
+	Reason string `yaml:"reason,omitempty"`
 }
 
-func (d document) validateModes() error {
+// scopePattern is what names are made of, and * and ?.
+var scopePattern = regexp.MustCompile(`^[a-zA-Z0-9._:/*?-]+$`)
+
+func (d document) validateModes(f *faults) {
 	if len(d.Modes) > maxScopes {
-		return at("modes: more than %d: %w", []any{maxScopes, trust.ErrLimit}, "modes")
+		f.at([]string{"modes"}, "modes: more than %d: %w", maxScopes, trust.ErrLimit)
+		return
 	}
 	for i, s := range d.Modes {
 		place := []string{"modes", strconv.Itoa(i)}
-		switch {
-		case s.Scope == "" || len(s.Scope) > maxScope || !doublestar.ValidatePattern(s.Scope) || strings.ContainsAny(s.Scope, "@ ") || strings.Contains(s.Scope, "://"):
-			return at("modes: scope %q is no pattern of names: write registry/repository with * and **, without tag and digest", []any{trust.Sanitise(s.Scope, 100)}, append(place, "scope")...)
-		case s.Mode != enforce && s.Mode != warning && s.Mode != monitor:
-			return at("modes: mode is %q: use enforce, warn or monitor", []any{trust.Sanitise(string(s.Mode), 40)}, append(place, "mode")...)
-		case len(s.Reason) > maxBecause:
-			return at("modes: reason has more than %d bytes", []any{maxBecause}, append(place, "reason")...)
+		if len(s.Scope) > maxScope || !scopePattern.MatchString(s.Scope) || strings.Contains(s.Scope, "://") || !doublestar.ValidatePattern(s.Scope) {
+			f.at(below(place, "scope"), "modes: scope %q is no pattern of names: write registry/repository with *, ? and **, without tag and digest", trust.Sanitise(s.Scope, 100))
+			continue
+		}
+		if s.Mode != enforce && s.Mode != warning && s.Mode != monitor {
+			f.at(below(place, "mode"), "modes: mode is %q: use enforce, warn or monitor", trust.Sanitise(string(s.Mode), 40))
+		}
+		if len(s.Reason) > maxBecause {
+			f.at(below(place, "reason"), "modes: reason has more than %d bytes", maxBecause)
 		}
 		for j, before := range d.Modes[:i] {
 			if covers(before.Scope, s.Scope) {
-				return at("modes: scope %q is never reached: the one at number %d, %q, fits first", []any{s.Scope, j + 1, before.Scope}, append(place, "scope")...)
+				f.at(below(place, "scope"), "modes: scope %q is never reached: the one at number %d, %q, fits first", s.Scope, j+1, before.Scope)
+				break
 			}
 		}
 	}
-	return nil
 }
 
 // covers reports whether a scope fits all that another one fits, where that is easy to see.
 func covers(a, b string) bool {
-	return a == "**" || a == b || doublestar.MatchUnvalidated(a, b) && !strings.Contains(a, "{") && !strings.Contains(a, "[")
+	return a == "**" || a == b || doublestar.MatchUnvalidated(a, b)
 }
 
 // mode is that of the first scope that fits; enforce where none does.

@@ -91,6 +91,7 @@ func TestModes_refused(t *testing.T) {
 		"a-url":         {"modes:\n  - {scope: \"https://a/**\", mode: warn}\n", "is no pattern of names"},
 		"a-digest":      {"modes:\n  - {scope: \"a/b@sha256:00\", mode: warn}\n", "is no pattern of names"},
 		"a-bad-glob":    {"modes:\n  - {scope: \"a/[b\", mode: warn}\n", "is no pattern of names"},
+		"alternatives":  {"modes:\n  - {scope: \"a/" + strings.Repeat("{a,a}", 60) + "\", mode: warn}\n", "is no pattern of names"},
 		"never-reached": {"modes:\n  - {scope: a/**, mode: warn}\n  - {scope: a/b, mode: monitor}\n", `mine.yaml:4:13: modes: scope "a/b" is never reached: the one at number 1, "a/**", fits first`},
 		"many":          {"modes:\n" + strings.Repeat("  - {scope: a, mode: warn}\n", 65), "more than 64"},
 		"long-reason":   {"modes:\n  - {scope: a, mode: warn, reason: " + strings.Repeat("x", 161) + "}\n", "more than 160"},
@@ -99,7 +100,7 @@ func TestModes_refused(t *testing.T) {
 		"least-falls":   {"atLeast:\n  name: {weak: quarantine, strong: warn}\n", `mine.yaml:3:36: atLeast: name: strong is "warn"`},
 		"least-allows":  {"atLeast:\n  name: {weak: allow}\n", "use warn, quarantine or block"},
 		"unknown-key":   {"thresholds:\n  warm: 3\n", `mine.yaml:3:3: unknown key "warm"`},
-		"more-rules":    {"moreRules:\n  - {name: one, action: warn, because: x, when: allowed}\n  - {name: two, action: allow, because: x, when: allowed}\n", "mine.yaml:4:5: rule two: action is"},
+		"more-rules":    {"moreRules:\n  - {name: one, action: warn, because: x, when: allowed}\n  - {name: two, action: allow, because: x, when: allowed}\n", "mine.yaml:4:25: rule two: action is"},
 	} {
 		if _, err := shipped(t).Override("mine.yaml", strings.NewReader("version: 1\n"+tt.body)); err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v, want %q", name, err, tt.says)

@@ -13,6 +13,7 @@ import (
 // Policy weighs evidence. Make one with Load, or from another one with Override. It may be used by any number of
 // goroutines.
 type Policy struct {
+	name    string
 	doc     document
 	env     *environment
 	groupOf map[string]string
@@ -23,6 +24,9 @@ type Policy struct {
 
 // Digest changes whenever the policy could decide otherwise.
 func (p *Policy) Digest() digest.Digest { return p.digest }
+
+// Name is the file that it was read from, as Load and Override were told.
+func (p *Policy) Name() string { return p.name }
 
 // Rules is how many rules there are, those that other sections come to among them.
 func (p *Policy) Rules() int { return len(p.rules) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 
 	"github.com/safepull/safepull/trust"
 )
@@ -21,20 +22,22 @@ type rule struct {
 	Name    string       `yaml:"name"`
 	Action  trust.Action `yaml:"action"`
 	Because string       `yaml:"because"`
-	All     []sign       `yaml:"all"`
+	All     []sign       `yaml:"all,omitempty"`
 	// When is an expression over the evidence; empty means always.
-	When string `yaml:"when"`
+	When string `yaml:"when,omitempty"`
 	when *condition
+	// from is the file that it stands in.
+	from string
 }
 
 // A sign fits findings: of one of the checks or of the groups (of any, where there are none), with at least this
 // strength and reach, of this class.
 type sign struct {
-	Checks   []string    `yaml:"checks"`
-	Groups   []string    `yaml:"groups"`
-	Strength *strength   `yaml:"strength"`
-	Reach    trust.Reach `yaml:"reach"`
-	Class    trust.Class `yaml:"class"`
+	Checks   []string    `yaml:"checks,omitempty"`
+	Groups   []string    `yaml:"groups,omitempty"`
+	Strength *strength   `yaml:"strength,omitempty"`
+	Reach    trust.Reach `yaml:"reach,omitempty"`
+	Class    trust.Class `yaml:"class,omitempty"`
 }
 
 // strength reads the words of trust.Strength.
@@ -43,46 +46,52 @@ type strength trust.Strength
 // UnmarshalText reads the word.
 func (s *strength) UnmarshalText(text []byte) error { return (*trust.Strength)(s).UnmarshalText(text) }
 
+// MarshalText writes the word.
+func (s strength) MarshalText() ([]byte, error) { return trust.Strength(s).MarshalText() }
+
 var ruleName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
 
-func (r rule) validate(groups map[string][]string) error {
-	switch {
-	case !ruleName.MatchString(r.Name):
-		return fmt.Errorf("rule %q: a name is up to 40 lower case letters, digits and hyphens", r.Name)
-	case r.Action == "" || r.Action == trust.Allow:
-		return fmt.Errorf("rule %s: action is %q: use warn, quarantine or block, because a rule never lets through", r.Name, r.Action)
-	case r.Because == "" || len(r.Because) > maxBecause:
-		return fmt.Errorf("rule %s: because must be one sentence of at most %d bytes", r.Name, maxBecause)
-	case len(r.All) > maxSigns || len(r.All) == 0 && r.When == "":
-		return fmt.Errorf("rule %s: all must have 1 to %d signs, or none where there is a condition (when)", r.Name, maxSigns)
+func (r rule) validate(f *faults, path []string, groups map[string][]string) {
+	if !ruleName.MatchString(r.Name) {
+		f.at(below(path, "name"), "rule %q: a name is up to 40 lower case letters, digits and hyphens", trust.Sanitise(r.Name, 60))
 	}
-	for _, s := range r.All {
-		if err := s.validate(groups); err != nil {
-			return fmt.Errorf("rule %s: %w", r.Name, err)
+	if r.Action == "" || r.Action == trust.Allow {
+		f.at(below(path, "action"), "rule %s: action is %q: use warn, quarantine or block, because a rule never lets through", r.Name, r.Action)
+	}
+	if r.Because == "" || len(r.Because) > maxBecause || trust.Sanitise(r.Because, maxBecause) != r.Because {
+		f.at(below(path, "because"), "rule %s: because must be one printable sentence of at most %d bytes", r.Name, maxBecause)
+	}
+	if len(r.All) > maxSigns || len(r.All) == 0 && r.When == "" {
+		f.at(below(path, "all"), "rule %s: all must have 1 to %d signs, or none where there is a condition (when)", r.Name, maxSigns)
+		return
+	}
+	for i, s := range r.All {
+		if key, err := s.validate(groups); err != nil {
+			f.at(below(path, append([]string{"all", strconv.Itoa(i)}, key...)...), "rule %s: %w", r.Name, err)
 		}
 	}
-	return nil
 }
 
-func (s sign) validate(groups map[string][]string) error {
-	for _, g := range s.Groups {
+// validate says what is wrong, and the key that it is about.
+func (s sign) validate(groups map[string][]string) ([]string, error) {
+	for i, g := range s.Groups {
 		if _, ok := groups[g]; !ok {
-			return fmt.Errorf("group %q is not one of groups", g)
+			return []string{"groups", strconv.Itoa(i)}, fmt.Errorf("group %q is not one of groups", trust.Sanitise(g, 60))
 		}
 	}
 	if s.Reach != "" && !slices.Contains(reaches(), s.Reach) {
-		return fmt.Errorf("reach is %q: use runs, present or hidden", s.Reach)
+		return []string{"reach"}, fmt.Errorf("reach is %q: use runs, present or hidden", trust.Sanitise(string(s.Reach), 60))
 	}
 	switch s.Class {
 	case trust.ClassNode, trust.ClassOpaque:
 	case "":
 		if len(s.Checks) == 0 && len(s.Groups) == 0 {
-			return errors.New("a sign must name checks, groups or a class")
+			return nil, errors.New("a sign must name checks, groups or a class")
 		}
 	default:
-		return fmt.Errorf("class is %q: use node or opaque", s.Class)
+		return []string{"class"}, fmt.Errorf("class is %q: use node or opaque", trust.Sanitise(string(s.Class), 60))
 	}
-	return nil
+	return nil, nil
 }
 
 // fits reports whether a finding shows the sign.

@@ -35,14 +35,13 @@ func (u *unanswered) UnmarshalYAML(n *yaml.Node) error {
 	return n.Decode((*plain)(u))
 }
 
-func (u unanswered) validate() error {
+func (u unanswered) validate(f *faults) {
 	if u.Content != trust.Quarantine && u.Content != trust.Block {
-		return at("unanswered: content is %q: use quarantine or block, because unknown is not clean", []any{u.Content}, "unanswered", "content")
+		f.at([]string{"unanswered", "content"}, "unanswered: content is %q: use quarantine or block, because unknown is not clean", u.Content)
 	}
 	if u.Reputation == "" || u.Reputation == trust.Allow {
-		return at("unanswered: reputation is %q: use warn, quarantine or block, because no answer is no good name", []any{u.Reputation}, "unanswered", "reputation")
+		f.at([]string{"unanswered", "reputation"}, "unanswered: reputation is %q: use warn, quarantine or block, because no answer is no good name", u.Reputation)
 	}
-	return nil
 }
 
 // questions are those of one class, with what happens when they stay open.

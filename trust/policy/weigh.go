@@ -49,7 +49,7 @@ func (p *Policy) weigh(findings []trust.Finding, allowed bool) (groups []weighed
 	best := map[string]counted{}
 	strong := map[string]bool{}
 	for _, f := range findings {
-		if f.Class == trust.ClassNode || checkName(f) == campaignCheck {
+		if f.Class == trust.ClassNode || checkName(f) == campaignCheck && f.Strength < trust.Proof {
 			continue // only rules look at these: what is shared with a blocked image weighs by itself already
 		}
 		check := checkName(f)

@@ -17,15 +17,6 @@ import (
 	"github.com/safepull/safepull/trust/policy"
 )
 
-// Linted is "policy lint" as JSON.
-type Linted struct {
-	Schema  int           `json:"schema"`
-	Policy  string        `json:"policy"`
-	Digest  digest.Digest `json:"digest"`
-	Rules   int           `json:"rules"`
-	Contact string        `json:"contact"`
-}
-
 // caseResult is one case of Tested. Wrong is empty where it is as wanted.
 type caseResult struct {
 	Name    string       `json:"name"`
@@ -111,16 +102,6 @@ func (r *Replayed) Add(v trust.Verdict, p *policy.Policy, standing trust.Standin
 		r.Other++
 	}
 	r.Changed = append(r.Changed, one)
-}
-
-// Text prints that the policy is right.
-func (l Linted) Text(w io.Writer, _ render.Text) error {
-	out := bufio.NewWriter(w)
-	fmt.Fprintf(out, "%s: right, %d rules, %s\n", line.Clean(l.Policy), l.Rules, line.Digest(l.Digest))
-	if l.Contact == "" {
-		fmt.Fprint(out, "note: \"contact\" is empty: people who are refused are not told whom to ask\n")
-	}
-	return line.Flush(out)
 }
 
 // Text prints the cases of a file that are not as wanted, and how many there are.
