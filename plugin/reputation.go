@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/docker/cli/cli/streams"
 	"github.com/spf13/cobra"
@@ -23,9 +24,9 @@ type Reputation interface {
 	// Ask is what is known of a reference's publisher. An error that comes with Answer.Known says that a registry did not
 	// answer.
 	Ask(context.Context, trust.Reference) (publisher.Answer, error)
-	// Export writes all that is remembered as a snapshot, and Import adds one; both say how many records it has.
-	Export(context.Context, io.Writer) (int, error)
-	Import(context.Context, io.Reader) (int, error)
+	// Export writes all that is remembered as a snapshot, and Import adds one, as a whole or not at all.
+	Export(context.Context, io.Writer) (publisher.Snapshot, error)
+	Import(context.Context, io.ReadSeeker) (publisher.Snapshot, error)
 	// Hosts are the registries that tell something, with the reason for which one is not asked.
 	Hosts() map[string]string
 }
@@ -106,14 +107,14 @@ func (a *app) exportReputation(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	n, err := r.Export(ctx, f)
+	made, err := r.Export(ctx, f)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), args[0])
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return a.carried("Exported", "to", args[0], n)
+	return a.carried("Exported", "to", args[0], made)
 }
 
 func (a *app) importReputation(ctx context.Context, args []string) error {
@@ -121,34 +122,62 @@ func (a *app) importReputation(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	n, err := importFrom(ctx, r, args[0], a.cli)
+	from, end, err := snapshotAt(args[0], a.cli)
 	if err != nil {
 		return fmt.Errorf("import %q: %w", args[0], err)
 	}
-	return a.carried("Imported", "from", args[0], n)
+	made, err := r.Import(ctx, from)
+	if err = errors.Join(err, end()); err != nil {
+		return fmt.Errorf("import %q: %w", args[0], err)
+	}
+	return a.carried("Imported", "from", args[0], made)
 }
 
-// carried tells how many records went where.
-func (a *app) carried(done, way, file string, records int) error {
+// carried tells how many records went where, and of when they are.
+func (a *app) carried(done, way, file string, s publisher.Snapshot) error {
 	answer := struct {
-		Schema  int    `json:"schema"`
-		File    string `json:"file"`
-		Records int    `json:"records"`
-	}{render.Schema, file, records}
+		Schema  int       `json:"schema"`
+		File    string    `json:"file"`
+		Records int       `json:"records"`
+		Made    time.Time `json:"made,omitzero"`
+	}{render.Schema, file, s.Records, s.Made}
 	return a.answer(answer, func() error {
-		_, err := fmt.Fprintf(a.cli.Out(), "%s %d records %s %s\n", done, records, way, file)
+		_, err := fmt.Fprintf(a.cli.Out(), "%s %d records %s %s\n", done, s.Records, way, file)
+		if age := time.Since(s.Made); err == nil && !s.Made.IsZero() && age > publisher.VouchedFor {
+			_, err = fmt.Fprintf(a.cli.Out(), "They are of %s: after %d days a registry's word for somebody counts no more. Export them anew where registries can be asked.\n",
+				s.Made.Format(time.DateOnly), publisher.VouchedFor/(24*time.Hour))
+		}
 		return err
 	})
 }
 
-func importFrom(ctx context.Context, r Reputation, name string, standard interface{ In() *streams.In }) (int, error) {
+// snapshotAt opens a file to be read twice, "-" for standard input. What can be read only once is copied to a temporary file
+// first, which end removes.
+func snapshotAt(name string, standard interface{ In() *streams.In }) (from *os.File, end func() error, err error) {
+	var once io.Reader
 	if name == "-" {
-		return r.Import(ctx, standard.In())
+		once = standard.In()
+	} else {
+		f, err := os.Open(name) //nolint:gosec // the user names it
+		if err != nil {
+			return nil, nil, err
+		}
+		if info, err := f.Stat(); err != nil || info.Mode().IsRegular() || info.IsDir() {
+			return f, f.Close, err
+		}
+		defer f.Close() //nolint:errcheck // only read
+		once = f
 	}
-	f, err := os.Open(name) //nolint:gosec // the user names it
+	f, err := os.CreateTemp("", "safepull-snapshot-")
 	if err != nil {
-		return 0, err
+		return nil, nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read
-	return r.Import(ctx, f)
+	end = func() error { return errors.Join(f.Close(), os.Remove(f.Name())) }
+	if _, err = io.Copy(f, io.LimitReader(once, publisher.MaxSnapshot+1)); err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, end())
+	}
+	return f, end, nil
 }

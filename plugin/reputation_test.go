@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/publisher"
@@ -19,21 +20,23 @@ type fakeReputation struct {
 	answer   publisher.Answer
 	err      error
 	imported string
+	made     time.Time
 }
 
 func (f *fakeReputation) Ask(context.Context, trust.Reference) (publisher.Answer, error) {
 	return f.answer, f.err
 }
 
-func (f *fakeReputation) Export(_ context.Context, w io.Writer) (int, error) {
+func (f *fakeReputation) Export(_ context.Context, w io.Writer) (publisher.Snapshot, error) {
 	_, err := io.WriteString(w, "{}\n")
-	return 7, errors.Join(err, f.err)
+	return publisher.Snapshot{Records: 7, Made: time.Now()}, errors.Join(err, f.err)
 }
 
-func (f *fakeReputation) Import(_ context.Context, r io.Reader) (int, error) {
+func (f *fakeReputation) Import(_ context.Context, r io.ReadSeeker) (publisher.Snapshot, error) {
 	b, err := io.ReadAll(r)
+	_, again := r.Seek(0, io.SeekStart)
 	f.imported = string(b)
-	return 7, errors.Join(err, f.err)
+	return publisher.Snapshot{Records: 7, Made: f.made}, errors.Join(err, again, f.err)
 }
 
 func (f *fakeReputation) Hosts() map[string]string { return map[string]string{"docker.io": ""} }
@@ -70,6 +73,8 @@ func TestReputation(t *testing.T) {
 		"export-error":   {[]string{"reputation", "export", file("out2")}, fakeReputation{err: errors.New("disk full")}, 1, "", "disk full"},
 		"import":         {[]string{"reputation", "import", file("in")}, fakeReputation{}, 0, "Imported 7 records from", ""},
 		"import-json":    {[]string{"reputation", "import", "--format", "json", file("in")}, fakeReputation{}, 0, `"records": 7`, ""},
+		"import-old":     {[]string{"reputation", "import", file("in")}, fakeReputation{made: time.Now().AddDate(-1, 0, 0)}, 0, "counts no more", ""},
+		"import-folder":  {[]string{"reputation", "import", dir}, fakeReputation{}, 1, "", "is a directory"},
 		"import-missing": {[]string{"reputation", "import", file("missing")}, fakeReputation{}, 1, "", "no such file"},
 		"import-error":   {[]string{"reputation", "import", file("in")}, fakeReputation{err: trust.ErrMalformed}, 1, "", "malformed"},
 		"unknown":        {[]string{"reputation", "buy"}, fakeReputation{}, 1, "", "use show, export or import"},

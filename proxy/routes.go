@@ -49,7 +49,13 @@ func (s *Server) routes() http.Handler {
 }
 
 func (s *Server) adminRoutes() http.Handler {
-	return s.around(func(w *recorder, r *http.Request) { s.health(w, r) })
+	return s.around(func(w *recorder, r *http.Request) {
+		if s.options.Profiles && strings.HasPrefix(r.URL.Path, profilePath) {
+			s.profile(w, r)
+			return
+		}
+		s.health(w, r)
+	})
 }
 
 // behindDoor serves who is let in. What they showed to be let in is not passed on, but for what is in the caller.

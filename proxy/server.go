@@ -54,6 +54,8 @@ type Door interface {
 type Options struct {
 	// Listen is the address for clients; Admin, unless empty, that of health and metrics.
 	Listen, Admin string
+	// Profiles serves profiles of memory on Admin.
+	Profiles bool
 	// TLS makes Listen serve https.
 	TLS *tls.Config
 	// Connect, unless empty, is the address of an HTTP proxy that connects to ConnectHosts, which are host or host:port.

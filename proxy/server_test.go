@@ -129,6 +129,7 @@ func TestRoutes(t *testing.T) {
 	t.Parallel()
 	one := start(t, proxy.Options{})
 	two := start(t, proxy.Options{Admin: "127.0.0.1:0"})
+	three := start(t, proxy.Options{Admin: "127.0.0.1:0", Profiles: true})
 	cases := []struct {
 		addr   net.Addr
 		path   string
@@ -152,6 +153,13 @@ func TestRoutes(t *testing.T) {
 		{two.AdminAddr(), "/metrics", 200, "metrics"},
 		{two.AdminAddr(), "/readyz", 200, "ok"},
 		{two.AdminAddr(), "/v2/", 404, ""},
+		{two.AdminAddr(), "/debug/pprof/heap", 404, ""},
+		{three.Addr(), "/debug/pprof/heap", 404, ""},
+		{three.AdminAddr(), "/debug/pprof/heap", 200, "\x1f\x8b"},
+		{three.AdminAddr(), "/debug/pprof/goroutine", 200, "\x1f\x8b"},
+		{three.AdminAddr(), "/debug/pprof/cmdline", 404, "the profiles are"},
+		{three.AdminAddr(), "/debug/pprof/", 404, "the profiles are"},
+		{three.AdminAddr(), "/metrics", 200, "metrics"},
 	}
 	for _, c := range cases {
 		status, body, header := one.get(t, c.addr, c.path)

@@ -3,6 +3,7 @@ package facts
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -54,7 +55,7 @@ func (r Document) Text(w io.Writer) error {
 	k := r.Known
 	row("Registry", k.Title)
 	row("Account", accountLine(k.Account))
-	row("Badge", badgeLine(k.Account))
+	row("Badge", cmp.Or(badgeLine(k.Account), badgeLine(k.Repository)))
 	row("Repository", repositoryLine(k.Repository))
 	if n := k.Listing.Now.Repositories; n != nil {
 		row("Repositories", fmt.Sprint(*n))

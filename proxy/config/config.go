@@ -57,6 +57,8 @@ type TLS struct {
 // Admin is the loopback address of health and metrics; empty means that Config.Listen serves them.
 type Admin struct {
 	Listen string `yaml:"listen"`
+	// Profiles needs Listen.
+	Profiles bool `yaml:"profiles"`
 }
 
 // Log says what is logged and how: format is auto, text or json.

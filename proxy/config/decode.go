@@ -47,7 +47,7 @@ func decode(body []byte, into *Config, at origins) error {
 type decoder struct{ origins }
 
 func (d decoder) value(key string, n *yaml.Node, v reflect.Value) error {
-	d.lines[key] = fmt.Sprintf("%s:%d", d.file, n.Line)
+	d.lines[key] = d.place(n)
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
 		return nil // "key:" without a value leaves the default
 	}
@@ -69,7 +69,7 @@ func (d decoder) value(key string, n *yaml.Node, v reflect.Value) error {
 func (d decoder) object(key string, n *yaml.Node, v reflect.Value) error {
 	if n.Kind != yaml.MappingNode {
 		if key == "" {
-			return fmt.Errorf("%s:%d: the file must hold keys and values, such as listen: 127.0.0.1:5000", d.file, n.Line)
+			return fmt.Errorf("%s: the file must hold keys and values, such as listen: 127.0.0.1:5000", d.place(n))
 		}
 		return d.errorf(key, "keys and values belong here: %s", strings.Join(keysOf(v.Type()), ", "))
 	}
@@ -80,9 +80,9 @@ func (d decoder) object(key string, n *yaml.Node, v reflect.Value) error {
 		field, ok := fieldOf(v, name.Value)
 		switch {
 		case name.Kind != yaml.ScalarNode || !ok:
-			return fmt.Errorf("%s:%d: unknown key %q: %s", d.file, name.Line, path, hint(name.Value, v.Type()))
+			return fmt.Errorf("%s: unknown key %q: %s", d.place(name), path, hint(name.Value, v.Type()))
 		case seen[name.Value]:
-			return fmt.Errorf("%s:%d: the key %q stands here twice: keep one", d.file, name.Line, path)
+			return fmt.Errorf("%s: the key %q stands here twice: keep one", d.place(name), path)
 		}
 		seen[name.Value] = true
 		if err := d.value(path, child, field); err != nil {

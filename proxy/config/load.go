@@ -66,11 +66,14 @@ func read(file string, body []byte, environ []string, root bool) (Config, origin
 	return c, at, c.absolute(file)
 }
 
-// origins tell where a value was written: file and line, or a variable.
+// origins tell where a value was written: file, line and column, or a variable.
 type origins struct {
 	file  string
 	lines map[string]string
 }
+
+// place is where a node of the file stands.
+func (o origins) place(n *yaml.Node) string { return fmt.Sprintf("%s:%d:%d", o.file, n.Line, n.Column) }
 
 // errorf is a sentence about the value of key. A value that nobody wrote gets the place of what contains it.
 func (o origins) errorf(key, format string, args ...any) error {
@@ -138,13 +141,13 @@ func document(body []byte, file string) (*yaml.Node, error) {
 	}
 	var second yaml.Node
 	if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s:%d: the file has more than one YAML document: keep one", file, max(second.Line, 1))
+		return nil, fmt.Errorf("%s:%d:1: the file has more than one YAML document: keep one", file, max(second.Line, 1))
 	}
 	if len(doc.Content) != 1 {
 		return nil, nil
 	}
 	if n := anchored(doc.Content[0]); n != nil {
-		return nil, fmt.Errorf("%s:%d: anchors and aliases are not used here: write the value out", file, n.Line)
+		return nil, fmt.Errorf("%s:%d:%d: anchors and aliases are not used here: write the value out", file, n.Line, n.Column)
 	}
 	return doc.Content[0], nil
 }

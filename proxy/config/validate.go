@@ -49,6 +49,9 @@ func (c *Config) checkListeners(at origins) error {
 	if err := checkAddress(c.Listen); err != nil {
 		return at.errorf("listen", "%w", err)
 	}
+	if c.Admin.Listen == "" && c.Admin.Profiles {
+		return at.errorf("admin.profiles", "profiles are served at admin.listen alone: write a loopback address there, for example 127.0.0.1:5001")
+	}
 	if c.Admin.Listen == "" {
 		return nil
 	}
@@ -85,6 +88,8 @@ func (c *Config) checkServer(at origins) error {
 	switch {
 	case c.StateDir == "":
 		return at.errorf("stateDir", "no home directory is known: write where state may be kept")
+	case isFile(c.StateDir):
+		return at.errorf("stateDir", "%q is a file: write a folder, which is made if need be", c.StateDir)
 	case !slices.Contains([]string{"error", "warn", "info", "debug"}, c.Log.Level):
 		return at.errorf("log.level", "%q is no level: use error, warn, info or debug", c.Log.Level)
 	case !slices.Contains([]string{"auto", "text", "json"}, c.Log.Format):
@@ -101,6 +106,12 @@ func (c *Config) checkServer(at origins) error {
 		return nil
 	}
 	return checkPair("tls", c.TLS.CertFile, c.TLS.KeyFile, at)
+}
+
+// isFile reports whether there is something at a path that is no folder.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
 }
 
 func (c *Config) checkClamd(at origins) error {
@@ -194,7 +205,7 @@ func (c *Config) checkFiles(at origins) error {
 	}
 	if !slices.Contains([]string{"", "default", "strict", "monitor"}, c.Policy) {
 		if _, err := readFile(c.Policy, maxInput); err != nil {
-			return at.errorf("policy", "%w", err)
+			return at.errorf("policy", "%w: write default, strict, monitor or a file", err)
 		}
 	}
 	if c.Rules != "" {

@@ -46,7 +46,7 @@ func (b Blob) Await(ctx context.Context, offset int64) error {
 
 // Blob releases the blob that ref's digest names if an allowed manifest of ref's repository references it. It returns
 // *Refusal when only refused ones do and *NotReferenced when none does. On Terms.Sealed an image that is being judged does
-// too, and the blob is sealed.
+// too, and the blob is sealed. Who may not read the repository is told the same whether or not the blob is known here.
 func (g *Gate) Blob(ctx context.Context, ref trust.Reference, terms Terms) (Blob, error) {
 	src, err := g.sources.Source(ctx, ref)
 	if err != nil {
@@ -97,7 +97,13 @@ func (g *Gate) find(ctx context.Context, ref trust.Reference, src trust.Source, 
 			return b, err
 		}
 	}
-	if denied != nil {
+	if denied == nil && len(candidates) == 0 {
+		denied = g.rights.Manifest(ctx, ref)
+	}
+	switch {
+	case errors.Is(denied, trust.ErrNotFound):
+		return Blob{}, &NotReferenced{Name: ref.Name(), Digest: ref.Digest}
+	case denied != nil:
 		return Blob{}, denied
 	}
 	if b, err := g.byJudging(ctx, ref, src, undecided); b.open != nil || err != nil {

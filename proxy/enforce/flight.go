@@ -16,6 +16,9 @@ import (
 // remembered by the judge as well; errors and passing verdicts are found here only.
 const keepUntaken = 2 * time.Minute
 
+// maxUntaken bounds the outcomes that wait so: whoever asks and leaves again and again is to fill no memory.
+const maxUntaken = 512
+
 var errStopped = fmt.Errorf("%w: the proxy is stopping", trust.ErrUnavailable)
 
 // flight is one judgement that any number of requests wait for.
@@ -46,6 +49,7 @@ type flights struct {
 	mu      sync.Mutex
 	running int
 	byKey   map[string]*flight
+	untaken int
 	// mine counts those that run and wait by whose they are.
 	mine map[string]int
 }
@@ -107,7 +111,7 @@ func (fs *flights) join(ctx context.Context, key string, ref trust.Reference, sr
 	f := fs.byKey[key]
 	if f != nil && f.forget != nil { // finished and untaken: this request takes it
 		f.forget.Stop()
-		delete(fs.byKey, key)
+		fs.remove(key)
 		if until := f.verdict.Until; !until.IsZero() && !time.Now().Before(until) {
 			f = nil
 		}
@@ -169,9 +173,10 @@ func (fs *flights) run(ctx context.Context, key, who string, f *flight, ref trus
 	if fs.mine[who]--; fs.mine[who] == 0 {
 		delete(fs.mine, who)
 	}
-	if f.waiting > 0 || fs.base.Err() != nil {
+	if f.waiting > 0 || fs.base.Err() != nil || fs.untaken >= maxUntaken {
 		delete(fs.byKey, key)
 	} else {
+		fs.untaken++
 		f.forget = time.AfterFunc(keepUntaken, func() { fs.drop(key, f) })
 	}
 	close(f.done)
@@ -181,8 +186,14 @@ func (fs *flights) drop(key string, f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if fs.byKey[key] == f {
-		delete(fs.byKey, key)
+		fs.remove(key)
 	}
+}
+
+// remove takes an untaken outcome away. The caller holds mu.
+func (fs *flights) remove(key string) {
+	delete(fs.byKey, key)
+	fs.untaken--
 }
 
 // ask waits for its turn and judges. A panic of the judge is an error: no verdict was reached.
@@ -217,7 +228,7 @@ func (fs *flights) close(ctx context.Context) error {
 	for key, f := range fs.byKey {
 		if f.forget != nil {
 			f.forget.Stop()
-			delete(fs.byKey, key)
+			fs.remove(key)
 		}
 	}
 	fs.mu.Unlock()

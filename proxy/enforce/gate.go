@@ -141,6 +141,8 @@ const (
 	maxRetryAfter = 30 * time.Second
 	// maxWholeHold is how long a client that could ask elsewhere waits: it must have its answer before 20 s.
 	maxWholeHold = 19 * time.Second
+	// maxReplaced bounds the judgements that one request waits for because the trust lists were replaced meanwhile.
+	maxReplaced = 3
 	// resolvedFor bounds how long a digest is described without asking upstream whether it is still there.
 	resolvedFor = 5 * time.Minute
 	// recentEntries bounds the gate's memories of manifests, recentBlobs that of blobs: some 10 MB in all.
@@ -225,7 +227,8 @@ func (g *Gate) Permit(ref trust.Reference) error {
 	return nil
 }
 
-// decide returns a verdict that serves, or an error. hold fires when the client may wait no longer.
+// decide returns a verdict that serves, or an error. hold fires when the client may wait no longer. A verdict by lists that
+// were replaced meanwhile is none: the image is judged again, which reads nothing anew.
 func (g *Gate) decide(ctx context.Context, ref trust.Reference, src trust.Source, hold <-chan struct{}) (trust.Verdict, error) {
 	if v, ok, err := g.remembered(ctx, ref); err != nil || ok {
 		if err != nil {
@@ -233,7 +236,7 @@ func (g *Gate) decide(ctx context.Context, ref trust.Reference, src trust.Source
 		}
 		return g.enforce(ref, v)
 	}
-	v, err := g.flights.await(ctx, g.flightKey(ref), ref, src, hold)
+	v, err := g.judgement(ctx, ref, src, hold)
 	switch {
 	case errors.Is(err, errHeld):
 		return trust.Verdict{}, g.pending(ref)
@@ -246,17 +249,36 @@ func (g *Gate) decide(ctx context.Context, ref trust.Reference, src trust.Source
 	return g.enforce(ref, v)
 }
 
+// judgement is the outcome of one by the lists that are in force at its end. A nil hold never fires.
+func (g *Gate) judgement(ctx context.Context, ref trust.Reference, src trust.Source, hold <-chan struct{}) (trust.Verdict, error) {
+	for range maxReplaced {
+		v, err := g.flights.await(ctx, g.flightKey(ref), ref, src, hold)
+		if err != nil || !g.outdated(ref, v) {
+			return v, err
+		}
+	}
+	return trust.Verdict{}, fmt.Errorf("%w: the trust lists were replaced again and again meanwhile", trust.ErrUnavailable)
+}
+
+// outdated reports whether a verdict is by other trust lists than those in force.
+func (g *Gate) outdated(ref trust.Reference, v trust.Verdict) bool {
+	now := g.judge.Standing(ref).Lists
+	return now != "" && now != v.TrustLists
+}
+
 // pending says when to come back.
 func (g *Gate) pending(ref trust.Reference) *Pending {
 	return &Pending{Reference: ref, RetryAfter: min(max(g.hold/2, minRetryAfter), maxRetryAfter)}
 }
 
-// flightKey names the judgement of a reference: one for each digest in a repository, unless what led there matters.
+// flightKey names the judgement of a reference: one for each digest in a repository, unless what led there matters, and for
+// the trust lists in force.
 func (g *Gate) flightKey(ref trust.Reference) string {
+	by := " by " + g.judge.Standing(ref).Lists.String()
 	if g.depends(ref) {
-		return ref.String() + " in " + ref.Index.String()
+		return ref.String() + " in " + ref.Index.String() + by
 	}
-	return ref.Name() + "@" + ref.Digest.String()
+	return ref.Name() + "@" + ref.Digest.String() + by
 }
 
 // unjudged wraps err, unless the client itself went away.

@@ -45,16 +45,17 @@ func (j *fakeJudge) key(ref trust.Reference) string {
 	if standing.Decided != nil {
 		return ref.String() + " by " + standing.Decided.Pattern
 	}
-	return ref.String()
+	return ref.String() + string(standing.Lists)
 }
 
 func (j *fakeJudge) Judge(ctx context.Context, ref trust.Reference, _ trust.Source) (trust.Verdict, error) {
 	j.asked.Add(1)
+	key := j.key(ref)
 	v, err := j.verdict(ctx, ref)
 	if err == nil && !v.Passing {
 		j.mu.Lock()
 		defer j.mu.Unlock()
-		j.remembered[j.key(ref)] = v
+		j.remembered[key] = v
 	}
 	return v, err
 }

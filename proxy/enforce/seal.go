@@ -145,7 +145,7 @@ func (s *seals) of(ref trust.Reference) *seal {
 	return all[len(all)-1]
 }
 
-// drop forgets a seal that opened: what names its blobs is on record now.
+// drop forgets a seal that opened, since what names its blobs is on record now, or that was refused a while ago.
 func (s *seals) drop(key string, it *seal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,7 +185,14 @@ func (g *Gate) deliverSealed(ctx context.Context, ref trust.Reference, src trust
 		return s
 	})
 	if isNew {
-		g.flights.follow(f, func(v trust.Verdict, err error) { g.settle(key, it, v, err) })
+		ctx := context.WithoutCancel(ctx)
+		g.flights.follow(f, func(v trust.Verdict, err error) {
+			// Neither lists that were replaced nor what another's login could not read is an answer.
+			if others := f.as != readerOf(ctx, ref); err == nil && g.outdated(ref, v) || others && (err != nil || v.Passing) {
+				v, err = g.judgement(ctx, ref, src, nil)
+			}
+			g.settle(key, it, v, err)
+		})
 	}
 	return nil
 }
@@ -205,6 +212,7 @@ func (g *Gate) settle(key string, s *seal, v trust.Verdict, err error) {
 		return
 	}
 	s.refuse(s.refused)
+	time.AfterFunc(keepRefused, func() { g.seals.drop(key, s) })
 }
 
 // behind is ref's blob as the image of the seal names it: sealed while that is being judged, then as the verdict says.

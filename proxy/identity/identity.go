@@ -24,8 +24,8 @@ const (
 	byCertificate = "mtls"
 )
 
-// basicChallenge asks for a login in the name of a registry that the proxy is taken for, and nowhere else: an engine that
-// uses the proxy as a mirror goes around it, or shows the login of another registry.
+// basicChallenge asks for a login in the name of a registry that the proxy is taken for without TLS, and nowhere else: an
+// engine that uses the proxy as a mirror goes around it, or shows the login of another registry.
 const basicChallenge = `Basic realm="safepull"`
 
 // Options say who is let in. With no method at all, everyone is.
@@ -177,8 +177,8 @@ func (d *Door) resume(c caller.Caller, s shown, offer string) (caller.Caller, er
 }
 
 // transparent takes what is shown to a proxy that is taken for a registry: a login that is the registry's own. What is
-// left of it for the door is what was handed over for the door. A request that names its registry in ns is a mirror's all
-// the same, and is not asked for a login.
+// left of it for the door is what was handed over for the door, and a token that the door gave out. A request that names its
+// registry in ns is a mirror's all the same, and is not asked for a login.
 func (d *Door) transparent(r *http.Request, c *caller.Caller, registry string, s shown) (left shown, offer string) {
 	c.Again = ""
 	if s.forDoor {
@@ -187,21 +187,34 @@ func (d *Door) transparent(r *http.Request, c *caller.Caller, registry string, s
 	if !d.passThrough[registry] {
 		return shown{}, ""
 	}
-	if isSession(s.bearer) { // ours, and no registry's
-		return shown{}, ""
-	}
-	if _, ok := c.Logins[registry]; !ok && !s.none() {
+	session := isSession(s.bearer)
+	if _, ok := c.Logins[registry]; !ok && !s.none() && !session {
 		c.Logins[registry] = s.login()
 	}
-	if r.URL.Query().Has("ns") {
+	if !r.URL.Query().Has("ns") {
+		c.Again, offer = inItsName(r)
+	}
+	switch {
+	case session:
+		return s, offer
+	case !s.none():
 		return shown{}, ""
 	}
-	// At a challenge, an engine without a login gives up, so that it is asked for one only where it needs it.
-	c.Again = basicChallenge
-	if s.none() && r.URL.Path != "/v2/" && r.URL.Path != "/v2" {
-		offer = basicChallenge
-	}
 	return shown{}, offer
+}
+
+// inItsName are the challenges of a proxy that is taken for a registry: again for who brought a wrong login, first for who
+// brought none. Over TLS the name that the client used leads to us, and clients get a token there with a login or without
+// one, as the registry's own would have it. Else we ask for the login itself, and only where it is needed: an engine without
+// one gives up at that.
+func inItsName(r *http.Request) (again, first string) {
+	if at := tokensAt(ownAddress(r)); at != "" {
+		return at, at
+	}
+	if r.URL.Path != "/v2/" && r.URL.Path != "/v2" {
+		first = basicChallenge
+	}
+	return basicChallenge, first
 }
 
 // spelling is the one spelling of a Host header.

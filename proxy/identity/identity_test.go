@@ -102,8 +102,9 @@ func TestWhoIsLetIn(t *testing.T) {
 	}
 	anonymous := caller.Caller{Logins: map[string]caller.Login{}}
 	asked := caller.Caller{Logins: map[string]caller.Login{}, Challenge: wanted}
-	inItsName := asked
-	inItsName.Challenge = `Basic realm="safepull"`
+	inItsName, withoutTLS := asked, asked
+	inItsName.Challenge = `Bearer realm="https://ghcr.io/safepull/v1/token",service="safepull"`
+	withoutTLS.Challenge = `Basic realm="safepull"`
 	ada := caller.Caller{Identity: "ada", Method: "htpasswd", Logins: map[string]caller.Login{}}
 	ci := caller.Caller{Identity: "ci", Method: "token", Logins: map[string]caller.Login{}}
 	with := func(c caller.Caller, registry string, l caller.Login) caller.Caller {
@@ -168,7 +169,11 @@ func TestWhoIsLetIn(t *testing.T) {
 		"taken, not passed through":         {door: "taken", target: "https://quay.io/v2/a/manifests/1", headers: []string{"Authorization: " + basic("bob", "hub-password")}, want: anonymous},
 		"taken, nothing":                    {door: "taken", target: "https://ghcr.io/v2/a/manifests/1", want: inItsName},
 		"taken, nothing, a mirror's":        {door: "taken", target: "https://ghcr.io/v2/a/manifests/1?ns=ghcr.io", want: anonymous},
-		"taken, ping":                       {door: "taken", target: "https://ghcr.io/v2/", want: anonymous},
+		"taken, ping":                       {door: "taken", target: "https://ghcr.io/v2/", want: inItsName},
+		"taken, ping, a mirror's":           {door: "taken", target: "https://ghcr.io/v2/?ns=ghcr.io", want: anonymous},
+		"taken, nothing, without TLS":       {door: "taken", target: "http://ghcr.io/v2/a/manifests/1", want: withoutTLS},
+		"taken, ping, without TLS":          {door: "taken", target: "http://ghcr.io/v2/", want: anonymous},
+		"taken, an old token":               {door: "taken", target: "https://ghcr.io/v2/", headers: []string{"Authorization: Bearer safepull-session_AAAA"}, refused: "expired", challenge: inItsName.Challenge},
 		"taken, closed":                     {door: "taken, closed", target: "https://ghcr.io/v2/", headers: []string{"Authorization: " + basic("ada", "lovelace")}, refused: "log in"},
 		"taken, closed, through the engine": {door: "taken, closed", target: "https://ghcr.io/v2/", headers: []string{handed + basic("ada", "lovelace")}, want: ada},
 		"handed, both":                      {door: "handed", headers: []string{"Authorization: " + basic("ada", "lovelace"), handed + "ghcr.io Bearer abc"}, want: with(ada, "ghcr.io", caller.Login{Token: "abc"})},
@@ -253,6 +258,25 @@ func TestTokensForClients(t *testing.T) {
 		if _, err := other.Enter(r); !errors.As(err, &refused) || refused.Challenge != "" {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestTokensInARegistrysName: a token that was got under a registry's name holds the login for that registry, and no other.
+func TestTokensInARegistrysName(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, identity.Options{
+		PassThrough: []string{"docker.io", "ghcr.io"}, BasicIsFor: "docker.io", URL: address, Hosts: map[string]string{"ghcr.io": "ghcr.io", "registry-1.docker.io": "docker.io"},
+	})
+	token := given(t, d, ask("https://ghcr.io"+forPull, "Authorization: "+basic("bob", "hub-password")), 200)
+	for _, target := range []string{"https://ghcr.io" + image, "https://ghcr.io/v2/", "https://ghcr.io" + image + "?ns=ghcr.io", "https://registry-1.docker.io" + image, address + image} {
+		c, err := d.Enter(ask(target, token))
+		if err != nil || len(c.Logins) != 1 || c.Logins["ghcr.io"].Password.Reveal() != "hub-password" || c.Challenge != "" {
+			t.Errorf("%s: %+v, %v", target, c, err)
+		}
+	}
+	nobody := given(t, d, ask("https://ghcr.io"+forPull), 200)
+	if c, err := d.Enter(ask("https://ghcr.io"+image, nobody)); err != nil || len(c.Logins) != 0 || c.Challenge != "" || !strings.HasPrefix(c.Again, "Bearer ") {
+		t.Errorf("without a login: %+v, %v", c, err)
 	}
 }
 

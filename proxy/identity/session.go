@@ -96,10 +96,22 @@ func isSession(s string) bool { return strings.HasPrefix(s, sessionPrefix) }
 // elsewhere, and to be asked for a password itself (Basic) makes engines that use the proxy as a mirror go around it: where
 // no address is known, nobody is asked.
 func (d *Door) challengeFor(r *http.Request) string {
-	at := strings.TrimSuffix(d.options.URL, "/")
-	if at == "" && r.TLS != nil && r.Host != "" && !strings.ContainsAny(r.Host, "\"\\ /?#@,;") {
-		at = "https://" + r.Host
+	if at := strings.TrimSuffix(d.options.URL, "/"); at != "" {
+		return tokensAt(at)
 	}
+	return tokensAt(ownAddress(r))
+}
+
+// ownAddress is the address by which the client speaks TLS with us; empty where it does not.
+func ownAddress(r *http.Request) string {
+	if r.TLS == nil || r.Host == "" || strings.ContainsAny(r.Host, "\"\\ /?#@,;") {
+		return ""
+	}
+	return "https://" + r.Host
+}
+
+// tokensAt is the challenge that names an address of ours; empty without one.
+func tokensAt(at string) string {
 	if at == "" {
 		return ""
 	}

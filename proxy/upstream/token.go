@@ -8,7 +8,8 @@ import (
 )
 
 // maxTokens bounds the tokens kept by one Registry: there is one per repository asked for, and clients choose those.
-const maxTokens = 1024
+// A proxy has some hundred Registries, one for each login, and a token may have some KB.
+const maxTokens = 128
 
 // tokenCache is an auth.Cache that forgets everything when it is full; a token costs one request to get again.
 type tokenCache struct {

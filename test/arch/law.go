@@ -20,7 +20,7 @@ type statute struct {
 // words are the packages that everything above them may speak: pure, without adapters.
 var words = []string{
 	"trust", "trust/reference", "trust/ruleset", "trust/namespace", "trust/namespace/signed", "trust/lookalike", "trust/publisher",
-	"trust/inspect", "trust/layer", "trust/layer/inflate", "trust/match", "trust/policy",
+	"trust/inspect", "trust/layer", "trust/layer/inflate", "trust/match", "trust/policy", "trust/flight",
 }
 
 // constitution is the import law. The first statute whose pattern fits decides; a package that none fits is itself a
@@ -37,7 +37,7 @@ var constitution = []statute{
 
 	{of: "trust/store/storetest", may: []string{"trust", "trust/store", "trust/campaign", "trust/judge", "test/**"}},
 	{of: "trust/store/**", may: []string{"trust", "trust/store", "trust/campaign", "~/**", "^"}},
-	{of: "trust/publisher/**", may: []string{"trust", "trust/reference", "trust/publisher", "trust/publisher/internal/**", "~/**", "^"}},
+	{of: "trust/publisher/**", may: []string{"trust", "trust/reference", "trust/publisher", "trust/publisher/internal/**", "trust/flight", "~/**", "^"}},
 
 	{of: "trust/judge", may: []string{"trust", "trust/**"}, except: []string{"trust/indicator/**", "trust/store/**", "trust/publisher/*"}},
 	{of: "trust/unwrap/all", may: []string{"trust", "trust/unwrap", "trust/unwrap/*"}},

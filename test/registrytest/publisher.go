@@ -11,8 +11,9 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Publisher is an account as the APIs of Docker Hub, Quay, GitHub and ECR Public tell of it, each in its own words. A
-// registry serves them all at its own address.
+// Publisher is an account as the APIs of Docker Hub, Quay, GitHub and ECR Public tell of it, each in its own words: fields,
+// statuses and headers are those that the packages below trust/publisher have sources for. A registry serves them all at its
+// own address.
 type Publisher struct {
 	Name string
 	// ID is a number for GitHub's API; any text will do for Docker Hub's.
@@ -57,6 +58,12 @@ func (r *Registry) publisher(name string) (Publisher, bool) {
 	return p, ok
 }
 
+// absent is how an API says that it knows no such thing.
+type absent struct {
+	status int
+	body   string
+}
+
 // object is a JSON object.
 type object = map[string]any
 
@@ -68,11 +75,12 @@ func (r *Registry) servePublisher(w http.ResponseWriter, req *http.Request, f Fa
 	}
 	var name string
 	var tell func(Publisher) (any, bool)
+	nobody := absent{http.StatusNotFound, `{"message":"httperror 404: object not found","errinfo":{}}`}
 	switch {
 	case is(3, "v2", "orgs"), is(3, "v2", "users"):
 		name = path[2]
 		if p, ok := r.publisher(name); ok && p.User != (path[1] == "users") { // each leads on to the other
-			w.Header().Set("Location", map[bool]string{true: "/v2/users/", false: "/v2/orgs/"}[p.User]+name+"/")
+			w.Header().Set("Location", map[bool]string{true: "/v2/users/", false: "/v2/orgs/"}[p.User]+name)
 			w.WriteHeader(http.StatusPermanentRedirect)
 			return true
 		}
@@ -81,16 +89,21 @@ func (r *Registry) servePublisher(w http.ResponseWriter, req *http.Request, f Fa
 		name, tell = path[2], Publisher.hubListing
 	case is(4, "v2", "repositories"):
 		name, tell = path[2], func(p Publisher) (any, bool) { return p.hubRepository(path[3]) }
-	case is(4, "api", "v1", "organization"):
-		name, tell = path[3], Publisher.quayOrganization
-	case is(4, "api", "v1", "repository"), is(5, "api", "v1", "repository"):
-		name, tell = path[3], func(p Publisher) (any, bool) { return p.quayRepository(path[len(path)-1]) }
+	case len(path) > 4 && is(len(path), "api", "v1", "repository"):
+		name, tell = path[3], func(p Publisher) (any, bool) { return p.quayRepository(strings.Join(path[4:], "/")) }
+		nobody = absent{http.StatusUnauthorized, `{"detail":"Requires authentication","error_message":"Requires authentication","error_type":"invalid_token","title":"invalid_token","status":401}`}
 	case is(3, "api", "v1", "repository"):
 		name, tell = req.URL.Query().Get("namespace"), Publisher.quayListing
+		nobody = absent{http.StatusOK, `{"repositories":[]}`}
 	case is(2, "users"), is(2, "orgs"):
 		name, tell = path[1], Publisher.githubAccount
-	case is(1, "getRepositoryCatalogData"), is(1, "searchRepositoryCatalogData"):
+		nobody = absent{http.StatusNotFound, `{"message":"Not Found","documentation_url":"https://docs.github.com/rest","status":"404"}`}
+	case is(1, "getRepositoryCatalogData"):
 		name, tell = ecrQuestion(req, path[0])
+		nobody = absent{http.StatusBadRequest, `{"__type":"RepositoryNotFoundException","message":"The repository does not exist"}`}
+	case is(1, "searchRepositoryCatalogData"):
+		name, tell = ecrQuestion(req, path[0])
+		nobody = absent{http.StatusOK, `{"repositoryCatalogSearchResultList":[],"totalResults":0}`}
 	default:
 		return false
 	}
@@ -99,10 +112,13 @@ func (r *Registry) servePublisher(w http.ResponseWriter, req *http.Request, f Fa
 	if ok {
 		answer, ok = tell(p)
 	}
+	w.Header().Set("X-RateLimit-Limit", "180")
+	w.Header().Set("X-RateLimit-Remaining", "179")
+	w.Header().Set("X-RateLimit-Reset", fmt.Sprint(time.Now().Add(time.Minute).Unix()))
 	if !ok {
 		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusNotFound)
-		_, _ = io.WriteString(w, `{"message":"object not found","errinfo":{}}`)
+		w.WriteHeader(nobody.status)
+		_, _ = io.WriteString(w, nobody.body)
 		return true
 	}
 	body, err := json.Marshal(answer)
@@ -152,10 +168,6 @@ func (p Publisher) hubListing() (any, bool) {
 		results = append(results, one)
 	}
 	return object{"count": len(results), "next": nil, "previous": nil, "results": results}, true
-}
-
-func (p Publisher) quayOrganization() (any, bool) {
-	return object{"name": p.Name, "email": "", "avatar": object{"name": p.Name, "kind": "org"}, "is_admin": false, "is_member": false}, !p.User
 }
 
 func (p Publisher) quayRepository(name string) (any, bool) {

@@ -1,9 +1,49 @@
 package judge
 
 import (
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
+
+	"github.com/safepull/safepull/trust"
 )
+
+// TestVerdictBytes: what a verdict counts for is no less than half of what it takes, nor more than four times as much.
+func TestVerdictBytes(t *testing.T) { //nolint:paralleltest // it measures memory
+	for name, findings := range map[string]int{"plain": 3, "much": 4096} {
+		make1 := func(i int) trust.Verdict {
+			text := func(n int) string { return strings.Repeat(string(rune('a'+i%26)), n) }
+			v := trust.Verdict{ID: text(13), Reasons: []string{text(200)}, Story: []string{text(300)}, Blobs: make([]trust.Blob, 8), Decision: &trust.Decision{}}
+			for b := range v.Blobs {
+				v.Blobs[b].MediaType = text(50)
+			}
+			v.Evidence.Unanswered = map[string]string{text(10): text(100)}
+			v.Evidence.Findings = make([]trust.Finding, findings)
+			for f := range v.Evidence.Findings {
+				v.Evidence.Findings[f] = trust.Finding{Path: text(60), Excerpt: text(200), Why: text(120)}
+			}
+			v.Decision.Weights = make([]trust.Weight, findings)
+			return v
+		}
+		n := max(8, 4096/findings)
+		kept := make([]trust.Verdict, n)
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		counted := 0
+		for i := range kept {
+			kept[i] = make1(i)
+			counted += verdictBytes(kept[i])
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if took := int(after.HeapAlloc - before.HeapAlloc); counted < took/2 || counted > 4*took { //nolint:gosec // small
+			t.Errorf("%s: %d verdicts take %d bytes and count for %d", name, n, took, counted)
+		}
+		runtime.KeepAlive(kept)
+	}
+}
 
 func TestBounded(t *testing.T) {
 	t.Parallel()

@@ -159,6 +159,11 @@ func blob(d ocispec.Descriptor) trust.Blob {
 
 func (c *inquiry) askConfig(ctx context.Context) (bool, error) {
 	body, err := c.read(ctx, c.manifest.Config, inspect.MaxConfig)
+	if err == nil {
+		if err := c.owns(ctx, c.manifest.Config); err != nil {
+			return false, err
+		}
+	}
 	if err == nil && c.manifest.Kind == inspect.Artifact {
 		c.listsLayers = inspect.ListsLayers(body)
 		var found trust.Inspection

@@ -21,6 +21,7 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/campaign"
 	"github.com/safepull/safepull/trust/closure"
+	"github.com/safepull/safepull/trust/flight"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/story"
 )
@@ -101,8 +102,6 @@ type Options struct {
 	ImageBytes int64
 	// ArtifactBytes bounds the blobs of an artifact, which is none to run. Zero means 64 MiB.
 	ArtifactBytes int64
-	// Recent is how many verdicts are kept in process memory in front of Memory. Zero means 1024.
-	Recent int
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -111,9 +110,10 @@ type Options struct {
 type Judge struct {
 	Options
 	layers *semaphore.Weighted
-	recent *lru.Cache[digest.Digest, trust.Verdict]
-	flight flight
-	// inspections and merged are kept in front of Memory.
+	// flight lets concurrent questions about one blob share one inspection.
+	flight flight.Group[digest.Digest, trust.Inspection]
+	// recent, inspections and merged are kept in front of Memory.
+	recent      *bounded[digest.Digest, trust.Verdict]
 	inspections *bounded[asked, recalled]
 	merged      *bounded[digest.Digest, *merged]
 	// begun are the layers that images began with, and merging bounds how many are merged at one time: memory.
@@ -135,17 +135,14 @@ func New(o Options) (*Judge, error) {
 	if o.ArtifactBytes <= 0 {
 		o.ArtifactBytes = defaultArtifactBytes
 	}
-	if o.Recent <= 0 {
-		o.Recent = 1024
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	recent, err := lru.New[digest.Digest, trust.Verdict](o.Recent)
-	if err != nil {
-		return nil, fmt.Errorf("judge: %w", err)
+	j := &Judge{Options: o, layers: semaphore.NewWeighted(int64(o.LayersInWork)), merging: semaphore.NewWeighted(mergedAtOnce)}
+	var err error
+	if j.recent, err = newBounded[digest.Digest, trust.Verdict](recentBytes); err != nil {
+		return nil, err
 	}
-	j := &Judge{Options: o, layers: semaphore.NewWeighted(int64(o.LayersInWork)), recent: recent, merging: semaphore.NewWeighted(mergedAtOnce)}
 	if j.begun, err = lru.New[digest.Digest, struct{}](maxBegun); err != nil {
 		return nil, fmt.Errorf("judge: %w", err)
 	}
@@ -165,7 +162,8 @@ func (j *Judge) Remembered(ctx context.Context, ref trust.Reference) (trust.Verd
 }
 
 func (j *Judge) remembered(ctx context.Context, ref trust.Reference, key digest.Digest) (trust.Verdict, bool, error) {
-	v, ok := j.recent.Get(key)
+	v, inMemory := j.recent.get(key)
+	ok := inMemory
 	if !ok {
 		var err error
 		if v, ok, err = j.Memory.Verdict(ctx, key); err != nil {
@@ -176,7 +174,9 @@ func (j *Judge) remembered(ctx context.Context, ref trust.Reference, key digest.
 		!v.Until.IsZero() && !v.Until.After(j.Now()) {
 		return trust.Verdict{}, false, nil
 	}
-	j.recent.Add(key, v)
+	if !inMemory {
+		j.recent.add(key, v, verdictBytes(v))
+	}
 	v.Reference = ref
 	return v, true, nil
 }
@@ -254,7 +254,7 @@ func (j *Judge) conclude(ctx context.Context, key digest.Digest, start time.Time
 		}
 	}
 	if key != "" {
-		j.recent.Add(key, v)
+		j.recent.add(key, v, verdictBytes(v))
 	}
 	return v, nil
 }

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -157,6 +158,9 @@ func (c *inquiry) waive(ctx context.Context, order []int) (waived bool, err erro
 			return false, err
 		}
 		if ok {
+			if err := c.owns(ctx, layer); err != nil {
+				return false, err
+			}
 			c.found(c.layerName(i), known.Findings)
 			c.trees.keep(i, known)
 		}
@@ -173,6 +177,13 @@ func after(s string, sep byte) string {
 	return ""
 }
 
+// boundToContent reports whether an error would be the same for everybody who asks about the same digest: when the caller
+// that ran was cancelled, or its own source broke or lied, the next one runs.
+func boundToContent(err error) bool {
+	return !errors.Is(err, trust.ErrIntegrity) &&
+		(errors.Is(err, trust.ErrLimit) || errors.Is(err, trust.ErrMalformed) || errors.Is(err, trust.ErrUnsupported))
+}
+
 // content inspects one blob in the way that its media type asks for, once for everybody.
 func (c *inquiry) content(ctx context.Context, desc ocispec.Descriptor) (trust.Inspection, error) {
 	treatment := c.treatment(desc.MediaType)
@@ -187,7 +198,7 @@ func (c *inquiry) content(ctx context.Context, desc ocispec.Descriptor) (trust.I
 	j := c.judge
 	key := j.inspectionKey(treatment)
 	flown := digest.FromString(fmt.Sprintf("%s %s %d", key, desc.Digest, desc.Size))
-	return j.flight.do(ctx, flown, func() (trust.Inspection, error) {
+	found, err := j.flight.Do(ctx, flown, boundToContent, func() (trust.Inspection, error) {
 		found, ok, err := j.recall(ctx, desc.Digest, key)
 		if err != nil {
 			return trust.Inspection{}, err
@@ -205,6 +216,33 @@ func (c *inquiry) content(ctx context.Context, desc ocispec.Descriptor) (trust.I
 		j.remember(desc.Digest, key, found)
 		return found, nil
 	})
+	if err != nil && !boundToContent(err) {
+		return found, err
+	}
+	if err := c.owns(ctx, desc); err != nil {
+		return trust.Inspection{}, err
+	}
+	return found, err
+}
+
+// holder is a source whose content others may have brought. What they brought tells its reader nothing of what it does not
+// have: whoever knows the digest of somebody's layer can name it in a manifest of their own.
+type holder interface {
+	// Has returns nil when the reference's repository has the blob, for the context's caller. What was just read from there
+	// costs no question.
+	Has(context.Context, trust.Reference, ocispec.Descriptor) error
+}
+
+// owns fails when a blob that was answered for is none of the image's repository, as far as its source can tell.
+func (c *inquiry) owns(ctx context.Context, desc ocispec.Descriptor) error {
+	h, ok := c.src.(holder)
+	if !ok {
+		return nil
+	}
+	if err := h.Has(ctx, c.ref, desc); err != nil {
+		return fmt.Errorf("does %s have %s: %w", c.ref.Name(), desc.Digest, err)
+	}
+	return nil
 }
 
 func (c *inquiry) scan(ctx context.Context, desc ocispec.Descriptor, treatment inspect.Treatment) (trust.Inspection, error) {

@@ -17,7 +17,8 @@ type Publishers interface {
 	// Ask takes little time, whatever registries do. An error that wraps trust.ErrUnavailable, ErrRateLimited, ErrLimit or
 	// ErrMalformed says that one did not answer, and comes with what is known all the same.
 	Ask(context.Context, trust.Reference) (publisher.Answer, error)
-	// Compare asks what the reference's tag pointed at before, and remembers what it points at now.
+	// Compare asks what the reference's tag pointed at before, and remembers what it points at now. An error of those classes
+	// leaves the question open.
 	Compare(ctx context.Context, ref trust.Reference, platform string, s publisher.Shape) ([]trust.Finding, error)
 	// Key changes whenever the same memory could give another answer.
 	Key() digest.Digest
@@ -93,7 +94,11 @@ func (c *inquiry) takePublisher(ctx context.Context, a *publication) error {
 	if c.hasConfig {
 		found, err := c.judge.Publishers.Compare(ctx, a.ref.WithDigest(c.ref.Digest), c.evidence.Platform, publisher.NewShape(
 			c.config.Entrypoint, c.config.Cmd, c.config.Env, c.config.Labels, c.config.History, c.config.DiffIDs))
-		if err != nil {
+		switch {
+		case err == nil:
+		case noAnswer(err):
+			c.evidence.Unanswered[askPublisher] = trust.Sanitise(err.Error(), 400)
+		default:
 			return fmt.Errorf("judge %s: %s: %w", c.ref, askPublisher, err)
 		}
 		c.found(askPublisher, found)

@@ -16,6 +16,7 @@ import (
 
 // What is kept in process memory in front of Memory, so that another image of the same layers is judged at once, in bytes.
 const (
+	recentBytes   = 8 << 20  // verdicts, which are 4 KB mostly, and 2 MB where an image shows very much
 	recalledBytes = 8 << 20  // inspections
 	mergedBytes   = 16 << 20 // layers that were merged
 )
@@ -62,6 +63,32 @@ func (j *Judge) remember(blob, key digest.Digest, found trust.Inspection) {
 		bytes += findingSize + len(f.Path) + len(f.Excerpt) + len(f.Why)
 	}
 	j.inspections.add(asked{blob, key}, recalled{found, j.Now()}, bytes)
+}
+
+// verdictBytes is what a verdict takes in memory, about.
+func verdictBytes(v trust.Verdict) int {
+	e := v.Evidence
+	bytes := 2048 + 256*len(v.Blobs) + 128*(len(e.Layers)+len(e.Standing.Lost))
+	for _, texts := range [][]string{v.Reasons, v.Story, e.Vouched, e.Integrity, e.Answered} {
+		for _, text := range texts {
+			bytes += 16 + len(text)
+		}
+	}
+	for _, open := range []map[string]string{e.Unanswered, e.NotAsked} {
+		for question, why := range open {
+			bytes += 64 + len(question) + len(why)
+		}
+	}
+	for _, f := range e.Findings {
+		bytes += findingSize + len(f.Path) + len(f.Excerpt) + len(f.Why)
+	}
+	for _, s := range e.Steps {
+		bytes += 128 + len(s.By) + len(s.Path)
+	}
+	if d := v.Decision; d != nil {
+		bytes += 64 * (len(d.Weights) + len(d.Changes))
+	}
+	return bytes
 }
 
 // merged is what the first layers of an image come to. It is shared and never changed.

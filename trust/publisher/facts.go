@@ -32,10 +32,13 @@ const (
 	BadgeOpenSource = "sponsored open source"
 )
 
-// Limits on facts, which registries tell and snapshots hold: memory, and what is shown of them.
+// Limits on facts, which registries tell and snapshots hold: memory, and what is shown of them. No registry has counted
+// more than maxCount of anything, and none is older than firstYear: what says otherwise is not believed.
 const (
-	maxText  = 128
-	maxNames = 100
+	maxText   = 128
+	maxNames  = 100
+	maxCount  = 1 << 50
+	firstYear = 2000
 )
 
 // Facts are what a registry tells of one account, repository or listing. What it does not tell is nil or zero.
@@ -62,7 +65,8 @@ type Facts struct {
 // Badged reports whether the registry vouches for who it is.
 func (f Facts) Badged() bool { return f.Badge != nil && *f.Badge != "" }
 
-// bounded cuts what is longer than it has any right to be, and makes text safe to show.
+// bounded cuts what is longer than it has any right to be, makes text safe to show, and leaves out counts and times that
+// cannot be.
 func (f Facts) bounded() Facts {
 	f.ID, f.Type = trust.Sanitise(f.ID, maxText), trust.Sanitise(f.Type, maxText)
 	if f.Badge != nil {
@@ -74,14 +78,32 @@ func (f Facts) bounded() Facts {
 		f.Names = append(f.Names, trust.Sanitise(n, maxText))
 	}
 	for _, n := range []**int64{&f.Pulls, &f.Stars, &f.Repositories} {
-		if *n != nil && **n < 0 {
+		if *n != nil && (**n < 0 || **n > maxCount) {
 			*n = nil
+		}
+	}
+	for _, t := range []*time.Time{&f.Created, &f.Updated, &f.Oldest} {
+		if year := t.UTC().Year(); year < firstYear || year > 9998 { // a later one cannot be written down everywhere
+			*t = time.Time{}
 		}
 	}
 	return f
 }
 
-// over are f's facts, and those of before that f does not tell.
+// toldAt is bounded, without times that were still to come when they were told: a clock is wrong then, and which one is
+// not known.
+func (f Facts) toldAt(at time.Time) Facts {
+	f = f.bounded()
+	for _, t := range []*time.Time{&f.Created, &f.Updated, &f.Oldest} {
+		if t.Sub(at) > slack {
+			*t = time.Time{}
+		}
+	}
+	return f
+}
+
+// over are f's facts, and those of before that f does not tell: which account it is. What a registry does not vouch for now,
+// it does not vouch for.
 func (f Facts) over(before Facts) Facts {
 	out := f
 	if f.Missing {
@@ -94,9 +116,6 @@ func (f Facts) over(before Facts) Facts {
 	}
 	if f.Created.IsZero() {
 		out.Created = before.Created
-	}
-	if f.Badge == nil {
-		out.Badge = before.Badge
 	}
 	return out
 }
@@ -112,6 +131,9 @@ type Question struct {
 	Body []byte
 	// Read reads the body of a good answer. Errors wrap trust.ErrMalformed.
 	Read func(body []byte) (Facts, error)
+	// Absent reports whether an answer that is none (its status is not 200, and its body may be cut) says that the registry
+	// knows no such thing, at least for those who do not log in. Nil is never; 404 and 410 always say so.
+	Absent func(status int, body []byte) bool
 }
 
 // Key names the record that the question is about.

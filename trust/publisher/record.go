@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -18,6 +19,8 @@ const (
 	sampleEvery = 20 * time.Hour
 	// slack is how far apart two times of one thing may be told: registries round, move data, and keep clocks.
 	slack = 48 * time.Hour
+	// returnedAfter is how long something is gone at least that counts as deleted: registries have bad days.
+	returnedAfter = 24 * time.Hour
 )
 
 // What can change.
@@ -28,6 +31,8 @@ const (
 	changeBadgeLost = "badge lost"
 	// changeGone: the registry knows it no longer.
 	changeGone = "gone"
+	// changeReturned: the registry knows it again, and does not tell whether it is the same.
+	changeReturned = "returned"
 )
 
 // Record is what is known of one account, repository or listing, since it was first seen.
@@ -38,6 +43,9 @@ type Record struct {
 	Seen  time.Time `json:"seen"`
 	Now   Facts     `json:"now"`
 	Asked time.Time `json:"asked"`
+	// Badge is the last one that was told, until the registry says that there is none. It outlives answers without a word
+	// about badges, which are no loss, and vouches for nobody.
+	Badge string `json:"badge,omitempty"`
 	// ETag and Modified make the next question a conditional one.
 	ETag     string `json:"etag,omitempty"`
 	Modified string `json:"modified,omitempty"`
@@ -52,6 +60,8 @@ type Change struct {
 	From string    `json:"from"`
 	To   string    `json:"to"`
 	At   time.Time `json:"at"`
+	// Since is when it was asked last before At, so that it happened in between; zero where that is not known.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // Sample is what a repository's counts were at one time.
@@ -63,53 +73,95 @@ type Sample struct {
 
 // Observe is the record after the registry told f at a time. The zero record begins one.
 func (r Record) Observe(key string, f Facts, at time.Time) Record {
-	f, at = f.bounded(), at.UTC()
+	at = at.UTC()
+	f = f.toldAt(at)
 	r.Changes, r.Samples = slices.Clone(r.Changes), slices.Clone(r.Samples)
 	if r.Seen.IsZero() {
 		r = Record{Key: key, First: f, Seen: at}
+		if f.Badged() {
+			r.Badge = *f.Badge
+		}
 	} else {
 		r.compare(f, at)
 	}
-	r.Now, r.Asked = f.over(r.Now), at
-	if f.Pulls != nil && (len(r.Samples) == 0 || at.Sub(r.Samples[len(r.Samples)-1].At) >= sampleEvery) {
-		s := Sample{At: at, Pulls: *f.Pulls}
-		if f.Stars != nil {
-			s.Stars = *f.Stars
-		}
-		r.Samples = append(r.Samples, s)
-		r.Samples = r.Samples[max(0, len(r.Samples)-maxSamples):]
-	}
+	r.Now = f.over(r.Now)
+	r.sample(f, at)
 	if r.Changes = r.Changes[max(0, len(r.Changes)-maxChanges):]; len(r.Changes) == 0 {
 		r.Changes = nil
+	}
+	return r.asked(at)
+}
+
+// Confirm is the record after the registry said that nothing changed.
+func (r Record) Confirm(at time.Time) Record { return r.asked(at.UTC()) }
+
+// asked notes when. A clock that went back leaves no first sight in the future, which nobody would ask after.
+func (r Record) asked(at time.Time) Record {
+	r.Asked = at
+	if at.Before(r.Seen) {
+		r.Seen = at
 	}
 	return r
 }
 
-// Confirm is the record after the registry said that nothing changed.
-func (r Record) Confirm(at time.Time) Record {
-	r.Asked = at.UTC()
-	return r
+// sample keeps counts, not too close to each other. What a wrong clock dated in the future is left out.
+func (r *Record) sample(f Facts, at time.Time) {
+	r.Samples = slices.DeleteFunc(r.Samples, func(s Sample) bool { return s.At.After(at.Add(slack)) })
+	if len(r.Samples) == 0 {
+		r.Samples = nil
+	}
+	if f.Pulls == nil || len(r.Samples) > 0 && at.Sub(r.Samples[len(r.Samples)-1].At) < sampleEvery {
+		return
+	}
+	s := Sample{At: at, Pulls: *f.Pulls}
+	if f.Stars != nil {
+		s.Stars = *f.Stars
+	}
+	r.Samples = append(r.Samples, s)
+	r.Samples = r.Samples[max(0, len(r.Samples)-maxSamples):]
 }
 
 // compare notes what changed.
 func (r *Record) compare(f Facts, at time.Time) {
 	was := r.Now
-	note := func(what, from, to string) { r.Changes = append(r.Changes, Change{what, from, to, at}) }
+	note := func(what, from, to string) {
+		r.Changes = append(r.Changes, Change{What: what, From: from, To: to, At: at, Since: r.Asked})
+	}
 	switch {
 	case f.Missing && !was.Missing:
-		note(changeGone, "", "")
+		note(changeGone, madeOn(was), "")
 	case f.Missing:
 	case another(was, f):
 		note(changeReplaced, madeOn(was), madeOn(f))
+	case was.Missing && !tellsApart(was, f):
+		if gone := r.goneSince(); !gone.IsZero() && at.Sub(gone) >= returnedAfter {
+			note(changeReturned, day(gone), "")
+		}
 	}
 	if f.Missing || f.Badge == nil {
 		return
 	}
 	if *f.Badge != "" { // it came back, or was only away for a moment
 		r.Changes = slices.DeleteFunc(r.Changes, func(c Change) bool { return c.What == changeBadgeLost })
-	} else if was.Badged() {
-		note(changeBadgeLost, *was.Badge, "")
+	} else if r.Badge != "" {
+		note(changeBadgeLost, r.Badge, "")
 	}
+	r.Badge = *f.Badge
+}
+
+// tellsApart reports whether enough is told of two to see whether they are the same.
+func tellsApart(was, now Facts) bool {
+	return !was.Created.IsZero() && !now.Created.IsZero() || was.ID != "" && now.ID != ""
+}
+
+// goneSince is when it was first told that what was known is gone; zero when it never was.
+func (r *Record) goneSince() time.Time {
+	for _, c := range slices.Backward(r.Changes) {
+		if c.What == changeGone {
+			return c.At
+		}
+	}
+	return time.Time{}
 }
 
 // another reports whether a name belongs to something that was made later than what it named before. The registry's own
@@ -122,10 +174,13 @@ func another(was, now Facts) bool {
 }
 
 func madeOn(f Facts) string {
-	if f.Created.IsZero() {
+	switch {
+	case !f.Created.IsZero():
+		return day(f.Created)
+	case f.ID != "":
 		return "number " + f.ID
 	}
-	return day(f.Created)
+	return ""
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
@@ -140,12 +195,15 @@ func Merge(a, b Record) Record {
 	}
 	if b.Seen.Before(a.Seen) {
 		// What b knew first may have changed before a began.
-		early := Record{Now: b.Now, Changes: slices.Clone(b.Changes)}
+		early := Record{Now: b.Now, Badge: b.Badge, Asked: b.Asked, Changes: slices.Clone(b.Changes)}
 		if a.Seen.After(b.Asked) {
 			early.compare(a.First, a.Seen)
 		}
 		a.First, a.Seen, a.Changes = b.First, b.Seen, append(early.Changes, a.Changes...)
 		a.Now = a.Now.over(b.Now)
+		if a.Now.Badge == nil {
+			a.Badge = cmp.Or(a.Badge, early.Badge)
+		}
 		if !a.Now.Missing {
 			a.Samples = append(slices.Clone(b.Samples), a.Samples...)
 		}
@@ -178,12 +236,23 @@ func (r *Record) check() error {
 	if r.Seen.IsZero() || r.Asked.Before(r.Seen) {
 		return fmt.Errorf("%w: record %q was asked at %s and first seen at %s", trust.ErrMalformed, r.Key, r.Asked, r.Seen)
 	}
-	r.First, r.Now = r.First.bounded(), r.Now.bounded()
+	for _, t := range []time.Time{r.Seen, r.Asked} {
+		if year := t.UTC().Year(); year < firstYear || year > 9998 {
+			return fmt.Errorf("%w: record %q has a time in the year %d", trust.ErrMalformed, r.Key, year)
+		}
+	}
+	r.First, r.Now, r.Badge = r.First.bounded(), r.Now.bounded(), trust.Sanitise(r.Badge, maxText)
+	if r.Badge == "" && r.Now.Badged() {
+		r.Badge = *r.Now.Badge
+	}
 	r.ETag, r.Modified = header(r.ETag), header(r.Modified)
 	r.Changes = r.Changes[max(0, len(r.Changes)-maxChanges):]
 	r.Samples = r.Samples[max(0, len(r.Samples)-maxSamples):]
 	for i, c := range r.Changes {
-		r.Changes[i] = Change{trust.Sanitise(c.What, maxText), trust.Sanitise(c.From, maxText), trust.Sanitise(c.To, maxText), c.At}
+		r.Changes[i].What, r.Changes[i].From, r.Changes[i].To = trust.Sanitise(c.What, maxText), trust.Sanitise(c.From, maxText), trust.Sanitise(c.To, maxText)
+	}
+	for i, s := range r.Samples {
+		r.Samples[i].Pulls, r.Samples[i].Stars = min(max(s.Pulls, 0), maxCount), min(max(s.Stars, 0), maxCount)
 	}
 	return nil
 }

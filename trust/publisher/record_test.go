@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -48,6 +49,8 @@ func TestObserve(t *testing.T) {
 		"deleted-and-another":               {[]Facts{old, gone, with(func(f *Facts) { f.ID, f.Created = "2", on("2026-01-01") })}, []string{changeGone, changeReplaced}},
 		"another-by-its-number":             {[]Facts{{ID: "1"}, {ID: "2"}}, []string{changeReplaced}},
 		"badge-lost":                        {[]Facts{old, with(func(f *Facts) { f.Badge = new("") })}, []string{changeBadgeLost}},
+		"gone-and-back-and-nothing-told":    {[]Facts{{Pulls: new(int64(1))}, gone, {Pulls: new(int64(1))}}, []string{changeGone, changeReturned}},
+		"made-in-the-future":                {[]Facts{old, with(func(f *Facts) { f.Created = on("2031-01-01") })}, nil},
 		"gone-and-back-is-no-other":         {[]Facts{old, gone, gone, old}, []string{changeGone}},
 		"user-becomes-organization":         {[]Facts{old, with(func(f *Facts) { f.ID = "2" })}, nil},
 		"registry-rounds":                   {[]Facts{old, with(func(f *Facts) { f.Created = on("2015-01-02") })}, nil},
@@ -80,6 +83,31 @@ func TestObserve(t *testing.T) {
 				t.Errorf("%v\n%s", err, cmp.Diff(r, back))
 			}
 		})
+	}
+}
+
+// TestObserveTimes: what registries tell of the future, or of before there were any, is not believed; a day of a bad clock is
+// no first sight that lasts.
+func TestObserveTimes(t *testing.T) {
+	t.Parallel()
+	for day, want := range map[string]bool{"1970-01-01": false, "1999-12-31": false, "2013-03-01": true, "2026-02-02": true, "2026-02-09": false, "9998-01-01": false} {
+		r := Record{}.Observe(account, Facts{Created: on(day), Updated: on(day), Oldest: on(day)}, on("2026-02-01"))
+		if got := !r.Now.Created.IsZero() && !r.Now.Updated.IsZero() && !r.Now.Oldest.IsZero(); got != want {
+			t.Errorf("%s: %+v", day, r.Now)
+		}
+	}
+	for _, n := range []int64{-1, math.MinInt64, math.MaxInt64, maxCount + 1} {
+		if r := (Record{}).Observe(account, Facts{Pulls: &n, Stars: &n, Repositories: &n}, on("2026-02-01")); r.Now.Pulls != nil || r.Now.Stars != nil || r.Now.Repositories != nil || len(r.Samples) > 0 {
+			t.Errorf("%d: %+v", n, r)
+		}
+	}
+	r := Record{}.Observe(account, Facts{Pulls: new(int64(5))}, on("2046-02-01")).Observe(account, Facts{Pulls: new(int64(6))}, on("2026-02-01")).Confirm(on("2025-02-01"))
+	if !r.Seen.Equal(r.Asked) || len(r.Samples) != 1 || r.Samples[0].Pulls != 6 || r.check() != nil {
+		t.Errorf("%+v, %v", r, r.check())
+	}
+	far := time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("west", -12*3600))
+	if _, err := json.Marshal(Record{}.Observe(account, Facts{Created: far, Updated: far.UTC(), Oldest: far}, on("2026-02-01"))); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -170,6 +198,7 @@ func TestParseRecordRefuses(t *testing.T) {
 		"unknown-kind":  {`{"key":"moon docker.io/a","seen":"2026-01-01T00:00:00Z","asked":"2026-01-01T00:00:00Z"}`, trust.ErrMalformed},
 		"odd-name":      {"{\"key\":\"account docker.io/\\u001b[2J\",\"seen\":\"2026-01-01T00:00:00Z\",\"asked\":\"2026-01-01T00:00:00Z\"}", trust.ErrMalformed},
 		"never-seen":    {`{"key":"account docker.io/a","asked":"2026-01-01T00:00:00Z"}`, trust.ErrMalformed},
+		"asked-in-9999": {`{"key":"account docker.io/a","seen":"2026-01-02T00:00:00Z","asked":"9999-12-31T23:59:59-12:00"}`, trust.ErrMalformed},
 		"asked-earlier": {`{"key":"account docker.io/a","seen":"2026-01-02T00:00:00Z","asked":"2026-01-01T00:00:00Z"}`, trust.ErrMalformed},
 		"too-long":      {`"` + strings.Repeat("x", maxRecord) + `"`, trust.ErrLimit},
 	} {

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"path"
@@ -32,6 +33,8 @@ type Shape struct {
 	Starts []string `json:"starts,omitempty"`
 	// Shown is what the image starts, for people.
 	Shown string `json:"shown,omitempty"`
+	// Base is the repository of the image that it says it was built on, if it does.
+	Base string `json:"base,omitempty"`
 	// Layers are diff IDs, the lowest first.
 	Layers []string `json:"layers,omitempty"`
 	// Names are those of variables and labels, ports and the like; Steps are shortened digests of the history's commands.
@@ -54,6 +57,7 @@ func NewShape(entrypoint, command, env []string, labels map[string]string, histo
 	for name := range labels {
 		s.Names = append(s.Names, "label "+name)
 	}
+	s.Base = repositoryOf(labels[baseName])
 	for _, step := range history {
 		s.Steps = append(s.Steps, digest.FromString(strings.TrimSpace(step)).Encoded()[:16])
 	}
@@ -61,6 +65,18 @@ func NewShape(entrypoint, command, env []string, labels map[string]string, histo
 		s.Layers = append(s.Layers, d.String())
 	}
 	return s.bounded()
+}
+
+// baseName is the label by which builders say what an image stands on, as the image specification has it.
+const baseName = "org.opencontainers.image.base.name"
+
+// repositoryOf is a reference without tag and digest.
+func repositoryOf(ref string) string {
+	ref, _, _ = strings.Cut(ref, "@")
+	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
+		ref = ref[:i]
+	}
+	return ref
 }
 
 func (s Shape) bounded() Shape {
@@ -72,7 +88,7 @@ func (s Shape) bounded() Shape {
 		}
 		*list = short
 	}
-	s.Shown = trust.Sanitise(s.Shown, maxText)
+	s.Shown, s.Base = trust.Sanitise(s.Shown, maxText), trust.Sanitise(s.Base, maxText)
 	return s
 }
 
@@ -106,21 +122,50 @@ func isWrapper(name string) bool {
 // empty reports whether there is too little to compare.
 func (s Shape) empty() bool { return len(s.Starts) == 0 || len(s.Layers) == 0 }
 
-// difference is how one image is unlike another; ok is false when the second can be the first one's successor.
-func (s Shape) difference(next Shape) (what string, strength trust.Strength, ok bool) {
-	if s.empty() || next.empty() || common(s.Layers, next.Layers) > 0 || common(s.Starts, next.Starts) > 0 {
-		return "", 0, false
+// How a tag's image can be unlike the one before it.
+const (
+	wholly       = "is a wholly different image than"
+	anotherStart = "starts something else than"
+	anotherBase  = "stands on another base than"
+)
+
+// difference is how one image is unlike another, and in what; how is empty when the second can be the first one's successor.
+// What starts, or what it stands on, changes in honest images too, and is told without weight. Where nothing stays, it is
+// another image.
+func (s Shape) difference(next Shape) (how, what string, strength trust.Strength) {
+	if s.empty() || next.empty() {
+		return "", "", 0
 	}
-	names, steps := share(s.Names, next.Names), share(s.Steps, next.Steps)
-	if names > sameShare || steps > sameShare {
-		return "", 0, false
+	layers := common(s.Layers, next.Layers)
+	nothing := share(s.Names, next.Names) <= sameShare && share(s.Steps, next.Steps) <= sameShare
+	start := common(s.Starts, next.Starts) == 0
+	// A list that tells of no steps, as some builders make it, tells nothing of the base either.
+	base := layers == 0 && (nothing && len(s.Steps) > 1 && len(next.Steps) > 0 || s.Base != "" && next.Base != "" && s.Base != next.Base)
+	switch {
+	case start && layers == 0 && nothing:
+		strength = trust.Weak
+		if len(s.Names)+len(s.Steps) < 4 || len(next.Names)+len(next.Steps) < 1 {
+			strength = trust.Context // hardly anything is known that could have stayed
+		}
+		return wholly, fmt.Sprintf("it started %q and starts %q; none of its %d layers is the same, and %d of the %d variables, labels and steps that it had",
+			s.Shown, next.Shown, len(s.Layers), common(s.Names, next.Names)+common(s.Steps, next.Steps), len(s.Names)+len(s.Steps)), strength
+	case start:
+		return anotherStart, fmt.Sprintf("%q then, %q now; %d of its %d layers are the same", s.Shown, next.Shown, layers, len(s.Layers)), trust.Context
+	case base:
+		return anotherBase, fmt.Sprintf("%s; none of its %d layers is the same, and %d of the %d steps that it had", bases(s.Base, next.Base), len(s.Layers), common(s.Steps, next.Steps), len(s.Steps)), trust.Context
 	}
-	strength = trust.Weak
-	if len(s.Names)+len(s.Steps) < 4 || len(next.Names)+len(next.Steps) < 1 {
-		strength = trust.Context // hardly anything is known that could have stayed
+	return "", "", 0
+}
+
+// bases tells what two images say they stand on.
+func bases(was, is string) string {
+	told := func(s string) string {
+		if s == "" {
+			return "one that is not named"
+		}
+		return fmt.Sprintf("%q", s)
 	}
-	return fmt.Sprintf("it started %q and starts %q; none of its %d layers is the same, and %d of the %d variables, labels and steps that it had",
-		s.Shown, next.Shown, len(s.Layers), common(s.Names, next.Names)+common(s.Steps, next.Steps), len(s.Names)+len(s.Steps)), strength, true
+	return told(was) + " then, " + told(is) + " now"
 }
 
 // common counts what stands in both.
@@ -152,8 +197,10 @@ type Tagged struct {
 	Digest digest.Digest `json:"digest"`
 	Seen   time.Time     `json:"seen"`
 	Shape  Shape         `json:"shape"`
-	// Moved says how it is unlike the images before it, empty when it is not; Since is the digest that it is compared with.
+	// Moved says in what it is unlike an image before it, empty when it is not, and How is the verb for that; Since is the
+	// digest that it is compared with, which it was at Before.
 	Moved    string         `json:"moved,omitempty"`
+	How      string         `json:"how,omitempty"`
 	Strength trust.Strength `json:"strength,omitempty"`
 	Since    digest.Digest  `json:"since,omitempty"`
 	Before   time.Time      `json:"before,omitzero"`
@@ -174,8 +221,8 @@ func (t Tag) Point(d digest.Digest, s Shape, at time.Time) Tag {
 		if before.Moved != "" && at.Sub(before.Seen) < newNormal {
 			continue
 		}
-		if what, strength, ok := before.Shape.difference(s); ok {
-			one.Moved, one.Strength, one.Since, one.Before = what, strength, before.Digest, before.Seen
+		if how, what, strength := before.Shape.difference(s); how != "" {
+			one.How, one.Moved, one.Strength, one.Since, one.Before = how, what, strength, before.Digest, before.Seen
 		}
 		break
 	}
@@ -188,7 +235,7 @@ func (t Tag) Point(d digest.Digest, s Shape, at time.Time) Tag {
 func (t Tag) Signs(ref trust.Reference) []trust.Finding {
 	for _, i := range t.Images {
 		if i.Digest == ref.Digest && i.Moved != "" {
-			return []trust.Finding{finding(partTag, "/"+ref.Tag, i.Strength, i.Since.String(), "is a wholly different image than %s, which it was on %s: %s", brief(i.Since), day(i.Before), i.Moved)}
+			return []trust.Finding{finding(partTag, "/"+ref.Tag, i.Strength, i.Since.String(), "%s %s, which it was on %s: %s", cmp.Or(i.How, wholly), brief(i.Since), day(i.Before), i.Moved)}
 		}
 	}
 	return nil
@@ -208,7 +255,8 @@ func ParseTag(body []byte) (Tag, error) {
 	t.Images = t.Images[max(0, len(t.Images)-maxTagged):]
 	for i := range t.Images {
 		t.Images[i].Shape = t.Images[i].Shape.bounded()
-		t.Images[i].Moved = trust.Sanitise(t.Images[i].Moved, 600)
+		t.Images[i].Moved, t.Images[i].How = trust.Sanitise(t.Images[i].Moved, 600), trust.Sanitise(t.Images[i].How, maxText)
+		t.Images[i].Strength = min(t.Images[i].Strength, trust.Weak)
 	}
 	return t, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,13 @@ func dao() image {
 	}
 }
 
+// builtOn says what an image stands on.
+func builtOn(i image, base string) image {
+	i.labels = maps.Clone(i.labels)
+	i.labels["org.opencontainers.image.base.name"] = base
+	return i
+}
+
 func changed(i image, change func(*image)) image { change(&i); return i }
 
 // TestTag: what a tag may become without a word, and what not.
@@ -57,12 +65,21 @@ func TestTag(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		first, then image
-		want        string
+		want        string // the strength and the verb
 	}{
-		"another-image": {web(), dao(), "weak"},
+		"another-image": {web(), dao(), "weak is a wholly different image than"},
 		"hardly-known": {
-			image{entrypoint: []string{"/server"}, layers: []string{"a"}}, image{entrypoint: []string{"/xmr"}, history: []string{"COPY x /"}, layers: []string{"b"}}, "context",
+			image{entrypoint: []string{"/server"}, layers: []string{"a"}}, image{entrypoint: []string{"/xmr"}, history: []string{"COPY x /"}, layers: []string{"b"}}, "context is a wholly different image than",
 		},
+		"another-start-on-the-same-image": {web(), changed(web(), func(i *image) {
+			i.entrypoint, i.command, i.layers = []string{"/usr/lib/x/svc"}, nil, append(slices.Clone(i.layers), "added")
+		}), "context starts something else than"},
+		"another-base-for-the-same-start": {web(), changed(web(), func(i *image) {
+			i.layers, i.history, i.env, i.labels = []string{"busybox", "a", "b"}, []string{"ADD busybox.tar /", "COPY all /"}, nil, nil
+		}), "context stands on another base than"},
+		"another-base-by-its-word": {builtOn(web(), "docker.io/library/debian:12"), builtOn(changed(web(), func(i *image) {
+			i.layers = []string{"alpine", "node", "app"}
+		}), "docker.io/library/alpine:3@sha256:x"), "context stands on another base than"},
 		"twin-the-same": {web(), web(), ""},
 		"twin-next-version": {web(), changed(web(), func(i *image) {
 			i.layers, i.history = []string{"debian 12", "node 22.1", "app 2"}, append(slices.Clone(i.history[:4]), "COPY app2 /app")
@@ -72,21 +89,31 @@ func TestTag(t *testing.T) {
 			i.history = []string{"ADD debian-13.tar /", "ENV NODE_VERSION=24.1", "RUN apt-get install -y nodejs", "COPY app /app2", "ENTRYPOINT [\"/run.sh\"]"}
 			i.env = []string{"PATH=/usr/bin", "NODE_VERSION=24.1", "APP_PORT=8080", "APP_HOME=/app"}
 		}), ""},
-		"twin-debian-to-alpine-and-another-start": {web(), changed(web(), func(i *image) {
+		"debian-to-alpine-and-another-start": {web(), changed(web(), func(i *image) {
 			i.layers, i.history = []string{"alpine", "go", "app 9"}, []string{"ADD alpine.tar /", "COPY server /server"}
 			i.entrypoint, i.command = []string{"/server"}, nil
-		}), ""}, // its variables and labels stayed
-		"twin-without-a-shell": {web(), changed(web(), func(i *image) {
+		}), "context starts something else than"}, // its variables and labels stayed
+		"twin-patch-of-the-base": {builtOn(web(), "docker.io/library/debian:12.1"), builtOn(changed(web(), func(i *image) {
+			i.layers, i.history = []string{"debian 12.2", "node 22.1 on 12.2", "app 1 on 12.2"}, append([]string{"ADD debian-12.2.tar /"}, i.history[1:]...)
+		}), "docker.io/library/debian:12.2@sha256:x"), ""},
+		"twin-start-elsewhere": {web(), changed(web(), func(i *image) {
+			i.entrypoint, i.layers = []string{"/sbin/tini", "--", "/usr/local/bin/docker-entrypoint.sh"}, []string{"debian 12", "node 22.1", "app 2"}
+		}), ""},
+		"twin-no-history-of-a-builder": {
+			image{entrypoint: []string{"/app"}, env: []string{"A=1", "B=1"}, layers: []string{"base 1", "app 1"}},
+			image{entrypoint: []string{"/app"}, env: []string{"A=1", "B=1"}, layers: []string{"base 2", "app 2"}}, "",
+		},
+		"without-a-shell": {web(), changed(web(), func(i *image) {
 			i.layers, i.history, i.env, i.labels = []string{"distroless", "app 9"}, []string{"COPY app /app"}, nil, nil
 			i.entrypoint, i.command = []string{"/nodejs/bin/node", "server.js"}, nil
-		}), ""},
+		}), "context stands on another base than"},
 		"twin-other-folder": {web(), changed(web(), func(i *image) {
-			i.layers, i.history, i.env, i.labels = []string{"x"}, []string{"y"}, nil, nil
+			i.layers, i.history, i.env, i.labels = []string{"x"}, nil, nil, nil
 			i.entrypoint, i.command = nil, []string{"/bin/sh", "-c", "exec /opt/node/bin/node /srv/main.js"}
 		}), ""},
 		"twin-starts-nothing":   {web(), image{layers: []string{"x"}, history: []string{"y"}}, ""},
 		"twin-no-layers":        {web(), image{entrypoint: []string{"x"}}, ""},
-		"twin-shared-base":      {web(), changed(dao(), func(i *image) { i.layers = []string{"debian 12", "python", "tool"} }), ""},
+		"shared-base":           {web(), changed(dao(), func(i *image) { i.layers = []string{"debian 12", "python", "tool"} }), "context starts something else than"},
 		"twin-nothing-at-first": {image{}, dao(), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -95,8 +122,9 @@ func TestTag(t *testing.T) {
 			tag := Tag{}.Point(old, tt.first.shape(), on("2026-01-01")).Point(ref.Digest, tt.then.shape(), on("2026-03-01"))
 			got := ""
 			for _, f := range tag.Signs(ref) {
-				got = f.Strength.String()
-				if f.Check != Check || f.Path != "publisher:tag" || f.Excerpt != old.String() || !strings.Contains(f.Why, "2026-01-01") || !strings.HasPrefix(f.Why, `"latest" is a wholly different image`) {
+				how, _, _ := strings.Cut(strings.TrimPrefix(f.Why, `"latest" `), " sha256:")
+				got = f.Strength.String() + " " + how
+				if f.Check != Check || f.Path != "publisher:tag" || f.Excerpt != old.String() || !strings.Contains(f.Why, "2026-01-01") {
 					t.Errorf("%+v", f)
 				}
 			}

@@ -43,6 +43,9 @@ const (
 	changesCount = 365 * 24 * time.Hour
 )
 
+// VouchedFor is how long a registry's word for somebody counts where nobody asks it again.
+const VouchedFor = 90 * 24 * time.Hour
+
 // Known is what is known of an image's publisher: records of what the registry told; zero where it was not asked.
 type Known struct {
 	// Title is what people call the registry.
@@ -68,7 +71,7 @@ func (k *Known) Add(r Record) {
 // is that nobody is.
 func (k Known) Signs(now time.Time, brand func(string) bool) []trust.Finding {
 	var out []trust.Finding
-	for _, sign := range []func(time.Time) (trust.Finding, bool){k.replaced, k.badgeLost, k.younger, k.popular, k.sudden} {
+	for _, sign := range []func(time.Time) (trust.Finding, bool){k.replaced, k.returned, k.badgeLost, k.younger, k.popular, k.sudden} {
 		if f, ok := sign(now); ok {
 			out = append(out, f)
 		}
@@ -80,12 +83,16 @@ func (k Known) Signs(now time.Time, brand func(string) bool) []trust.Finding {
 }
 
 // Vouched are facts that speak for the publisher, one sentence each. Only the registry's own word for who it is counts,
-// and only while the account is the one that was first seen.
+// not older than 90 days, and only while the account is the one that was first seen.
 func (k Known) Vouched(now time.Time) []string {
-	if _, another := k.Account.last(changeReplaced, now); another || k.Account.Now.Missing || !k.Account.Now.Badged() {
+	r := k.Account
+	if r.Key == "" { // official images have no account
+		r = k.Repository
+	}
+	if _, another := r.last(changeReplaced, now); another || r.Now.Missing || !r.Now.Badged() || r.age(now) > VouchedFor {
 		return nil
 	}
-	return []string{trust.Sanitise(fmt.Sprintf("%s says that %q is %s", k.Title, short(k.Account.name()), badge(*k.Account.Now.Badge)), 200)}
+	return []string{trust.Sanitise(fmt.Sprintf("%s says that %q is %s", k.Title, short(r.name()), badge(*r.Now.Badge)), 200)}
 }
 
 // finding is a sign about a part; why is a sentence without its subject, which is the name.
@@ -95,6 +102,9 @@ func finding(part, name string, s trust.Strength, excerpt, why string, args ...a
 		Why: trust.Sanitise(fmt.Sprintf("%q ", short(name))+fmt.Sprintf(why, args...), 400),
 	}
 }
+
+// age is how long ago the registry was asked; a time that is still to come is as far away as one that is past.
+func (r Record) age(now time.Time) time.Duration { return now.Sub(r.Asked).Abs() }
 
 func (r Record) name() string { _, name, _ := strings.Cut(r.Key, " "); return name }
 
@@ -120,11 +130,23 @@ func (r Record) last(what string, now time.Time) (Change, bool) {
 func (k Known) replaced(now time.Time) (trust.Finding, bool) {
 	if c, ok := k.Account.last(changeReplaced, now); ok {
 		return finding(partAccount, k.Account.name(), trust.Weak, "made "+c.From+", then "+c.To,
-			"is another account at %s than the one that had this name when it was first seen on %s: that one was made %s, this one %s", k.Title, day(k.Account.Seen), c.From, c.To), true
+			"is another account at %s than the one first seen on %s: that one was made %s, this one %s", k.Title, day(k.Account.Seen), c.From, c.To), true
 	}
 	if c, ok := k.Repository.last(changeReplaced, now); ok {
 		return finding(partRepository, k.Repository.name(), trust.Context, "made "+c.From+", then "+c.To,
-			"was deleted at %s and made anew on %s", k.Title, c.To), true
+			"was deleted at %s and made anew on %s; the one before was made %s", k.Title, c.To, c.From), true
+	}
+	return trust.Finding{}, false
+}
+
+// returned: it was gone for a while, and the registry does not tell whether it is the same again.
+func (k Known) returned(now time.Time) (trust.Finding, bool) {
+	for _, r := range []Record{k.Account, k.Repository} {
+		if c, ok := r.last(changeReturned, now); ok {
+			kind, name, _ := strings.Cut(r.Key, " ")
+			return finding(kind, name, trust.Context, "gone "+c.From+", back "+day(c.At),
+				"was not to be found at %s on %s and is there again since %s: %s does not tell whether it is the same", k.Title, c.From, day(c.At), k.Title), true
+		}
 	}
 	return trust.Finding{}, false
 }
@@ -135,11 +157,17 @@ func (k Known) badgeLost(now time.Time) (trust.Finding, bool) {
 	if !ok {
 		return trust.Finding{}, false
 	}
-	return finding(partAccount, k.Account.name(), trust.Weak, c.From, "was %s at %s until %s, and is no longer", badge(c.From), k.Title, day(c.At)), true
+	was := ""
+	if !c.Since.IsZero() {
+		was = " on " + day(c.Since)
+	}
+	return finding(partAccount, k.Account.name(), trust.Weak, c.From, "was %s at %s%s, and on %s no longer", badge(c.From), k.Title, was, day(c.At)), true
 }
 
 func badge(word string) string {
 	switch word {
+	case BadgeOfficial:
+		return "an official image"
 	case BadgeVerified:
 		return "a verified publisher"
 	case BadgeOpenSource:
@@ -158,7 +186,11 @@ func (k Known) younger(time.Time) (trust.Finding, bool) {
 	if joined.IsZero() || oldest.IsZero() || joined.Sub(oldest) <= slack || k.Account.Now.Missing {
 		return trust.Finding{}, false
 	}
-	return finding(partAccount, k.Account.name(), trust.Weak, "account "+day(joined)+", repository "+day(oldest),
+	strength := trust.Weak
+	if k.Account.Now.Badged() { // the registry says who it is now
+		strength = trust.Context
+	}
+	return finding(partAccount, k.Account.name(), strength, "account "+day(joined)+", repository "+day(oldest),
 		"was made at %s on %s, and its %s on %s: the name may have changed hands", k.Title, day(joined), what, day(oldest)), true
 }
 
@@ -168,7 +200,11 @@ func (k Known) popular(now time.Time) (trust.Finding, bool) {
 	if joined.IsZero() || pulls == nil || k.Account.Now.Badged() {
 		return trust.Finding{}, false
 	}
-	age := max(0, now.Sub(joined))
+	age := now.Sub(joined)
+	if age < -slack { // this machine's clock is wrong
+		return trust.Finding{}, false
+	}
+	age = max(0, age)
 	if !(age < youngAccount && *pulls >= youngPulls || age < newAccount && *pulls >= newPulls) {
 		return trust.Finding{}, false
 	}
@@ -188,7 +224,7 @@ func (k Known) sudden(time.Time) (trust.Finding, bool) {
 		}
 		for _, to := range all[i+1:] {
 			grown, stars := to.Pulls-from.Pulls, to.Stars-from.Stars
-			if to.At.Sub(from.At) <= suddenWithin && grown >= suddenPulls && grown >= suddenTimes*max(from.Pulls, 1) && stars <= fewStars {
+			if within := to.At.Sub(from.At); within > 0 && within <= suddenWithin && grown >= suddenPulls && grown >= suddenTimes*max(from.Pulls, 1) && stars <= fewStars {
 				return finding(partRepository, k.Repository.name(), trust.Weak, fmt.Sprintf("%d pulls, then %d", from.Pulls, to.Pulls),
 					"had %d pulls at %s on %s and %d on %s, and %d stars more", from.Pulls, k.Title, day(from.At), to.Pulls, day(to.At), max(stars, 0)), true
 			}
@@ -200,7 +236,7 @@ func (k Known) sudden(time.Time) (trust.Finding, bool) {
 // brands: an account that was made lately publishes little but what others are known for.
 func (k Known) brands(now time.Time, brand func(string) bool) (trust.Finding, bool) {
 	joined := k.Account.Now.Created
-	if brand == nil || joined.IsZero() || k.Account.Now.Badged() || now.Sub(joined) >= newAccount {
+	if brand == nil || joined.IsZero() || k.Account.Now.Badged() || now.Sub(joined) >= newAccount || now.Sub(joined) < -slack {
 		return trust.Finding{}, false
 	}
 	names := slices.Sorted(slices.Values(k.Listing.Now.Names))

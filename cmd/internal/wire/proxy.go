@@ -203,7 +203,7 @@ func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sq
 	defer door.Close()
 	state := writable{dir: cfg.StateDir}
 	server, err := proxy.Listen(proxy.Options{
-		Listen: cfg.Listen, Admin: cfg.Admin.Listen, TLS: certificates, Connect: cfg.Connect.Listen, ConnectHosts: cfg.TransparentHosts(), Registry: registry,
+		Listen: cfg.Listen, Admin: cfg.Admin.Listen, Profiles: cfg.Admin.Profiles, TLS: certificates, Connect: cfg.Connect.Listen, ConnectHosts: cfg.TransparentHosts(), Registry: registry,
 		Verdicts: distribution.Explain(explained(cfg, store, registries), nil, log), Metrics: counters.Handler(), Lists: own.handler(cfg, log),
 		Ready: func(ctx context.Context) error {
 			_, _, err := store.VerdictByID(ctx, "SP-0000000000")

@@ -290,7 +290,7 @@ func TestVerifyMakesWhatProxyWould(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(before)
-	for env, want := range map[string]int64{"": 248 << 20, "1GiB": math.MaxInt64} {
+	for env, want := range map[string]int64{"": 208 << 20, "1GiB": math.MaxInt64} {
 		debug.SetMemoryLimit(math.MaxInt64)
 		t.Setenv("GOMEMLIMIT", env)
 		undo := boundMemory(4)

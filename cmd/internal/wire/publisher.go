@@ -63,7 +63,7 @@ func (r askers) sources(transport http.RoundTripper) ([]asking.Source, error) {
 		s := asking.Source{Registry: registry, URL: u, Transport: upstream.Guarded(transport, u, upstream.Reach{AllowPrivate: !own, Anywhere: r.anywhere})}
 		switch {
 		case r.Ask == reputation.Off:
-			s.Silent = fmt.Sprintf("reputation is off, and nothing is remembered of this image at %s", registry.Title())
+			s.Silent = "reputation is off"
 		case r.Ask == reputation.Auto && own && r.elsewhere[host] != "":
 			s.Silent = fmt.Sprintf("%s is read at %s here, so that %s itself is not asked: set reputation.ask to \"on\", or reputation's URL for it", host, r.elsewhere[host], registry.Title())
 		}
@@ -153,7 +153,7 @@ func checkSnapshot(path string) error {
 	if err != nil {
 		return fmt.Errorf("reputation.snapshot: %w", err)
 	}
-	_, err = publisher.ReadSnapshot(f)
+	_, err = publisher.ReadSnapshot(f, time.Now(), func(publisher.Record) error { return nil })
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("reputation.snapshot: %s: %w", path, err)
 	}

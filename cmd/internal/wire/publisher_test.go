@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/safepull/safepull/proxy/config"
 	"github.com/safepull/safepull/trust"
@@ -106,7 +107,7 @@ func TestSnapshotOfProxy(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"good.json":    `{"version": 1, "records": [{"key": "account docker.io/a", "seen": "2026-01-01T00:00:00Z", "asked": "2026-01-01T00:00:00Z", "now": {"badge": "verified publisher"}}]}`,
+		"good.json":    `{"version": 1, "records": [{"key": "account docker.io/a", "seen": "2026-01-01T00:00:00Z", "asked": "` + time.Now().UTC().Format(time.RFC3339) + `", "now": {"badge": "verified publisher"}}]}`,
 		"broken.json":  `{"version": 1, "records": [{}]}`,
 		"missing.json": "",
 	} {

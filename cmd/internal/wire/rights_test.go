@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -19,7 +20,7 @@ var ways = map[string]struct{ prefix, query string }{
 	"alias":   {"/v2/hub/", ""},
 	"host":    {"/v2/docker.io/", ""},
 	"ns":      {"/v2/", "ns=docker.io"},
-	"both":    {"/v2/hub/", "ns=docker.io"},
+	"both":    {"/v2/docker.io/", "ns=docker.io"},
 }
 
 // request is one thing to be read below a repository.
@@ -92,17 +93,22 @@ func TestNobodyReadsWhatTheyCouldNotReadUpstream(t *testing.T) {
 		t.Run(auth, func(t *testing.T) {
 			t.Parallel()
 			r, p, image := passing(t, auth)
+			said := map[string]string{}
 			denied := func(when string) {
 				t.Helper()
 				for way := range ways {
 					for _, q := range routes(image) {
 						for who, login := range map[string]string{"bob": bob, "nobody": nobody, "a stranger": basicHeader("eve", "x")} {
 							resp := p.ask(t, way, "acme/private", q, login)
-							// A blob that no manifest is known to name is 404 for everyone.
-							cold := when == "cold" && strings.HasPrefix(q.path, "blobs/") && resp.StatusCode == http.StatusNotFound
-							if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusUnauthorized && !cold {
+							if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusUnauthorized {
 								t.Errorf("%s, %s, %s by %s: %s", when, way, q.name, who, resp.Status)
 							}
+							// Whether somebody who may has pulled the image makes no difference.
+							told := shown(resp)
+							if first := said[way+q.name+who]; when == "warm" && first != told {
+								t.Errorf("%s, %s by %s: %s, and when it was unknown %s", way, q.name, who, told, first)
+							}
+							said[way+q.name+who] = told
 							if resp.StatusCode == http.StatusUnauthorized && (login != nobody || ways[way].query != "") {
 								t.Errorf("%s, %s, %s by %s: a challenge to who showed a login, or to a mirror", when, way, q.name, who)
 							}
@@ -153,6 +159,15 @@ func TestNobodyReadsWhatTheyCouldNotReadUpstream(t *testing.T) {
 			secretsStay(t, p, "ada-secret", "bob-secret", strings.Fields(ada)[2], strings.Fields(bob)[2])
 		})
 	}
+}
+
+// shown is what an answer tells, but for the time and the request's own number.
+func shown(resp *http.Response) string {
+	header := resp.Header.Clone()
+	for _, name := range []string{"Date", "X-Request-Id"} {
+		header.Del(name)
+	}
+	return fmt.Sprint(resp.Status, header)
 }
 
 // secretsStay stops the proxy and looks for secrets in all that it wrote.
@@ -211,6 +226,28 @@ func TestDigestsAreNoKeys(t *testing.T) {
 				t.Fatalf("%s: %s", path, resp.Status)
 			}
 		}
+	}
+}
+
+// TestDigestsTellNothing: nor does it tell what the layer shows, which a refusal and its evidence would.
+func TestDigestsTellNothing(t *testing.T) {
+	t.Parallel()
+	r, p, _ := passing(t, "basic")
+	image := mining(t)
+	put(r, "acme/private", "bad", image)
+	if resp := p.as(t, "GET", "/v2/acme/private/manifests/bad", ada); resp.StatusCode != http.StatusForbidden || resp.Header.Get("X-Safepull-Verdict") == "" {
+		t.Fatal(resp.Status)
+	}
+	r.PutManifest("bob/own", "latest", image.Root.MediaType, image.Manifest)
+	r.PutBlob("bob/own", image.Blobs[0].Content) // its configuration he may know too
+	for range 2 {
+		resp := p.as(t, "GET", "/v2/bob/own/manifests/latest", bob)
+		if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("X-Safepull-Verdict") != "" {
+			t.Errorf("bob learns of a layer that he does not have: %s %v", resp.Status, resp.Header)
+		}
+	}
+	if body := p.body(t, "/safepull/v1/verdicts?reference=bob/own", bob); strings.Contains(body, "SP-") {
+		t.Errorf("bob is told of a verdict: %s", body)
 	}
 }
 

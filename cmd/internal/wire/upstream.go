@@ -53,7 +53,22 @@ func (r *registries) Source(ctx context.Context, ref trust.Reference) (trust.Sou
 	if err != nil {
 		return nil, err
 	}
-	return u.Source(ctx, ref)
+	src, err := u.Source(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return held{src, u}, nil
+}
+
+// held is a source of content that others may have brought into the cache.
+type held struct {
+	trust.Source
+	of *reader.Upstream
+}
+
+// Has reports whether the repository has a blob, for the context's caller: see trust/judge.
+func (h held) Has(ctx context.Context, ref trust.Reference, desc ocispec.Descriptor) error {
+	return h.of.Blob(ctx, ref, desc)
 }
 
 // Manifest implements enforce.Rights.

@@ -148,7 +148,8 @@ func (rt *router) choose(t *target, host string, query url.Values) (u *Upstream,
 	}
 	first, rest, _ := strings.Cut(t.name, "/")
 	aliased := rt.byAlias[first]
-	if rest == "" {
+	// Where ns says what the name is relative to, a first part without a dot is a namespace there.
+	if rest == "" || named != nil && !strings.ContainsAny(first, ".:") {
 		aliased = nil
 	}
 	switch {

@@ -82,8 +82,8 @@ func (r *reader) learn(repository string, err error) {
 
 func (r *reader) repository(name string) id { return r.upstream.hash("may", string(r.as[:]), name) }
 
-func (r *reader) object(name string, d digest.Digest) id {
-	return r.upstream.hash("has", string(r.as[:]), name, d.String())
+func (r *reader) object(kind, name string, d digest.Digest) id {
+	return r.upstream.hash("has", string(r.as[:]), kind, name, d.String())
 }
 
 // Manifest returns nil when the context's caller may read the manifest that ref's digest names, else the registry's
@@ -100,7 +100,7 @@ func (u *Upstream) Manifest(ctx context.Context, ref trust.Reference) error {
 		return err
 	}
 	ref.Tag = ""
-	err = r.ask(ctx, ref, func(ctx context.Context) error { return r.registry.MayRead(ctx, ref) })
+	err = r.ask(ctx, "manifest", ref, func(ctx context.Context) error { return r.registry.MayRead(ctx, ref) })
 	if isDown(err) && u.AnonymousMayRead(ref) {
 		return nil
 	}
@@ -123,7 +123,7 @@ func (u *Upstream) Blob(ctx context.Context, ref trust.Reference, desc ocispec.D
 		return err
 	}
 	ref.Tag, ref.Digest = "", desc.Digest
-	err = r.ask(ctx, ref, func(ctx context.Context) error {
+	err = r.ask(ctx, "blob", ref, func(ctx context.Context) error {
 		err := r.registry.HasBlob(ctx, ref, desc)
 		if err == nil {
 			u.rights.holds(ref.Repository, desc.Digest)
@@ -150,7 +150,7 @@ func (u *Upstream) CheckLogin(ctx context.Context) error {
 	if err, ok := u.rights.known(r.repository("")); ok {
 		return err
 	}
-	return r.ask(ctx, trust.Reference{}, r.registry.Ping)
+	return r.ask(ctx, "base", trust.Reference{}, r.registry.Ping)
 }
 
 // isDown reports whether a registry could not answer, as opposed to having said no.
@@ -159,8 +159,8 @@ func isDown(err error) bool {
 }
 
 // ask asks the registry as the reader, once for all who want the same answer at one time.
-func (r *reader) ask(ctx context.Context, ref trust.Reference, question func(context.Context) error) error {
-	one := r.object(ref.Repository, ref.Digest)
+func (r *reader) ask(ctx context.Context, kind string, ref trust.Reference, question func(context.Context) error) error {
+	one := r.object(kind, ref.Repository, ref.Digest)
 	if err, ok := r.upstream.rights.known(one); ok {
 		return err
 	}

@@ -8,6 +8,7 @@ package ask
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/flight"
 	"github.com/safepull/safepull/trust/publisher"
 )
 
@@ -29,6 +31,9 @@ import (
 type Memory interface {
 	Note(ctx context.Context, key string) ([]byte, bool, error)
 	KeepNote(ctx context.Context, key string, body []byte) error
+	// ChangeNote puts what change makes of a note in its place, as one step for all processes that share the memory. Nil is
+	// given where there is none, and returned to leave it as it is.
+	ChangeNote(ctx context.Context, key string, change func(body []byte) ([]byte, error)) error
 	// Notes are at most limit of those whose key comes after a key, in order of keys.
 	Notes(ctx context.Context, after string, limit int) ([]Note, error)
 }
@@ -76,10 +81,14 @@ type Asker struct {
 	o       Options
 	memory  Memory
 	sources map[string]*source
-	recent  *lru.Cache[string, publisher.Record]
-	flight  flight
-	// tags serialises what is remembered of tags.
-	tags sync.Mutex
+	recent  *lru.Cache[string, remembered]
+	flight  flight.Group[string, publisher.Record]
+}
+
+// remembered is a record that was read from the memory at a time.
+type remembered struct {
+	publisher.Record
+	read time.Time
 }
 
 // source is a registry with its state.
@@ -100,7 +109,7 @@ func New(sources []Source, memory Memory, o Options) (*Asker, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	recent, err := lru.New[string, publisher.Record](cmp.Or(o.Recent, 4096))
+	recent, err := lru.New[string, remembered](cmp.Or(o.Recent, 4096))
 	if err != nil {
 		return nil, fmt.Errorf("reputation: %w", err)
 	}
@@ -130,7 +139,7 @@ func (a *Asker) Key() digest.Digest {
 // error that wraps trust.ErrUnavailable, ErrRateLimited, ErrLimit or ErrMalformed means that a registry did not answer,
 // and comes with the findings in what is known all the same; any other error is the memory's or the context's.
 func (a *Asker) Ask(ctx context.Context, ref trust.Reference) (publisher.Answer, error) {
-	s := a.sources[ref.Registry]
+	s := a.sources[strings.TrimSuffix(ref.Registry, ":443")] // the same registry, whoever writes it
 	if s == nil {
 		return publisher.Answer{}, nil // a registry that tells nothing
 	}
@@ -166,7 +175,7 @@ func (a *Asker) Ask(ctx context.Context, ref trust.Reference) (publisher.Answer,
 		}
 		if t.record.Key != "" {
 			answer.Known.Add(t.record)
-			answer.Until = earliest(answer.Until, later(t.record.Asked.Add(a.o.Fresh), now.Add(a.retry(s))))
+			answer.Until = earliest(answer.Until, later(t.record.Asked.Add(a.holds(t.record)), now.Add(a.retry(s))))
 		}
 	}
 	answer.Findings, answer.Vouched = answer.Known.Signs(now, a.o.Brand), answer.Known.Vouched(now)
@@ -203,7 +212,7 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// errSilent: the registry is not asked, and nothing is remembered.
+// errSilent: the registry is not asked, and nothing that still counts is remembered.
 var errSilent = errors.New("not asked")
 
 // unanswered reports whether an error says that a registry gave no answer.
@@ -212,45 +221,120 @@ func unanswered(err error) bool {
 		errors.Is(err, trust.ErrMalformed) || errors.Is(err, errSilent)
 }
 
+// skew is how far apart the clocks of processes that share a memory may be.
+const skew = 5 * time.Minute
+
+// absentFor is how long it holds at most that a registry knows no such thing: it may be made any minute.
+const absentFor = 10 * time.Minute
+
+// holds is how long an answer holds.
+func (a *Asker) holds(r publisher.Record) time.Duration {
+	if r.Now.Missing {
+		return min(absentFor, a.o.Fresh)
+	}
+	return a.o.Fresh
+}
+
 // one is the record of one question: remembered, asked anew, or remembered although it is old.
 func (a *Asker) one(ctx, timed context.Context, s *source, q publisher.Question) (publisher.Record, error) {
-	return a.flight.do(timed, q.Key(), func() (publisher.Record, error) {
+	ran := false
+	r, err := a.flight.Do(timed, q.Key(), everybodys, func() (publisher.Record, error) {
+		ran = true
 		known, err := a.record(ctx, q.Key())
+		damaged := errors.Is(err, errDamaged)
 		age := a.o.Now().Sub(known.Asked)
 		switch {
-		case err != nil:
+		case err != nil && (!damaged || s.Silent != ""):
 			return publisher.Record{}, err
-		case known.Key != "" && age < a.o.Fresh:
-			return known, nil
-		case s.Silent != "" && known.Key != "":
+		case known.Key != "" && age > -skew && age < a.holds(known):
 			return known, nil
 		case s.Silent != "":
-			return publisher.Record{}, failure{errSilent, s.Silent}
+			return a.silent(s, q, known, age)
 		}
-		fresh, err := a.fetch(ctx, timed, s, q, known)
+		change, err := a.fetch(ctx, timed, s, q, known)
 		switch {
+		case err == nil && damaged: // said once, and healed
+			_, err = a.keep(ctx, q.Key(), change)
+			return publisher.Record{}, errors.Join(failure{trust.ErrMalformed, fmt.Sprintf("what was remembered of %s was damaged; it begins anew", q.Name)}, err)
 		case err == nil:
-			return fresh, a.keep(ctx, fresh)
-		case unanswered(err) && known.Key != "" && age < a.o.Stale:
+			return a.keep(ctx, q.Key(), change)
+		case unanswered(err) && known.Key != "" && age.Abs() < a.o.Stale:
 			return known, nil
 		}
 		return publisher.Record{}, err
 	})
+	if err != nil && !ran && timed.Err() != nil && ctx.Err() == nil { // it waited for another one's answer
+		err = failure{trust.ErrUnavailable, fmt.Sprintf("%s did not answer within %s", s.Title(), a.o.Budget)}
+	}
+	return r, err
 }
+
+// silent is the record where nobody is asked, however old it is; what is too old to vouch for anybody is said to be.
+func (a *Asker) silent(s *source, q publisher.Question, known publisher.Record, age time.Duration) (publisher.Record, error) {
+	switch {
+	case known.Key == "":
+		return known, failure{errSilent, fmt.Sprintf("nothing is remembered of %s, and %s", q.Name, s.Silent)}
+	case age.Abs() > publisher.VouchedFor:
+		return known, failure{errSilent, fmt.Sprintf("what is remembered of %s is of %s, too old to speak for anybody (import a newer snapshot), and %s", q.Name, known.Asked.Format(time.DateOnly), s.Silent)}
+	}
+	return known, nil
+}
+
+// everybodys reports whether an error is that of all who asked the same: not when who asked went away.
+func everybodys(err error) bool {
+	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// errDamaged: what is remembered cannot be read.
+var errDamaged = fmt.Errorf("what is remembered is damaged: %w", trust.ErrMalformed)
+
+// rereadAfter is how long a record in process memory hides what another process made of it.
+const rereadAfter = time.Minute
 
 // record is what is remembered; without a key where nothing is.
 func (a *Asker) record(ctx context.Context, key string) (publisher.Record, error) {
-	if r, ok := a.recent.Get(key); ok {
-		return r, nil
+	now := a.o.Now()
+	if r, ok := a.recent.Get(key); ok && now.Sub(r.read).Abs() < rereadAfter {
+		return r.Record, nil
 	}
 	body, ok, err := a.memory.Note(ctx, key)
 	if err != nil || !ok {
 		return publisher.Record{}, err
 	}
+	r, err := parse(key, body)
+	if err != nil {
+		return publisher.Record{}, err
+	}
+	a.recent.Add(key, remembered{r, now})
+	return r, nil
+}
+
+// parse reads a record that is remembered under a key. Its error wraps errDamaged.
+func parse(key string, body []byte) (publisher.Record, error) {
 	r, err := publisher.ParseRecord(body)
 	if err != nil || r.Key != key {
-		return publisher.Record{}, fmt.Errorf("the record of %q in the store is damaged: %w", key, cmp.Or(err, trust.ErrMalformed))
+		return publisher.Record{}, fmt.Errorf("the record of %q in the store: %w", key, errors.Join(errDamaged, err))
 	}
-	a.recent.Add(key, r)
 	return r, nil
+}
+
+// keep remembers what change makes of a record, and returns that. Other processes may have changed it meanwhile; a damaged
+// one begins anew.
+func (a *Asker) keep(ctx context.Context, key string, change func(publisher.Record) publisher.Record) (publisher.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, keepFor)
+	defer cancel()
+	var kept publisher.Record
+	err := a.memory.ChangeNote(ctx, key, func(body []byte) ([]byte, error) {
+		var known publisher.Record
+		if body != nil {
+			known, _ = parse(key, body) // begins anew
+		}
+		kept = change(known)
+		return json.Marshal(kept)
+	})
+	if err != nil {
+		return publisher.Record{}, fmt.Errorf("keep the record of %q: %w", key, err)
+	}
+	a.recent.Add(key, remembered{kept, a.o.Now()})
+	return kept, nil
 }

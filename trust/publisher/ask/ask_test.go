@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -149,7 +150,7 @@ func TestAskUser(t *testing.T) {
 	p := acme()
 	p.User, p.Badge = true, nil
 	h.PutPublisher(p)
-	if a := h.good(t, "acme/app"); a.Known.Account.Now.Type != "user" || len(a.Vouched) > 0 || h.Count("GET", "/v2/users/acme/") != 1 {
+	if a := h.good(t, "acme/app"); a.Known.Account.Now.Type != "user" || len(a.Vouched) > 0 || h.Count("GET", "/v2/users/acme") != 1 {
 		t.Errorf("%+v", a)
 	}
 }
@@ -158,7 +159,7 @@ func TestAskUser(t *testing.T) {
 func TestAskNothing(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, ask.Options{})
-	for _, r := range []trust.Reference{{Registry: "registry.example.com", Repository: "a/b"}, {Repository: "a/b"}, {Registry: "docker.io", Repository: "library/alpine"}, {Registry: "docker.io", Repository: "a"}} {
+	for _, r := range []trust.Reference{{Registry: "registry.example.com", Repository: "a/b"}, {Repository: "a/b"}, {Registry: "docker.io", Repository: "a"}, {Registry: "docker.io:8443", Repository: "acme/app"}} {
 		a, err := h.Ask(t.Context(), r)
 		if err != nil || len(a.Findings) > 0 || len(a.Vouched) > 0 || !a.Until.IsZero() || a.NotAsked != "" {
 			t.Errorf("%s: %+v, %v", r, a, err)
@@ -231,7 +232,11 @@ func TestHostile(t *testing.T) {
 		"deep":               {account, registrytest.Fault{Status: 200, Body: strings.Repeat(`[`, 200_000)}, trust.ErrMalformed, "cannot be read", 0},
 		"error":              {account, registrytest.Fault{Status: 500}, trust.ErrUnavailable, "status 500", time.Minute},
 		"unavailable":        {account, registrytest.Fault{Status: 503, Header: http.Header{"Retry-After": {"600"}}}, trust.ErrUnavailable, "status 503", 10 * time.Minute},
-		"forbidden":          {account, registrytest.Fault{Status: 403}, trust.ErrUnavailable, "status 403", 0},
+		"forbidden":          {account, registrytest.Fault{Status: 403}, trust.ErrUnavailable, "status 403", time.Minute},
+		"forbidden-wait":     {account, registrytest.Fault{Status: 403, Header: http.Header{"Retry-After": {"180"}}}, trust.ErrRateLimited, "too often", 3 * time.Minute},
+		"login-needed":       {account, registrytest.Fault{Status: 401}, trust.ErrUnavailable, "status 401", time.Minute},
+		"too-often-by-time":  {account, registrytest.Fault{Status: 429, Header: http.Header{"X-Retry-After": {fmt.Sprint(day("2026-06-01").Add(4 * time.Minute).Unix())}}}, trust.ErrRateLimited, "too often", 4 * time.Minute},
+		"too-often-by-date":  {account, registrytest.Fault{Status: 429, Header: http.Header{"Retry-After": {day("2026-06-01").Add(4 * time.Minute).Format(http.TimeFormat)}}}, trust.ErrRateLimited, "too often", 4 * time.Minute},
 		"too-often":          {account, registrytest.Fault{Status: 429}, trust.ErrRateLimited, "too often", time.Minute},
 		"too-often-wait":     {account, registrytest.Fault{Status: 429, Header: http.Header{"Retry-After": {"120"}}}, trust.ErrRateLimited, "too often", 2 * time.Minute},
 		"too-often-for-ever": {account, registrytest.Fault{Status: 429, Header: http.Header{"Retry-After": {"2000000000"}}}, trust.ErrRateLimited, "too often", time.Hour},
@@ -239,6 +244,7 @@ func TestHostile(t *testing.T) {
 		"limited":            {account, registrytest.Fault{Status: 403, Header: http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {fmt.Sprint(day("2026-06-01").Add(7 * time.Minute).Unix())}}}, trust.ErrRateLimited, "too often", 7 * time.Minute},
 		"leads-elsewhere":    {account, registrytest.Fault{Redirect: elsewhere.URL()}, trust.ErrUnavailable, "another place", 5 * time.Minute},
 		"leads-to-metadata":  {account, registrytest.Fault{Redirect: "http://169.254.169.254"}, trust.ErrUnavailable, "another place", 5 * time.Minute},
+		"somebody-else":      {account, registrytest.Fault{Status: 200, Body: `{"id":"2","orgname":"evil","date_joined":"2014-01-01T00:00:00Z","badge":"verified_publisher"}`}, trust.ErrMalformed, "without the name", 0},
 		"unasked-304":        {account, registrytest.Fault{Status: 304}, trust.ErrUnavailable, "status 304", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -305,11 +311,144 @@ func TestSilent(t *testing.T) {
 	if a := h.good(t, "acme/app"); len(a.Vouched) != 1 || a.NotAsked != "" || !a.Until.Equal(h.clock().Add(24*time.Hour)) {
 		t.Errorf("%+v", a)
 	}
-	if a := h.good(t, "other/app"); a.NotAsked != "nobody is asked here" || len(a.Vouched) > 0 {
+	if a := h.good(t, "other/app"); a.NotAsked != "nothing is remembered of docker.io/other, and nobody is asked here" || len(a.Vouched) > 0 {
 		t.Errorf("%+v", a)
 	}
 	if n := h.Count("", ""); n > 0 || h.Hosts()["docker.io"] != h.silent {
 		t.Errorf("%d requests", n)
+	}
+}
+
+// TestTooOldToVouch: without asking, a registry's word is not for ever; what speaks against stays.
+func TestTooOldToVouch(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, ask.Options{})
+	h.good(t, "acme/app")
+	h.silent = "nobody is asked here"
+	h.restart(t)
+	h.pass(91 * 24 * time.Hour)
+	if a := h.good(t, "acme/app"); len(a.Vouched) > 0 || !strings.Contains(a.NotAsked, "what is remembered of docker.io/acme is of 2026-06-01, too old to speak for anybody (import a newer snapshot), and nobody is asked here") || a.Known.Account.Key == "" {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestAbsentBriefly: that there is no such thing holds for minutes.
+func TestAbsentBriefly(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, ask.Options{})
+	h.DropPublisher("acme")
+	if a := h.good(t, "acme/app"); !a.Known.Account.Now.Missing || !a.Until.Equal(h.clock().Add(10*time.Minute)) {
+		t.Errorf("%+v", a)
+	}
+	h.PutPublisher(acme())
+	h.pass(9 * time.Minute)
+	h.restart(t)
+	if a := h.good(t, "acme/app"); !a.Known.Account.Now.Missing {
+		t.Errorf("%+v", a)
+	}
+	h.pass(2 * time.Minute)
+	if a := h.good(t, "acme/app"); a.Known.Account.Now.Missing || len(a.Vouched) != 1 {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestSpent: a registry that says in a good answer that it was the last one is left alone, by later processes too.
+func TestSpent(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, ask.Options{})
+	h.Misbehave("/v2/orgs/*", registrytest.Fault{Header: http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {fmt.Sprint(h.clock().Add(7 * time.Minute).Unix())}}})
+	h.good(t, "acme/app")
+	h.restart(t)
+	h.ForgetRequests()
+	if _, err := h.ask(t, "other/app"); !errors.Is(err, trust.ErrRateLimited) || !strings.Contains(err.Error(), "answers no more questions for now; it is asked again after 00:07:00 UTC") || h.Count("", "") > 0 {
+		t.Errorf("%v, %d requests", err, h.Count("", ""))
+	}
+	h.Behave()
+	h.pass(8 * time.Minute)
+	h.good(t, "other/app")
+}
+
+// TestShared: what another process learns of a publisher is neither hidden nor undone by what this one remembers.
+func TestShared(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, ask.Options{})
+	h.good(t, "acme/app")
+	ours := h.Asker
+	h.restart(t)
+	if _, err := h.Import(t.Context(), strings.NewReader(snapshot)); err != nil {
+		t.Fatal(err)
+	}
+	h.pass(2 * time.Minute)
+	for range 2 {
+		a, err := ours.Ask(t.Context(), ref("acme/app"))
+		if err != nil || len(a.Findings) != 1 || !strings.Contains(a.Findings[0].Why, "first seen on 2024-01-02") {
+			t.Errorf("%+v, %v", a, err)
+		}
+		h.pass(25 * time.Hour)
+	}
+	// The other one was told more in the meantime: that nothing changed since this one asked is no news then.
+	p := acme()
+	p.Badge = new("")
+	h.PutPublisher(p)
+	if a := h.good(t, "acme/app"); len(a.Findings) != 2 {
+		t.Errorf("%+v", a)
+	}
+	h.PutPublisher(acme())
+	h.pass(25 * time.Hour)
+	if a, err := ours.Ask(t.Context(), ref("acme/app")); err != nil || len(a.Vouched) > 0 || len(a.Known.Account.Changes) == 0 {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// TestWrongClock: neither a clock that is years behind nor one that is years ahead breaks what is remembered, makes a sign,
+// or keeps it from being asked for.
+func TestWrongClock(t *testing.T) {
+	t.Parallel()
+	for name, off := range map[string]int{"behind": -20, "ahead": 20} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHub(t, ask.Options{})
+			p := acme()
+			p.Badge = new("")
+			p.Repositories[0].Pulls = 4_000_000_000
+			h.PutPublisher(p)
+			right := h.clock()
+			for i, now := range []time.Time{right, right.AddDate(off, 0, 0), right.Add(2 * time.Hour), right.AddDate(off, 0, 1), right.Add(48 * time.Hour)} {
+				h.pass(now.Sub(h.clock()))
+				h.restart(t)
+				h.ForgetRequests()
+				if a := h.good(t, "acme/app"); len(a.Findings) > 0 || a.Until.Before(now) || a.Until.After(now.Add(25*time.Hour)) {
+					t.Errorf("step %d: %+v", i, a)
+				}
+				if n := h.Count("", ""); n != 3 {
+					t.Errorf("step %d: %d requests", i, n)
+				}
+			}
+		})
+	}
+}
+
+// TestPort: the port of https is no other registry.
+func TestPort(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, ask.Options{})
+	r := ref("acme/app")
+	r.Registry += ":443"
+	if a, err := h.Ask(t.Context(), r); err != nil || len(a.Vouched) != 1 {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// TestOfficial: an official image is one by the registry's word too.
+func TestOfficial(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, ask.Options{})
+	h.PutPublisher(registrytest.Publisher{Name: "library", Repositories: []registrytest.Published{{Name: "alpine", Registered: day("2014-06-05"), Pulls: 1 << 33}}})
+	if a := h.good(t, "library/alpine"); len(a.Vouched) != 1 || a.Vouched[0] != `Docker Hub says that "library/alpine" is an official image` || len(a.Findings) > 0 {
+		t.Errorf("%+v", a)
+	}
+	if a := h.good(t, "library/alpime"); len(a.Vouched) > 0 {
+		t.Errorf("%+v", a)
 	}
 }
 
@@ -366,7 +505,9 @@ type broken struct{ *memory.Store }
 
 var errBroken = errors.New("the disk is full")
 
-func (broken) KeepNote(context.Context, string, []byte) error { return errBroken }
+func (broken) ChangeNote(context.Context, string, func([]byte) ([]byte, error)) error {
+	return errBroken
+}
 
 // TestBrokenMemory: an answer that cannot be remembered is an error of this machine, not an open question.
 func TestBrokenMemory(t *testing.T) {
@@ -393,8 +534,11 @@ func TestBrokenMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.restart(t)
-	if a, err := h.ask(t, "acme/app"); err == nil || len(a.Vouched) > 0 {
+	if a, err := h.ask(t, "acme/app"); !errors.Is(err, trust.ErrMalformed) || !strings.Contains(err.Error(), "begins anew") || len(a.Vouched) > 0 {
 		t.Errorf("a damaged record: %+v, %v", a, err)
+	}
+	if a := h.good(t, "acme/app"); len(a.Vouched) != 1 {
+		t.Errorf("after it was said: %+v", a)
 	}
 }
 
@@ -412,14 +556,20 @@ func TestSnapshots(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	if n, err := h.Export(t.Context(), &b); err != nil || n != 703 {
-		t.Fatalf("%d records, %v", n, err)
+	if s, err := h.Export(t.Context(), &b); err != nil || s.Records != 703 || !s.Made.Equal(h.clock()) {
+		t.Fatalf("%+v, %v", s, err)
 	}
 	other := newHub(t, ask.Options{})
 	other.silent = "offline"
 	other.restart(t)
-	if n, err := other.Import(t.Context(), bytes.NewReader(b.Bytes())); err != nil || n != 703 {
-		t.Fatalf("%d records, %v", n, err)
+	for range 2 {
+		if s, err := other.Import(t.Context(), bytes.NewReader(b.Bytes())); err != nil || s.Records != 703 || !s.Made.Equal(h.clock()) {
+			t.Fatalf("%+v, %v", s, err)
+		}
+	}
+	var again bytes.Buffer
+	if _, err := other.Export(t.Context(), &again); err != nil || again.String() != b.String() {
+		t.Errorf("imported twice, it is not the same: %v", err)
 	}
 	if a := other.good(t, "acme/app"); len(a.Vouched) != 1 || other.Count("", "") > 0 {
 		t.Errorf("%+v", a)
@@ -438,8 +588,15 @@ func TestSnapshots(t *testing.T) {
 	if a := third.good(t, "acme/app"); len(a.Findings) != 1 || !strings.Contains(a.Findings[0].Why, "first seen on 2024-01-02") {
 		t.Errorf("%+v", a)
 	}
-	if _, err := third.Import(t.Context(), strings.NewReader("{")); !errors.Is(err, trust.ErrMalformed) {
-		t.Error(err)
+	// A snapshot that is cut adds nothing, and neither does one that another machine's clock dated in the future.
+	fourth := newHub(t, ask.Options{})
+	for _, bad := range []string{"{", b.String()[:b.Len()-4], strings.ReplaceAll(b.String(), "2026-06-01", "2026-06-09")} {
+		if _, err := fourth.Import(t.Context(), strings.NewReader(bad)); !errors.Is(err, trust.ErrMalformed) {
+			t.Error(err)
+		}
+	}
+	if s, err := fourth.Export(t.Context(), io.Discard); err != nil || s.Records != 0 {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 
@@ -473,8 +630,11 @@ func TestCompare(t *testing.T) {
 	if err := h.memory.KeepNote(t.Context(), publisher.TagKey(first, "linux/amd64"), []byte("garbage")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Compare(t.Context(), first, "linux/amd64", one); err == nil {
-		t.Error("a damaged tag is none")
+	if _, err := h.Compare(t.Context(), first, "linux/amd64", one); !errors.Is(err, trust.ErrMalformed) {
+		t.Errorf("a damaged tag is none: %v", err)
+	}
+	if found, err := h.Compare(t.Context(), second, "linux/amd64", two); err != nil || len(found) != 1 {
+		t.Errorf("after it was said: %+v, %v", found, err)
 	}
 }
 

@@ -106,46 +106,71 @@ func (f failure) Error() string { return f.text }
 // Unwrap is the class.
 func (f failure) Unwrap() error { return f.class }
 
-// fetch asks a registry, and is the record after its answer.
-func (a *Asker) fetch(ctx, timed context.Context, s *source, q publisher.Question, known publisher.Record) (publisher.Record, error) {
+// fetch asks a registry, and is what its answer makes of the record that is kept by then.
+func (a *Asker) fetch(ctx, timed context.Context, s *source, q publisher.Question, known publisher.Record) (func(publisher.Record) publisher.Record, error) {
 	if err := a.paused(ctx, s); err != nil {
-		return known, err
+		return nil, err
 	}
 	turn := s.limit.Reserve()
 	if wait := turn.Delay(); wait > 0 {
 		turn.Cancel()
-		return known, failure{trust.ErrRateLimited, fmt.Sprintf("%s was asked too often in the last seconds, by safepull's own measure", s.Title())}
+		return nil, failure{trust.ErrRateLimited, fmt.Sprintf("%s was asked too often in the last seconds, by safepull's own measure", s.Title())}
 	}
 	req, err := a.request(timed, s, q, known)
 	if err != nil {
-		return known, failure{trust.ErrMalformed, fmt.Sprintf("%s cannot be asked about %s: %v", s.Title(), q.Name, err)}
+		return nil, failure{trust.ErrMalformed, fmt.Sprintf("%s cannot be asked about %s: %v", s.Title(), q.Name, err)}
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return known, a.noAnswer(ctx, timed, s, err)
+		return nil, a.noAnswer(ctx, timed, s, err)
 	}
 	defer resp.Body.Close()
-	now := a.o.Now()
-	switch {
-	case resp.StatusCode == http.StatusNotModified && known.Key != "":
-		return known.Confirm(now), nil
-	case resp.StatusCode == http.StatusNotFound:
-		return known.Observe(q.Key(), publisher.Facts{Missing: true}, now).Tagged("", ""), nil
-	case resp.StatusCode != http.StatusOK:
-		return known, a.refused(ctx, s, resp)
-	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return known, a.noAnswer(ctx, timed, s, err)
+	if err != nil && resp.StatusCode == http.StatusOK {
+		return nil, a.noAnswer(ctx, timed, s, err)
 	}
-	if len(body) > maxAnswer {
-		return known, failure{trust.ErrLimit, fmt.Sprintf("%s answered with more than %d bytes about %s", s.Title(), maxAnswer, q.Name)}
+	a.spent(ctx, s, resp)
+	now := a.o.Now()
+	switch conditional := known.ETag+known.Modified != "" && q.Body == nil; {
+	case resp.StatusCode == http.StatusNotModified && conditional:
+		return func(kept publisher.Record) publisher.Record {
+			if kept.Key != "" && (kept.ETag != known.ETag || kept.Modified != known.Modified) {
+				return kept // another process was told something else meanwhile
+			}
+			return known.Confirm(now)
+		}, nil
+	case absent(q, resp.StatusCode, body):
+		return func(kept publisher.Record) publisher.Record {
+			return kept.Observe(q.Key(), publisher.Facts{Missing: true}, now).Tagged("", "")
+		}, nil
+	case resp.StatusCode != http.StatusOK:
+		return nil, a.refused(ctx, s, resp)
+	case len(body) > maxAnswer:
+		return nil, failure{trust.ErrLimit, fmt.Sprintf("%s answered with more than %d bytes about %s", s.Title(), maxAnswer, q.Name)}
 	}
 	facts, err := q.Read(body)
 	if err != nil {
-		return known, failure{trust.ErrMalformed, fmt.Sprintf("%s answered about %s what cannot be read: %v", s.Title(), q.Name, err)}
+		return nil, failure{trust.ErrMalformed, fmt.Sprintf("%s answered about %s what cannot be read: %v", s.Title(), q.Name, err)}
 	}
-	return known.Observe(q.Key(), facts, now).Tagged(resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")), nil
+	etag, modified := resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")
+	return func(kept publisher.Record) publisher.Record {
+		return kept.Observe(q.Key(), facts, now).Tagged(etag, modified)
+	}, nil
+}
+
+// absent reports whether an answer says that the registry knows no such thing.
+func absent(q publisher.Question, status int, body []byte) bool {
+	return status == http.StatusNotFound || status == http.StatusGone || status != http.StatusOK && q.Absent != nil && q.Absent(status, body)
+}
+
+// spent leaves a registry alone that says, in a good answer, that it answers no more for a while.
+func (a *Asker) spent(ctx context.Context, s *source, resp *http.Response) {
+	if resp.StatusCode >= http.StatusBadRequest && resp.StatusCode != http.StatusNotFound {
+		return // what is no answer has a pause of its own
+	}
+	if wait, asked := a.askedToWait(resp.Header); asked && wait > 0 && resp.Header.Get(remaining) == "0" {
+		a.leaveAlone(ctx, s, failure{trust.ErrRateLimited, fmt.Sprintf("%s (%s) answers no more questions for now", s.Title(), s.URL.Host)}, wait)
+	}
 }
 
 func (a *Asker) request(ctx context.Context, s *source, q publisher.Question, known publisher.Record) (*http.Request, error) {
@@ -205,7 +230,7 @@ func (a *Asker) refused(ctx context.Context, s *source, resp *http.Response) err
 	code := resp.StatusCode
 	f := failure{trust.ErrUnavailable, fmt.Sprintf("%s (%s) answered with status %d", s.Title(), s.URL.Host, code)}
 	wait, asked := a.askedToWait(resp.Header)
-	limited := code == http.StatusTooManyRequests || code == http.StatusForbidden && resp.Header.Get("X-RateLimit-Remaining") == "0"
+	limited := code == http.StatusTooManyRequests || code == http.StatusForbidden && (resp.Header.Get(remaining) == "0" || asked)
 	switch {
 	case limited:
 		f.class = trust.ErrRateLimited
@@ -216,13 +241,17 @@ func (a *Asker) refused(ctx context.Context, s *source, resp *http.Response) err
 		a.leaveAlone(ctx, s, f, wait)
 	case asked:
 		a.leaveAlone(ctx, s, f, wait)
-	case code >= http.StatusInternalServerError:
+	case code >= http.StatusInternalServerError, code == http.StatusForbidden, code == http.StatusUnauthorized:
 		a.leaveAlone(ctx, s, f, time.Minute)
 	}
 	return f
 }
 
-// askedToWait reads Retry-After, in seconds or as a date, and X-RateLimit-Reset, in seconds since 1970.
+// remaining is the header that tells how many questions are left, of Docker Hub and of GitHub.
+const remaining = "X-RateLimit-Remaining"
+
+// askedToWait reads Retry-After, in seconds or as a date; X-Retry-After, in seconds since 1970, as Docker Hub sent it until
+// 2025; and X-RateLimit-Reset, in seconds since 1970, where no question is left.
 func (a *Asker) askedToWait(h http.Header) (time.Duration, bool) {
 	now := a.o.Now()
 	if v := h.Get("Retry-After"); v != "" {
@@ -233,23 +262,11 @@ func (a *Asker) askedToWait(h http.Header) (time.Duration, bool) {
 			return at.Sub(now), true
 		}
 	}
-	if seconds, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 62); err == nil && h.Get("X-RateLimit-Remaining") == "0" {
+	if seconds, err := strconv.ParseInt(h.Get("X-Retry-After"), 10, 40); err == nil && seconds > 0 {
+		return time.Unix(seconds, 0).Sub(now), true
+	}
+	if seconds, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 40); err == nil && h.Get(remaining) == "0" {
 		return time.Unix(seconds, 0).Sub(now), true
 	}
 	return 0, false
-}
-
-// keep remembers a record.
-func (a *Asker) keep(ctx context.Context, r publisher.Record) error {
-	body, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("keep the record of %q: %w", r.Key, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, keepFor)
-	defer cancel()
-	if err := a.memory.KeepNote(ctx, r.Key, body); err != nil {
-		return fmt.Errorf("keep the record of %q: %w", r.Key, err)
-	}
-	a.recent.Add(r.Key, r)
-	return nil
 }

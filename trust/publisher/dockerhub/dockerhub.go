@@ -1,4 +1,16 @@
-// Package dockerhub knows what Docker Hub tells of accounts and repositories to anybody, and how.
+// Package dockerhub knows what Docker Hub tells of accounts and repositories to anybody, and how. By the fields:
+//
+//   - GET /v2/orgs/NAME/ tells id, orgname or username, type ("Organization", "User"), date_joined (RFC 3339) and, of
+//     an organization, badge ("verified_publisher", "open_source", or empty). A user's name leads on to /v2/users/NAME/ with
+//     status 308, and the other way round. Sources: src/accounts.ts of github.com/docker/hub-mcp, internal/dockerhub/models.go
+//     of github.com/AlexGustafsson/cupdate.
+//   - GET /v2/repositories/NAMESPACE/NAME/ tells name, namespace, date_registered, last_updated (both may be null),
+//     pull_count, star_count. Sources: src/repos.ts and models.go there.
+//   - GET /v2/repositories/NAMESPACE/?page_size=100 tells count and results, of the same fields, page by page.
+//   - What is not there, or private, has status 404.
+//   - Every answer carries X-RateLimit-Limit, -Remaining and -Reset (seconds since 1970), status 429 Retry-After in seconds,
+//     and X-Retry-After as a time until 2025. Source: content/reference/api/hub/latest.yaml of github.com/docker/docs, and
+//     its change 22916.
 package dockerhub
 
 import (
@@ -27,22 +39,34 @@ func (Registry) Endpoint() string { return "https://hub.docker.com" }
 // official is the namespace of the official images, which belong to Docker itself.
 const official = "library"
 
-// Questions implements publisher.Registry. An account is asked for as an organization; the API leads on to users.
+// Questions implements publisher.Registry. An account is asked for as an organization; the API leads on to users. Official
+// images have no account of their own.
 func (Registry) Questions(ref trust.Reference) []publisher.Question {
 	ns, repo, ok := strings.Cut(ref.Repository, "/")
-	if !ok || ns == "" || repo == "" || ns == official || strings.Contains(repo, "/") {
+	if !ok || ns == "" || repo == "" || strings.Contains(repo, "/") {
 		return nil
 	}
 	account, e := trust.DockerHub+"/"+ns, url.PathEscape
+	repository := publisher.Question{
+		Kind: publisher.KindRepository, Name: account + "/" + repo, Path: "/v2/repositories/" + e(ns) + "/" + e(repo) + "/",
+		Read: func(body []byte) (publisher.Facts, error) { return ReadRepository(ns, repo, body) },
+	}
+	if ns == official {
+		return []publisher.Question{repository}
+	}
 	return []publisher.Question{
-		{Kind: publisher.KindAccount, Name: account, Path: "/v2/orgs/" + e(ns) + "/", Read: ReadAccount},
-		{Kind: publisher.KindRepository, Name: account + "/" + repo, Path: "/v2/repositories/" + e(ns) + "/" + e(repo) + "/", Read: ReadRepository},
+		{
+			Kind: publisher.KindAccount, Name: account, Path: "/v2/orgs/" + e(ns) + "/",
+			Read: func(body []byte) (publisher.Facts, error) { return ReadAccount(ns, body) },
+		},
+		repository,
 		{Kind: publisher.KindListing, Name: account, Path: "/v2/repositories/" + e(ns) + "/?page_size=100", Read: ReadListing},
 	}
 }
 
-// ReadAccount reads an organization or a user.
-func ReadAccount(body []byte) (publisher.Facts, error) {
+// ReadAccount reads the organization or the user of a name. Another one's answer is none: nobody is vouched for by what is
+// said of somebody else.
+func ReadAccount(name string, body []byte) (publisher.Facts, error) {
 	var doc struct {
 		ID         string    `json:"id"`
 		OrgName    string    `json:"orgname"`
@@ -54,8 +78,8 @@ func ReadAccount(body []byte) (publisher.Facts, error) {
 	if err := document.Read(body, &doc); err != nil {
 		return publisher.Facts{}, err
 	}
-	if doc.OrgName == "" && doc.Username == "" {
-		return publisher.Facts{}, document.Lacks("the name of an account")
+	if !strings.EqualFold(doc.OrgName, name) && !strings.EqualFold(doc.Username, name) {
+		return publisher.Facts{}, document.Lacks("the name of the account")
 	}
 	return publisher.Facts{ID: doc.ID, Type: strings.ToLower(doc.Type), Created: doc.DateJoined, Badge: doc.Badge.word}, nil
 }
@@ -93,16 +117,20 @@ type repository struct {
 	StarCount      *int64    `json:"star_count"`
 }
 
-// ReadRepository reads one repository.
-func ReadRepository(body []byte) (publisher.Facts, error) {
+// ReadRepository reads the repository of a name in a namespace.
+func ReadRepository(namespace, name string, body []byte) (publisher.Facts, error) {
 	var doc repository
 	if err := document.Read(body, &doc); err != nil {
 		return publisher.Facts{}, err
 	}
-	if doc.Name == "" {
-		return publisher.Facts{}, document.Lacks("the name of a repository")
+	if doc.Name != name || doc.Namespace != namespace {
+		return publisher.Facts{}, document.Lacks("the name of the repository")
 	}
-	return publisher.Facts{Created: doc.DateRegistered, Updated: doc.LastUpdated, Pulls: doc.PullCount, Stars: doc.StarCount}, nil
+	f := publisher.Facts{Created: doc.DateRegistered, Updated: doc.LastUpdated, Pulls: doc.PullCount, Stars: doc.StarCount}
+	if namespace == official {
+		f.Badge = new(publisher.BadgeOfficial)
+	}
+	return f, nil
 }
 
 // ReadListing reads the first page of an account's repositories.

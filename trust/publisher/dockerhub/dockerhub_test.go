@@ -11,6 +11,7 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/publisher"
 	"github.com/safepull/safepull/trust/publisher/dockerhub"
+	"github.com/safepull/safepull/trust/publisher/publishertest"
 )
 
 // Answers as the API gives them, with the names and the shapes of its fields.
@@ -34,6 +35,14 @@ func at(s string) time.Time {
 	return t
 }
 
+func readAcme(body []byte) (publisher.Facts, error) { return dockerhub.ReadAccount("acme", body) }
+
+func readUser(body []byte) (publisher.Facts, error) { return dockerhub.ReadAccount("jane", body) }
+
+func readApp(body []byte) (publisher.Facts, error) {
+	return dockerhub.ReadRepository("acme", "app", body)
+}
+
 func TestRead(t *testing.T) {
 	t.Parallel()
 	account := publisher.Facts{ID: "33ef574274c011e4bea40242ac11001b", Type: "organization", Created: at("2014-11-25T20:18:58.218Z"), Badge: new(publisher.BadgeVerified)}
@@ -47,33 +56,40 @@ func TestRead(t *testing.T) {
 		want publisher.Facts
 		bad  bool
 	}{
-		"organization":     {dockerhub.ReadAccount, organization, account, false},
-		"open-source":      {dockerhub.ReadAccount, say(`"badge":"open_source"`), with(new(publisher.BadgeOpenSource)), false},
-		"official":         {dockerhub.ReadAccount, say(`"badge":"official"`), with(new(publisher.BadgeOfficial)), false},
-		"no-badge":         {dockerhub.ReadAccount, say(`"badge":""`), with(new("")), false},
-		"badge-none":       {dockerhub.ReadAccount, say(`"badge":"none"`), with(new("")), false},
-		"badge-null":       {dockerhub.ReadAccount, say(`"badge":null`), with(new("")), false},
-		"badge-not-told":   {dockerhub.ReadAccount, say(`"x":1`), with(nil), false},
-		"badge-unheard-of": {dockerhub.ReadAccount, say(`"badge":"gold"`), with(nil), false},
-		"user":             {dockerhub.ReadAccount, user, publisher.Facts{ID: "1", Type: "user", Created: at("2020-01-02T03:04:05Z")}, false},
-		"repository":       {dockerhub.ReadRepository, repository, publisher.Facts{Created: at("2015-01-02T03:04:05Z"), Updated: at("2026-01-02T03:04:05.678901Z"), Pulls: new(int64(34567)), Stars: new(int64(12))}, false},
+		"organization":     {readAcme, organization, account, false},
+		"open-source":      {readAcme, say(`"badge":"open_source"`), with(new(publisher.BadgeOpenSource)), false},
+		"official":         {readAcme, say(`"badge":"official"`), with(new(publisher.BadgeOfficial)), false},
+		"no-badge":         {readAcme, say(`"badge":""`), with(new("")), false},
+		"badge-none":       {readAcme, say(`"badge":"none"`), with(new("")), false},
+		"badge-null":       {readAcme, say(`"badge":null`), with(new("")), false},
+		"badge-not-told":   {readAcme, say(`"x":1`), with(nil), false},
+		"badge-unheard-of": {readAcme, say(`"badge":"gold"`), with(nil), false},
+		"user":             {readUser, user, publisher.Facts{ID: "1", Type: "user", Created: at("2020-01-02T03:04:05Z")}, false},
+		"repository":       {readApp, repository, publisher.Facts{Created: at("2015-01-02T03:04:05Z"), Updated: at("2026-01-02T03:04:05.678901Z"), Pulls: new(int64(34567)), Stars: new(int64(12))}, false},
 		"listing":          {dockerhub.ReadListing, listing, publisher.Facts{Repositories: new(int64(2)), Names: []string{"app", "old"}, Oldest: at("2014-12-01T00:00:00Z")}, false},
 		"empty-listing":    {dockerhub.ReadListing, `{"count":0,"next":null,"previous":null,"results":[]}`, publisher.Facts{Repositories: new(int64(0))}, false},
 
-		"nobody":          {dockerhub.ReadAccount, `{"type":"User"}`, publisher.Facts{}, true},
-		"account-as-list": {dockerhub.ReadAccount, `[]`, publisher.Facts{}, true},
-		"badge-number":    {dockerhub.ReadAccount, say(`"badge":1`), publisher.Facts{}, true},
-		"joined-number":   {dockerhub.ReadAccount, strings.Replace(user, `"2020-01-02T03:04:05Z"`, `1577934245`, 1), publisher.Facts{}, true},
-		"joined-nonsense": {dockerhub.ReadAccount, strings.Replace(user, `2020-01-02T03:04:05Z`, `yesterday`, 1), publisher.Facts{}, true},
-		"pulls-as-text":   {dockerhub.ReadRepository, strings.Replace(repository, `34567`, `"34567"`, 1), publisher.Facts{}, true},
-		"pulls-huge":      {dockerhub.ReadRepository, strings.Replace(repository, `34567`, `1e400`, 1), publisher.Facts{}, true},
-		"no-name":         {dockerhub.ReadRepository, `{}`, publisher.Facts{}, true},
+		"official-image": {func(b []byte) (publisher.Facts, error) { return dockerhub.ReadRepository("library", "app", b) }, strings.ReplaceAll(repository, `"namespace":"acme"`, `"namespace":"library"`), publisher.Facts{Created: at("2015-01-02T03:04:05Z"), Updated: at("2026-01-02T03:04:05.678901Z"), Pulls: new(int64(34567)), Stars: new(int64(12)), Badge: new(publisher.BadgeOfficial)}, false},
+		"never-pushed":   {readApp, strings.Replace(repository, `"2026-01-02T03:04:05.678901Z"`, `null`, 1), publisher.Facts{Created: at("2015-01-02T03:04:05Z"), Pulls: new(int64(34567)), Stars: new(int64(12))}, false},
+		"count-null":     {readApp, strings.Replace(repository, `34567`, `null`, 1), publisher.Facts{Created: at("2015-01-02T03:04:05Z"), Updated: at("2026-01-02T03:04:05.678901Z"), Stars: new(int64(12))}, false},
+
+		"another-account": {readUser, organization, publisher.Facts{}, true},
+		"another-space":   {readApp, strings.Replace(repository, `"namespace":"acme"`, `"namespace":"evil"`, 1), publisher.Facts{}, true},
+		"another-name":    {readApp, strings.Replace(repository, `"name":"app"`, `"name":"other"`, 1), publisher.Facts{}, true},
+		"nobody":          {readAcme, `{"type":"User"}`, publisher.Facts{}, true},
+		"account-as-list": {readAcme, `[]`, publisher.Facts{}, true},
+		"badge-number":    {readAcme, say(`"badge":1`), publisher.Facts{}, true},
+		"joined-number":   {readAcme, strings.Replace(user, `"2020-01-02T03:04:05Z"`, `1577934245`, 1), publisher.Facts{}, true},
+		"joined-nonsense": {readAcme, strings.Replace(user, `2020-01-02T03:04:05Z`, `yesterday`, 1), publisher.Facts{}, true},
+		"pulls-as-text":   {readApp, strings.Replace(repository, `34567`, `"34567"`, 1), publisher.Facts{}, true},
+		"pulls-huge":      {readApp, strings.Replace(repository, `34567`, `1e400`, 1), publisher.Facts{}, true},
+		"no-name":         {readApp, `{}`, publisher.Facts{}, true},
 		"no-count":        {dockerhub.ReadListing, `{"results":[]}`, publisher.Facts{}, true},
 		"results-object":  {dockerhub.ReadListing, `{"count":1,"results":{}}`, publisher.Facts{}, true},
 		"page-of-html":    {dockerhub.ReadListing, `<html>log in</html>`, publisher.Facts{}, true},
 		"cut":             {dockerhub.ReadListing, listing[:len(listing)/2], publisher.Facts{}, true},
-		"nothing":         {dockerhub.ReadAccount, ``, publisher.Facts{}, true},
-		"null":            {dockerhub.ReadAccount, `null`, publisher.Facts{}, true},
+		"nothing":         {readAcme, ``, publisher.Facts{}, true},
+		"null":            {readAcme, `null`, publisher.Facts{}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -97,7 +113,8 @@ func TestQuestions(t *testing.T) {
 	for repository, want := range map[string][]string{
 		"acme/app":       {"account docker.io/acme /v2/orgs/acme/", "repository docker.io/acme/app /v2/repositories/acme/app/", "repositories docker.io/acme /v2/repositories/acme/?page_size=100"},
 		"a/b?c":          {"account docker.io/a /v2/orgs/a/", "repository docker.io/a/b?c /v2/repositories/a/b%3Fc/", "repositories docker.io/a /v2/repositories/a/?page_size=100"},
-		"library/alpine": nil, "alpine": nil, "a/b/c": nil, "": nil, "/": nil, "a/": nil,
+		"library/alpine": {"repository docker.io/library/alpine /v2/repositories/library/alpine/"},
+		"alpine":         nil, "a/b/c": nil, "": nil, "/": nil, "a/": nil,
 	} {
 		var got []string
 		for _, q := range hub.Questions(trust.Reference{Registry: "docker.io", Repository: repository}) {
@@ -109,31 +126,12 @@ func TestQuestions(t *testing.T) {
 	}
 }
 
+func TestRegistry(t *testing.T) {
+	t.Parallel()
+	publishertest.Run(t, dockerhub.Registry{})
+}
+
 // FuzzRead: no answer makes a reader panic, and what it makes of one can be remembered.
 func FuzzRead(f *testing.F) {
-	for _, body := range []string{organization, user, repository, listing, `{}`, `[]`, `null`, `{"badge":1}`, `{"count":-1,"results":[{}]}`, `{"date_joined":"0000-00-00T00:00:00Z"}`} {
-		f.Add([]byte(body))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		now := at("2026-06-01T00:00:00Z")
-		for kind, read := range map[string]func([]byte) (publisher.Facts, error){
-			"account": dockerhub.ReadAccount, "repository": dockerhub.ReadRepository, "repositories": dockerhub.ReadListing,
-		} {
-			facts, err := read(body)
-			if err != nil {
-				if !errors.Is(err, trust.ErrMalformed) {
-					t.Fatalf("%v", err)
-				}
-				continue
-			}
-			r := publisher.Record{}.Observe(kind+" docker.io/acme", facts, now)
-			k := publisher.Known{Title: "Docker Hub"}
-			k.Add(r)
-			for _, f := range k.Signs(now, func(string) bool { return true }) {
-				if f.Strength > trust.Weak || len(f.Why) > 400 {
-					t.Errorf("%+v", f)
-				}
-			}
-		}
-	})
+	publishertest.Fuzz(f, dockerhub.Registry{}, organization, user, repository, listing)
 }

@@ -1,8 +1,21 @@
-// Package ecrpublic knows what the gallery of Amazon ECR Public tells of accounts and repositories to anybody, and how.
+// Package ecrpublic knows what the gallery of Amazon ECR Public tells of accounts and repositories to anybody, and how. The
+// gallery's own interface is not documented; what is read of it is what public clients read:
+//
+//   - POST /searchRepositoryCatalogData with searchTerm tells repositoryCatalogSearchResultList, each with repositoryName,
+//     primaryRegistryAliasName, registryVerified and downloadCount. Sources: public clients that search the gallery, such as
+//     app/models/ecosystem/docker.rb of github.com/ecosyste-ms/packages.
+//   - POST /getRepositoryCatalogData with registryAliasName and repositoryName tells catalogData and, beside it,
+//     insightData.downloadCount. Sources: the same, and the statistics of github.com/MultiQC/api.multiqc.info.
+//   - What is not there is RepositoryNotFoundException, RepositoryCatalogDataNotFoundException or RegistryNotFoundException,
+//     with status 400 as the errors of the Amazon ECR Public API are (docs.aws.amazon.com/AmazonECRPublic/latest/APIReference).
+//
+// It tells of no account when it was made. Questions are posted, so that none can be conditional.
 package ecrpublic
 
 import (
+	"cmp"
 	"encoding/json"
+	"net/http"
 	"strings"
 
 	"github.com/safepull/safepull/trust"
@@ -39,8 +52,23 @@ func (Registry) Questions(ref trust.Reference) []publisher.Question {
 		{
 			Kind: publisher.KindRepository, Name: account + "/" + repo, Path: "/getRepositoryCatalogData",
 			Body: posted(map[string]any{"registryAliasName": alias, "repositoryName": repo}), Read: ReadRepository,
+			Absent: absent,
 		},
 	}
+}
+
+// absent: errors name their sort in "__type", with or without a name space before it.
+func absent(status int, body []byte) bool {
+	var doc struct {
+		Type string `json:"__type"`
+		Code string `json:"code"`
+	}
+	if status != http.StatusBadRequest || json.Unmarshal(body, &doc) != nil {
+		return false
+	}
+	sort := cmp.Or(doc.Type, doc.Code)
+	sort = sort[strings.LastIndexByte(sort, '#')+1:]
+	return sort == "RepositoryNotFoundException" || sort == "RepositoryCatalogDataNotFoundException" || sort == "RegistryNotFoundException"
 }
 
 func posted(question map[string]any) []byte {

@@ -10,6 +10,7 @@ import (
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/publisher"
 	"github.com/safepull/safepull/trust/publisher/ecrpublic"
+	"github.com/safepull/safepull/trust/publisher/publishertest"
 )
 
 // Answers as the API gives them, with the names and the shapes of its fields.
@@ -21,8 +22,6 @@ const (
 	repository = `{"catalogData":{"description":"","architectures":["x86-64"],"operatingSystems":["Linux"],"aboutText":"","usageText":"","marketplaceCertified":false},
 		"insightData":{"downloadCount":456}}`
 )
-
-func seeds() []string { return []string{found, repository, `{}`, `[]`, `null`} }
 
 func search(alias string) func([]byte) (publisher.Facts, error) {
 	return func(body []byte) (publisher.Facts, error) { return ecrpublic.ReadSearch(alias, body) }
@@ -75,3 +74,30 @@ func TestQuestions(t *testing.T) {
 		}
 	}
 }
+
+// TestAbsent: only the words for what is not there are an answer.
+func TestAbsent(t *testing.T) {
+	t.Parallel()
+	absent := (ecrpublic.Registry{}).Questions(trust.Reference{Registry: "public.ecr.aws", Repository: "acme/app"})[1].Absent
+	for body, want := range map[string]bool{
+		`{"__type":"RepositoryNotFoundException","message":"x"}`:                         true,
+		`{"__type":"com.amazonaws.ecr.public#RepositoryNotFoundException"}`:              true,
+		`{"code":"RepositoryCatalogDataNotFoundException"}`:                              true,
+		`{"__type":"RegistryNotFoundException"}`:                                         true,
+		`{"__type":"InvalidParameterException","message":"RepositoryNotFoundException"}`: false,
+		`{"__type":["RepositoryNotFoundException"]}`:                                     false,
+		`RepositoryNotFoundException`:                                                    false,
+	} {
+		if absent(400, []byte(body)) != want || absent(503, []byte(body)) || absent(200, []byte(body)) {
+			t.Errorf("%s", body)
+		}
+	}
+}
+
+func TestRegistry(t *testing.T) {
+	t.Parallel()
+	publishertest.Run(t, ecrpublic.Registry{})
+}
+
+// FuzzRead: no answer makes a reader panic, and what it makes of one can be remembered.
+func FuzzRead(f *testing.F) { publishertest.Fuzz(f, ecrpublic.Registry{}, found, repository) }

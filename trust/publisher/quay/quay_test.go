@@ -10,6 +10,7 @@ import (
 
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/publisher"
+	"github.com/safepull/safepull/trust/publisher/publishertest"
 	"github.com/safepull/safepull/trust/publisher/quay"
 )
 
@@ -23,7 +24,9 @@ const (
 		{"namespace":"acme","name":"tool","is_public":true}]}`
 )
 
-func seeds() []string { return []string{repository, listing, `{}`, `[]`, `{"tags":{"a":{}}}`, `null`} }
+func readApp(body []byte) (publisher.Facts, error) { return quay.ReadRepository("acme", "app", body) }
+
+func readAcme(body []byte) (publisher.Facts, error) { return quay.ReadListing("acme", body) }
 
 func TestRead(t *testing.T) {
 	t.Parallel()
@@ -33,16 +36,18 @@ func TestRead(t *testing.T) {
 		want publisher.Facts
 		bad  bool
 	}{
-		"repository":    {quay.ReadRepository, repository, publisher.Facts{Type: "organization", Updated: time.Date(2023, 3, 15, 15, 5, 28, 0, time.UTC)}, false},
-		"user":          {quay.ReadRepository, `{"name":"app","is_organization":false,"tags":{}}`, publisher.Facts{Type: "user"}, false},
-		"odd-time":      {quay.ReadRepository, strings.Replace(repository, "Wed, 15 Mar 2023", "soon", 1), publisher.Facts{Type: "organization", Updated: time.Date(2022, 6, 14, 12, 7, 42, 0, time.UTC)}, false},
-		"listing":       {quay.ReadListing, listing, publisher.Facts{Repositories: new(int64(2)), Names: []string{"app", "tool"}}, false},
-		"first-page":    {quay.ReadListing, `{"repositories":[{"name":"a"}],"next_page":"x"}`, publisher.Facts{Names: []string{"a"}}, false},
-		"empty-listing": {quay.ReadListing, `{"repositories":[]}`, publisher.Facts{Repositories: new(int64(0))}, false},
-		"no-name":       {quay.ReadRepository, `{"tags":{}}`, publisher.Facts{}, true},
-		"tags-as-list":  {quay.ReadRepository, `{"name":"a","tags":[]}`, publisher.Facts{}, true},
-		"no-list":       {quay.ReadListing, `{}`, publisher.Facts{}, true},
-		"html":          {quay.ReadListing, `<html>`, publisher.Facts{}, true},
+		"repository":    {readApp, repository, publisher.Facts{Type: "organization", Updated: time.Date(2023, 3, 15, 15, 5, 28, 0, time.UTC)}, false},
+		"user":          {readApp, `{"namespace":"acme","name":"app","is_organization":false,"tags":{}}`, publisher.Facts{Type: "user"}, false},
+		"odd-time":      {readApp, strings.Replace(repository, "Wed, 15 Mar 2023", "soon", 1), publisher.Facts{Type: "organization", Updated: time.Date(2022, 6, 14, 12, 7, 42, 0, time.UTC)}, false},
+		"listing":       {readAcme, listing, publisher.Facts{Repositories: new(int64(2)), Names: []string{"app", "tool"}}, false},
+		"first-page":    {readAcme, `{"repositories":[{"namespace":"acme","name":"a"},{"namespace":"other","name":"b"}],"next_page":"x"}`, publisher.Facts{Names: []string{"a"}}, false},
+		"empty-listing": {readAcme, `{"repositories":[]}`, publisher.Facts{Repositories: new(int64(0))}, false},
+		"another-name":  {readApp, strings.Replace(repository, `"name":"app"`, `"name":"x"`, 1), publisher.Facts{}, true},
+		"another-space": {readApp, strings.Replace(repository, `"namespace":"acme"`, `"namespace":"x"`, 1), publisher.Facts{}, true},
+		"no-name":       {readApp, `{"tags":{}}`, publisher.Facts{}, true},
+		"tags-as-list":  {readApp, `{"namespace":"acme","name":"app","tags":[]}`, publisher.Facts{}, true},
+		"no-list":       {readAcme, `{}`, publisher.Facts{}, true},
+		"html":          {readAcme, `<html>`, publisher.Facts{}, true},
 	} {
 		got, err := tt.read([]byte(tt.body))
 		if (err != nil) != tt.bad || err != nil && !errors.Is(err, trust.ErrMalformed) {
@@ -71,3 +76,11 @@ func TestQuestions(t *testing.T) {
 		}
 	}
 }
+
+func TestRegistry(t *testing.T) {
+	t.Parallel()
+	publishertest.Run(t, quay.Registry{})
+}
+
+// FuzzRead: no answer makes a reader panic, and what it makes of one can be remembered.
+func FuzzRead(f *testing.F) { publishertest.Fuzz(f, quay.Registry{}, repository, listing) }

@@ -22,13 +22,23 @@ func (s *Store) Note(ctx context.Context, key string) ([]byte, bool, error) {
 
 // KeepNote notes a body under a key, in place of an earlier one.
 func (s *Store) KeepNote(ctx context.Context, key string, body []byte) error {
-	if key == "" || len(body) > noteLimit {
-		return fmt.Errorf("keep note %q of %d bytes: it must have a key and at most %d bytes: %w", trust.Sanitise(key, 80), len(body), noteLimit, trust.ErrLimit)
-	}
+	return s.ChangeNote(ctx, key, func([]byte) ([]byte, error) { return body, nil })
+}
+
+// ChangeNote notes what change makes of the body under a key; it is given nil where there is none, and returns nil to leave
+// it as it is. Change must not use the store; its error is returned.
+func (s *Store) ChangeNote(ctx context.Context, key string, change func(body []byte) ([]byte, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	body, err := change(slices.Clone(s.notes[key]))
+	if err != nil || body == nil {
+		return err
+	}
+	if key == "" || len(body) > noteLimit {
+		return fmt.Errorf("keep note %q of %d bytes: it must have a key and at most %d bytes: %w", trust.Sanitise(key, 80), len(body), noteLimit, trust.ErrLimit)
 	}
 	s.notes[key] = slices.Clone(body)
 	return nil

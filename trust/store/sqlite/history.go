@@ -30,23 +30,5 @@ func (s *Store) Judged(ctx context.Context, since time.Time, do func(trust.Verdi
 
 // page are the next verdicts before a time and an ID.
 func (s *Store) page(ctx context.Context, since time.Time, before int64, id string) ([]trust.Verdict, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, name, manifest, action, body, touched FROM verdicts
-		WHERE judged >= $1 AND (judged, id) < ($2, $3) ORDER BY judged DESC, id DESC LIMIT $4`, since.UnixMicro(), before, id, historyAtOnce)
-	if err != nil {
-		return nil, s.explain("read verdicts from", err)
-	}
-	defer rows.Close()
-	var page []trust.Verdict
-	for rows.Next() {
-		var r row
-		if err := rows.Scan(r.columns()...); err != nil {
-			return nil, s.explain("read verdicts from", err)
-		}
-		v, err := s.decode(r)
-		if err != nil {
-			return nil, err
-		}
-		page = append(page, v)
-	}
-	return page, s.explain("read verdicts from", rows.Err())
+	return s.several(ctx, `WHERE judged >= $1 AND (judged, id) < ($2, $3) ORDER BY judged DESC, id DESC LIMIT $4`, since.UnixMicro(), before, id, historyAtOnce)
 }

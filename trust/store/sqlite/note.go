@@ -29,12 +29,38 @@ func (s *Store) Note(ctx context.Context, key string) ([]byte, bool, error) {
 
 // KeepNote notes a body under a key, in place of an earlier one.
 func (s *Store) KeepNote(ctx context.Context, key string, body []byte) error {
+	return s.ChangeNote(ctx, key, func([]byte) ([]byte, error) { return body, nil })
+}
+
+// ChangeNote notes what change makes of the body under a key; it is given nil where there is none, and returns nil to leave
+// it as it is. Nobody else changes the note meanwhile. Change must not use the store; its error is returned.
+func (s *Store) ChangeNote(ctx context.Context, key string, change func(body []byte) ([]byte, error)) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return s.explain("keep note in", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	var before []byte
+	var text string
+	switch err := tx.QueryRowContext(ctx, `SELECT body FROM notes WHERE name = $1`, key).Scan(&text); {
+	case err == nil:
+		before = []byte(text)
+	case !errors.Is(err, sql.ErrNoRows):
+		return s.explain("read note from", err)
+	}
+	body, err := change(before)
+	if err != nil || body == nil {
+		return err
+	}
 	if key == "" || len(body) > noteLimit {
 		return fmt.Errorf("keep note %q of %d bytes: it must have a key and at most %d bytes: %w", trust.Sanitise(key, 80), len(body), noteLimit, trust.ErrLimit)
 	}
-	_, err := s.write.ExecContext(ctx, `INSERT INTO notes (name, body, touched) VALUES ($1, $2, $3)
+	_, err = tx.ExecContext(ctx, `INSERT INTO notes (name, body, touched) VALUES ($1, $2, $3)
 		ON CONFLICT (name) DO UPDATE SET body = excluded.body, touched = excluded.touched`, key, string(body), s.now().UnixMicro())
-	return s.explain("keep note in", err)
+	if err != nil {
+		return s.explain("keep note in", err)
+	}
+	return s.explain("keep note in", tx.Commit())
 }
 
 // Notes returns at most limit notes whose keys come after a key, in order of keys.

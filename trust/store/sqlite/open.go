@@ -84,6 +84,7 @@ func connect(path string) (*Store, error) {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
 	s.read.SetMaxOpenConns(readers)
+	s.read.SetMaxIdleConns(readers) // a new one reads the schema again
 	return s, nil
 }
 

@@ -46,8 +46,12 @@ func (s *Store) one(ctx context.Context, query, arg string, usable func(trust.Ve
 
 // Verdicts returns the newest verdicts on a repository, named as trust.Reference.Name does, at most limit of them.
 func (s *Store) Verdicts(ctx context.Context, name string, limit int) ([]trust.Verdict, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, name, manifest, action, body, touched FROM verdicts
-		WHERE name = $1 ORDER BY judged DESC, id DESC LIMIT $2`, name, max(limit, 0))
+	return s.several(ctx, `WHERE name = $1 ORDER BY judged DESC, id DESC LIMIT $2`, name, max(limit, 0))
+}
+
+// several are the verdicts that the rest of a statement asks for.
+func (s *Store) several(ctx context.Context, which string, args ...any) ([]trust.Verdict, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT id, name, manifest, action, body, touched FROM verdicts `+which, args...) //nolint:gosec // both halves are written here
 	if err != nil {
 		return nil, s.explain("read verdicts from", err)
 	}

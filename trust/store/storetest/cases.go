@@ -250,7 +250,10 @@ func writeOne(ctx context.Context, s Store, worker, n int) error {
 	if err := s.KeepVerdict(ctx, sum("worker", worker, n), NewVerdict(fmt.Sprint("w", worker), n)); err != nil {
 		return err
 	}
-	return s.KeepInspection(ctx, sum("shared layer"), sum("key", n), newInspection(n))
+	if err := s.KeepInspection(ctx, sum("shared layer"), sum("key", n), newInspection(n)); err != nil {
+		return err
+	}
+	return s.ChangeNote(ctx, "count of all", func(body []byte) ([]byte, error) { return append(body, '.'), nil })
 }
 
 // wantWork checks that all that workers wrote is there.
@@ -264,6 +267,9 @@ func wantWork(t *testing.T, s Store, workers, each int) {
 				t.Errorf("inspection %d: %v, %v, %v", n, got.Files, found, err)
 			}
 		}
+	}
+	if count, _, err := s.Note(t.Context(), "count of all"); err != nil || len(count) < workers*each {
+		t.Errorf("a note that all changed was changed %d times, want %d: %v", len(count), workers*each, err)
 	}
 }
 

@@ -2,9 +2,13 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/safepull/safepull/trust"
 )
 
 func testNotes(t *testing.T, s Store) {
@@ -37,11 +41,53 @@ func testNotes(t *testing.T, s Store) {
 	if s.KeepNote(ctx, "", []byte("x")) == nil || s.KeepNote(ctx, "x", make([]byte, 256<<10+1)) == nil {
 		t.Error("a note without a key, or too long, was kept")
 	}
+	testChangeNote(t, s)
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
 	_, found, read := s.Note(gone, "a 1")
 	_, list := s.Notes(gone, "", 1)
 	if read == nil || found || list == nil || s.KeepNote(gone, "a 1", nil) == nil {
 		t.Error("a store answers who has gone")
+	}
+}
+
+func testChangeNote(t *testing.T, s Store) {
+	t.Helper()
+	ctx, own := t.Context(), errors.New("own")
+	for i, step := range []struct {
+		make  string // nothing leaves the note as it is
+		err   error
+		given string
+	}{{"one", nil, ""}, {"", nil, "one"}, {"two", own, "one"}, {"three", nil, "one"}, {"", own, "three"}} {
+		err := s.ChangeNote(ctx, "d", func(body []byte) ([]byte, error) {
+			if string(body) != step.given || (body == nil) != (step.given == "") {
+				t.Errorf("step %d: given %q, want %q", i, body, step.given)
+			}
+			if step.make == "" {
+				return nil, step.err
+			}
+			return []byte(step.make), step.err
+		})
+		if !errors.Is(err, step.err) {
+			t.Errorf("step %d: %v", i, err)
+		}
+	}
+	if body, _, err := s.Note(ctx, "d"); string(body) != "three" || err != nil {
+		t.Errorf("%q, %v", body, err)
+	}
+	if err := s.ChangeNote(ctx, "d", func([]byte) ([]byte, error) { return make([]byte, 256<<10+1), nil }); !errors.Is(err, trust.ErrLimit) {
+		t.Error(err)
+	}
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if err := s.ChangeNote(ctx, "e", func(body []byte) ([]byte, error) { return append(body, '.'), nil }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if body, _, err := s.Note(ctx, "e"); len(body) != 20 || err != nil {
+		t.Errorf("%d changes, %v", len(body), err)
 	}
 }

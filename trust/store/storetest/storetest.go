@@ -39,6 +39,7 @@ type History interface {
 type Notes interface {
 	Note(ctx context.Context, key string) ([]byte, bool, error)
 	KeepNote(ctx context.Context, key string, body []byte) error
+	ChangeNote(ctx context.Context, key string, change func(body []byte) ([]byte, error)) error
 	Notes(ctx context.Context, after string, limit int) ([]struct {
 		Key  string
 		Body []byte
