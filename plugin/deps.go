@@ -50,6 +50,9 @@ type Deps struct {
 	Organization func(context.Context) (Organization, error)
 	// UseTrustLists names files that count as lists of the command line. It is called before the others.
 	UseTrustLists func(paths []string)
+	// UseSignatures names who finds out who signed an image, where the judge cannot: a proxy, by its address. It is called
+	// before Judge.
+	UseSignatures func(address string, ask func(context.Context, trust.Reference, trust.Signer) (wrong string, err error))
 	// Names finds whom a reference resembles.
 	Names func(context.Context) (Names, error)
 	// Reputation asks registries who publishes an image.

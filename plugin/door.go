@@ -1,6 +1,8 @@
 package plugin
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -142,13 +144,58 @@ func (d *door) wantsLogin() error {
 	return fmt.Errorf("the proxy at %s wants a login (\"docker login %s\" makes one): %w", d.base.Redacted(), d.base.Host, trust.ErrUnauthorized)
 }
 
+// signed asks the proxy who signed an image: an empty string when the signer did, and what is wrong otherwise. An error
+// means that it could not be found out.
+func (d *door) signed(ctx context.Context, ref trust.Reference, signer trust.Signer) (string, error) {
+	question, err := json.Marshal(map[string]any{"reference": ref.Name() + "@" + ref.Digest.String(), "index": ref.Index, "signer": signer})
+	if err != nil {
+		return "", fmt.Errorf("ask who signed it: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, proxyHolds)
+	defer cancel()
+	resp, err := d.send(ctx, http.MethodPost, d.base.JoinPath("safepull", "v1", "signatures"), "application/json", bytes.NewReader(question))
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxRefusal+1))
+	var told struct {
+		Signed            bool
+		Wrong, Unanswered string
+		Error             string
+	}
+	known := err == nil && len(body) <= maxRefusal && json.Unmarshal(body, &told) == nil
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("read the proxy's answer: %w", err)
+	case resp.StatusCode == http.StatusUnauthorized:
+		return "", d.wantsLogin()
+	case resp.StatusCode == http.StatusNotFound && !known:
+		return "", fmt.Errorf("the proxy at %s is one that checks no signatures: %w", d.base.Redacted(), trust.ErrUnsupported)
+	case resp.StatusCode != http.StatusOK || !known:
+		return "", fmt.Errorf("the proxy at %s does not say who signed it: %s: %w", d.base.Redacted(), trust.Sanitise(cmp.Or(told.Error, resp.Status), maxSentence), trust.ErrUnsupported)
+	case told.Unanswered != "":
+		return "", fmt.Errorf("the proxy at %s cannot say who signed it: %s: %w", d.base.Redacted(), trust.Sanitise(told.Unanswered, maxSentence), trust.ErrUnsupported)
+	case told.Signed:
+		return "", nil
+	}
+	return cmp.Or(trust.Sanitise(told.Wrong, maxSentence), "the proxy says that it is not signed so"), nil
+}
+
 // do asks the proxy, with docker's login at it, if there is one. Errors never show the password of a URL.
 func (d *door) do(ctx context.Context, at *url.URL, accept string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
+	return d.send(ctx, http.MethodGet, at, accept, http.NoBody)
+}
+
+func (d *door) send(ctx context.Context, method string, at *url.URL, accept string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, at.String(), body)
 	if err != nil {
 		return nil, errors.New("the proxy's URL cannot be asked")
 	}
 	req.Header.Set("Accept", accept)
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	req.Header.Set("User-Agent", "docker-safepull/"+d.app.deps.Version.Version)
 	// A login stays with its host: an answer that leads elsewhere is none.
 	client := &http.Client{Transport: d.transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -45,6 +45,7 @@ func (c fakeCLI) ConfigFile() *configfile.ConfigFile { return c.config }
 type world struct {
 	organization Organization
 	trustLists   []string
+	signatures   func(context.Context, trust.Reference, trust.Signer) (string, error)
 	t            *testing.T
 	registry     *fakeRegistry
 	judge        judgeFunc
@@ -93,12 +94,15 @@ func (w *world) run(args ...string) result {
 			TrustFile:     func(context.Context) (TrustFile, error) { return w.lists, nil },
 			Organization:  func(context.Context) (Organization, error) { return w.organization, nil },
 			UseTrustLists: func(paths []string) { w.trustLists = paths },
-			Names:         func(context.Context) (Names, error) { return fakeNames{}, nil },
-			Rules:         func(context.Context) (Rules, error) { return fakeRules{}, nil },
-			Lint:          fakeLint,
-			Policy:        fakePolicy,
-			History:       func(context.Context, string) (History, error) { return w.memory, nil },
-			Close:         func() error { w.closed++; return nil },
+			UseSignatures: func(_ string, ask func(context.Context, trust.Reference, trust.Signer) (string, error)) {
+				w.signatures = ask
+			},
+			Names:   func(context.Context) (Names, error) { return fakeNames{}, nil },
+			Rules:   func(context.Context) (Rules, error) { return fakeRules{}, nil },
+			Lint:    fakeLint,
+			Policy:  fakePolicy,
+			History: func(context.Context, string) (History, error) { return w.memory, nil },
+			Close:   func() error { w.closed++; return nil },
 		},
 	}
 	if w.reputation != nil {
@@ -320,6 +324,8 @@ type fakeLists struct {
 	entries []trust.Entry
 	edits   []namespace.Edit
 	fail    error
+	// match answers Match instead of the entries.
+	match func(trust.Reference) trust.Standing
 }
 
 // fakeNames finds that what begins with "rn" resembles what begins with "m".
@@ -354,6 +360,9 @@ func (l *fakeLists) History() ([]namespace.Edit, error) {
 	return l.edits, l.fail
 }
 func (l *fakeLists) Match(ref trust.Reference, _ time.Time) trust.Standing {
+	if l.match != nil {
+		return l.match(ref)
+	}
 	for i, e := range l.entries {
 		if e.Pattern == ref.Name() {
 			return trust.Standing{Decided: &l.entries[i]}

@@ -23,8 +23,8 @@ written to FILE, which must not exist; the public key is printed, for enrolments
   docker safepull trust keygen acme.key`
 
 const longTrustSign = `Sign a trust list for the machines of an organization. They take it by its sequence,
-which must grow (the default is the time in seconds), and complain when it is older
-than --max-age: sign it again before that.
+which must grow (the default is the time in milliseconds), and complain when it is
+older than --max-age: sign it again before that.
 
   docker safepull trust sign org.yaml --key acme.key --name Acme --max-age 7d -o org.signed`
 

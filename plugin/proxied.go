@@ -57,7 +57,35 @@ func (a *app) judgement(ctx context.Context, ref trust.Reference, area *staging.
 	}
 	a.at = at
 	show.Say("Asking the proxy at %s about %s for %s", at.base.Redacted(), ref, platforms.FormatAll(platform))
-	return at.judge(ctx, ref, area.Source(at.source), platform, show)
+	t, doc, err := at.judge(ctx, ref, area.Source(at.source), platform, show)
+	if err != nil || doc.ExitStatus != 0 || a.agrees(ctx, at, lists.Match(t.judged(), time.Now()), t.judged()) {
+		return t, doc, err
+	}
+	// The user's own lists, or those of their organization, are stricter than what the proxy went by. The judgement here
+	// says in what, and is the one that counts.
+	a.at = nil
+	show.Say("Judging %s here, because a trust list is stricter than the proxy", ref)
+	return a.judge(ctx, ref, area.Source(at.source), platform, show)
+}
+
+// agrees reports whether what the proxy serves is all that the lists of this machine ask for: a digest that is denied or
+// not the pinned one, and a signature that is required, the proxy may know nothing of. What cannot be found out is no
+// agreement.
+func (a *app) agrees(ctx context.Context, at *door, standing trust.Standing, ref trust.Reference) bool {
+	e := standing.Decided
+	switch {
+	case e == nil:
+		return true
+	case standing.Denied() || len(standing.Unmet) > 0:
+		return false
+	case e.RequireSignature == nil:
+		return true
+	}
+	if a.deps.UseSignatures != nil {
+		a.deps.UseSignatures(at.base.Redacted(), at.signed)
+	}
+	wrong, err := at.signed(ctx, ref, *e.RequireSignature)
+	return err == nil && wrong == ""
 }
 
 // judge is app.judge by the proxy: nothing is inspected here, and nothing passes without a verdict of the proxy's on

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -25,8 +26,10 @@ type fakeProxy struct {
 	mu      sync.Mutex
 	answers []answer // for one request each; the last is for all that follow
 	verdict trust.Verdict
-	asked   []string
-	users   []string
+	// signatures is the answer about signatures, of a status; none is 404 in plain text.
+	signatures map[int]string
+	asked      []string
+	users      []string
 }
 
 type answer struct {
@@ -57,6 +60,15 @@ func (p *fakeProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		_ = json.NewEncoder(w).Encode(p.verdict)
+		return
+	}
+	if r.URL.Path == "/safepull/v1/signatures" {
+		for status, body := range p.signatures {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+			return
+		}
+		http.NotFound(w, r)
 		return
 	}
 	a := p.answers[0]
@@ -184,6 +196,77 @@ func TestPullByProxyOwnList(t *testing.T) {
 	w.env["SAFEPULL_PROXY"] = p.URL
 	if r := w.run("alpine"); r.status != 2 || len(p.asked) > 0 || w.engine.got != "" {
 		t.Errorf("%+v, asked %v", r, p.asked)
+	}
+}
+
+// TestPullByProxyStricterList: what the lists here ask for holds also where a proxy would be content with less.
+func TestPullByProxyStricterList(t *testing.T) {
+	t.Parallel()
+	const id = "SP-0123456789"
+	ref, err := reference.Parse("alpine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := newRegistry(t)
+	manifest, index := amd64Manifest(t, registry), registry.top.Digest
+	signed := trust.Standing{Decided: &trust.Entry{Pattern: "docker.io/library/**", Action: "allow", RequireSignature: &trust.Signer{Key: "k"}}}
+	for name, c := range map[string]struct {
+		digest, index digest.Digest // of which the lists have something to say
+		standing      trust.Standing
+		signatures    map[int]string
+		here          bool // judged here
+		say           string
+	}{
+		"nothing-to-say":    {},
+		"allowed":           {digest: manifest, standing: trust.Standing{Decided: &trust.Entry{Action: "allow"}}},
+		"denied-digest":     {digest: manifest, standing: trust.Standing{Decided: &trust.Entry{Action: "deny"}}, here: true},
+		"denied-index":      {index: index, standing: trust.Standing{Decided: &trust.Entry{Action: "deny"}}, here: true},
+		"another-pin":       {digest: manifest, standing: trust.Standing{Decided: &trust.Entry{Action: "allow"}, Unmet: []string{"it is another"}}, here: true},
+		"signed":            {digest: manifest, standing: signed, signatures: map[int]string{200: `{"schema":1,"signed":true}`}},
+		"not-signed":        {digest: manifest, standing: signed, signatures: map[int]string{200: `{"schema":1,"signed":false,"wrong":"nobody signed it"}`}, here: true, say: "wrong: nobody signed it"},
+		"cannot-be-told":    {digest: manifest, standing: signed, signatures: map[int]string{200: `{"schema":1,"signed":false,"unanswered":"no trusted root"}`}, here: true, say: "no trusted root"},
+		"an-old-proxy":      {digest: manifest, standing: signed, here: true, say: "checks no signatures"},
+		"not-let-in":        {digest: manifest, standing: signed, signatures: map[int]string{401: ``}, here: true, say: "docker login"},
+		"may-not-read":      {digest: manifest, standing: signed, signatures: map[int]string{403: `{"error":"not yours"}`}, here: true, say: "not yours"},
+		"registry-is-down":  {digest: manifest, standing: signed, signatures: map[int]string{502: `{"error":"the log tells more"}`}, here: true, say: "the log tells more"},
+		"not-json":          {digest: manifest, standing: signed, signatures: map[int]string{200: `<html>signed</html>`}, here: true, say: "does not say who signed it"},
+		"says-nothing":      {digest: manifest, standing: signed, signatures: map[int]string{200: `{}`}, here: true, say: "not signed so"},
+		"endless":           {digest: manifest, standing: signed, signatures: map[int]string{200: `{"signed":true}` + strings.Repeat(" ", maxRefusal)}, here: true, say: "does not say"},
+		"wrong-and-refused": {digest: manifest, standing: signed, signatures: map[int]string{500: `{"signed":true}`}, here: true, say: "500"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newProxy(t, verdict(trust.Allow, ref.WithDigest(manifest)), answer{status: 200}, answer{status: 200, action: "allow", id: id})
+			p.signatures = c.signatures
+			w := behind(t, p)
+			w.lists.match = func(ref trust.Reference) trust.Standing {
+				if c.digest != "" && ref.Digest == c.digest || c.index != "" && ref.Index == c.index {
+					return c.standing
+				}
+				return trust.Standing{}
+			}
+			judged := ""
+			w.judge = func(ctx context.Context, ref trust.Reference, _ trust.Source) (trust.Verdict, error) {
+				v := verdict(trust.Quarantine, ref)
+				judged = "here"
+				if w.signatures != nil {
+					wrong, err := w.signatures(ctx, ref, *c.standing.Decided.RequireSignature)
+					judged = fmt.Sprintf("wrong: %s, %v", wrong, err)
+				}
+				return v, nil
+			}
+			want := 0
+			if c.here {
+				want = 3
+			}
+			r := w.run("--proxy", p.URL, "--progress", "plain", "alpine")
+			if r.status != want || (judged != "") != c.here || !strings.Contains(judged, c.say) || (w.engine.got != "") == c.here {
+				t.Errorf("status %d, want %d; judged %q, want %q; the engine got %q\n%s%s", r.status, want, judged, c.say, w.engine.got, r.out, r.err)
+			}
+			if c.here && strings.Contains(r.out+r.err, "explain --proxy") {
+				t.Errorf("the verdict is this machine's:\n%s%s", r.out, r.err)
+			}
+		})
 	}
 }
 

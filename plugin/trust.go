@@ -34,7 +34,7 @@ lower level locks, a higher one may tighten but not loosen.
 type trustOptions struct {
 	reason, owner, ticket, approvedBy, expires, tier string
 	digests                                          []string
-	signedBy, signerKey, issuer                      string
+	signedBy, signerKey, issuer, signedAs            string
 	skipInspection, locked                           bool
 	filters                                          []string
 	expiring                                         string

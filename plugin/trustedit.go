@@ -61,6 +61,7 @@ func (a *app) editCommands() []*cobra.Command {
 	flags.StringVar(&o.signerKey, "signed-by-key", "", "Require a signature by the public key in this PEM `FILE`")
 	flags.StringVar(&o.signedBy, "signed-by", "", "Require a signature by this identity; needs --issuer")
 	flags.StringVar(&o.issuer, "issuer", "", "The https URL that vouches for the identity of --signed-by")
+	flags.StringVar(&o.signedAs, "signed-as", "", "The repository that signatures may name where the image is a copy, with * for any run of characters")
 	flags.BoolVar(&o.skipInspection, "skip-inspection", false,
 		"Do not inspect the content either; needs --reason, --owner and --expires")
 	rm := a.command("rm [OPTIONS] PATTERN", "Remove the entries with exactly this pattern", longTrustRm, 1, a.remove)
@@ -125,8 +126,8 @@ func (a *app) entry(action, pattern string) (trust.Entry, error) {
 	for _, d := range o.digests {
 		e.Digests = append(e.Digests, digest.Digest(d))
 	}
-	if o.signerKey != "" || o.signedBy != "" || o.issuer != "" {
-		e.RequireSignature = &trust.Signer{Identity: o.signedBy, Issuer: o.issuer}
+	if o.signerKey != "" || o.signedBy != "" || o.issuer != "" || o.signedAs != "" {
+		e.RequireSignature = &trust.Signer{Identity: o.signedBy, Issuer: o.issuer, Repository: o.signedAs}
 	}
 	if o.signerKey != "" {
 		text, err := readFile(o.signerKey, maxKeyFile)

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -143,9 +144,9 @@ func (a *app) history(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	edits, err := file.History()
-	if err != nil {
-		return err
+	edits, damaged := file.History()
+	if damaged != nil && len(edits) == 0 {
+		return damaged
 	}
 	var shown []namespace.Edit
 	for _, e := range edits {
@@ -154,7 +155,7 @@ func (a *app) history(ctx context.Context, args []string) error {
 		}
 	}
 	answer := trustlist.NewEdits(shown)
-	return a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) })
+	return cmp.Or(a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) }), damaged)
 }
 
 func (a *app) export(ctx context.Context, _ []string) error {

@@ -38,6 +38,8 @@ func (s *Server) routes() http.Handler {
 			s.behindDoor(w, r, s.options.Registry)
 		case route == "lists" && s.options.Lists != nil:
 			s.behindDoor(w, r, s.options.Lists)
+		case route == "signatures" && s.options.Signatures != nil:
+			s.behindDoor(w, r, s.options.Signatures)
 		case route == "token" && s.options.Login != nil:
 			s.options.Login.ServeHTTP(w, r)
 		case s.admin == nil:
@@ -200,6 +202,8 @@ func routeOf(path string) string {
 		return "base"
 	case "/safepull/v1/token":
 		return "token"
+	case "/safepull/v1/signatures":
+		return "signatures"
 	}
 	if path == "/safepull/v1/trust-list" || strings.HasPrefix(path, "/safepull/v1/admin/") {
 		return "lists"

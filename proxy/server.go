@@ -66,7 +66,9 @@ type Options struct {
 	Registry, Verdicts, Metrics http.Handler
 	// Lists serves /safepull/v1/trust-list and what is below /safepull/v1/admin/; nil serves neither.
 	Lists http.Handler
-	// Door is before Registry, Verdicts and Lists; nil lets everyone in. Refuse answers those that it does not let in.
+	// Signatures serves /safepull/v1/signatures; nil serves none.
+	Signatures http.Handler
+	// Door is before Registry, Verdicts, Lists and Signatures; nil lets everyone in. Refuse answers those that it does not let in.
 	Door   Door
 	Refuse func(http.ResponseWriter, *http.Request, error)
 	// Login gives out tokens at /safepull/v1/token; nil gives none.

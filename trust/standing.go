@@ -49,6 +49,9 @@ type Signer struct {
 	// Identity is the subject of the signer's certificate, with "*" for any run of characters; Issuer vouched for it.
 	Identity string `json:"identity,omitempty"`
 	Issuer   string `json:"issuer,omitempty"`
+	// Repository is what signatures that name a repository may name beside the image's own, with "*" for any run of
+	// characters: that of the original, where the image is a copy.
+	Repository string `json:"repository,omitempty"`
 }
 
 // TierKnown is the tier of a name that is known and has no further trust.
@@ -58,7 +61,8 @@ const TierKnown = "known"
 type Standing struct {
 	// Decided is the entry that decided, nil when none matched: nobody knows the name then.
 	Decided *Entry `json:"decided,omitempty"`
-	// Lost are the entries that matched and were overruled, most specific first.
+	// Lost are the entries that matched and were overruled, most specific first, and then those that would have matched
+	// but for one reason, such as that they ended.
 	Lost []Entry `json:"lost,omitempty"`
 	// Unmet are conditions of the entry that decided which the image does not meet, as sentences for people. Its trust
 	// does not hold then.

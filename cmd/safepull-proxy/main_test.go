@@ -58,10 +58,10 @@ func TestMistakesStopTheStart(t *testing.T) {
 		args []string
 		want string
 	}{
-		"verify":        {nil, []string{"config", "verify", file}, file + `:2: listen: "host" has no port`},
-		"verify_by_env": {map[string]string{"SAFEPULL_CONFIG": file}, []string{"config", "verify"}, file + ":2: listen"},
-		"serve":         {nil, []string{"serve", "--config", file}, file + ":2: listen"},
-		"serve_by_env":  {map[string]string{"SAFEPULL_CONFIG": file}, []string{"serve"}, file + ":2: listen"},
+		"verify":        {nil, []string{"config", "verify", file}, file + `:2:9: listen: "host" has no port`},
+		"verify_by_env": {map[string]string{"SAFEPULL_CONFIG": file}, []string{"config", "verify"}, file + ":2:9: listen"},
+		"serve":         {nil, []string{"serve", "--config", file}, file + ":2:9: listen"},
+		"serve_by_env":  {map[string]string{"SAFEPULL_CONFIG": file}, []string{"serve"}, file + ":2:9: listen"},
 		"env":           {map[string]string{"SAFEPULL_LISTNE": "x"}, []string{"serve"}, "SAFEPULL_LISTNE"},
 		"argument":      {nil, []string{"serve", file}, "unknown command"},
 		"command":       {nil, []string{"srve"}, `unknown command "srve"`},

@@ -31,6 +31,9 @@ const (
 	ListPath    = "/safepull/v1/trust-list"
 	EntriesPath = "/safepull/v1/admin/trust"
 	HistoryPath = "/safepull/v1/admin/trust/history"
+	ExportPath  = "/safepull/v1/admin/trust/export"
+	TestPath    = "/safepull/v1/admin/trust/test"
+	LintPath    = "/safepull/v1/admin/trust/lint"
 )
 
 // List is the organization's trust list. Its edits are atomic, count at once, and are recorded with who made them.
@@ -44,8 +47,20 @@ type List interface {
 	Import(by string, entries []trust.Entry) (int, error)
 	// Remove takes out the entries with exactly this pattern.
 	Remove(by, pattern string) (int, error)
-	// History is what was edited, newest first, as JSON can carry it.
+	// History is what was edited, newest first, as JSON can carry it; with an error, what of it can be read.
 	History() (any, error)
+}
+
+// Review is what there is to know about the list without changing it, as JSON can carry it.
+type Review interface {
+	// Text is the list as its file is.
+	Text() []byte
+	// Test is what all lists in force say about an image. Its error is about the name.
+	Test(image string) (any, error)
+	// Lint is what is questionable about the entries of all lists in force.
+	Lint() any
+	// Preview is what an import would change. An error that wraps trust.ErrMalformed is about the entries.
+	Preview([]trust.Entry) (any, error)
 }
 
 // Options are who may edit.
@@ -57,10 +72,11 @@ type Options struct {
 }
 
 // Handler serves a list.
-func Handler(list List, o Options) http.Handler { return &handler{list, o} }
+func Handler(list List, review Review, o Options) http.Handler { return &handler{list, review, o} }
 
 type handler struct {
-	list List
+	list   List
+	review Review
 	Options
 }
 
@@ -74,22 +90,50 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	who := caller.Of(r.Context())
 	if who.Identity == "" || !slices.Contains(h.Admins, who.Identity) {
-		h.Log.WithFields(logrus.Fields{"identity": trust.Sanitise(who.Identity, 255), "method": r.Method}).Warn("an edit of the trust list was refused")
+		h.Log.WithFields(logrus.Fields{
+			"audit": "trust", "identity": trust.Sanitise(who.Identity, 255), "by": who.Method, "address": who.Address,
+			"method": trust.Sanitise(r.Method, 20), "path": trust.Sanitise(r.URL.Path, 255),
+		}).Warn("who is no administrator was refused the trust list")
 		refuse(w, http.StatusForbidden, "only the administrators that organization.admins names may do that")
 		return
 	}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		h.read(w, r)
+		return
+	}
 	switch {
-	case r.URL.Path == EntriesPath && (r.Method == http.MethodGet || r.Method == http.MethodHead):
-		answer(w, map[string]any{"schema": 1, "entries": h.list.Entries()})
-	case r.URL.Path == HistoryPath && (r.Method == http.MethodGet || r.Method == http.MethodHead):
-		h.history(w)
 	case r.URL.Path == EntriesPath && r.Method == http.MethodPost:
 		h.add(w, r, who)
 	case r.URL.Path == EntriesPath && r.Method == http.MethodDelete:
 		h.remove(w, r, who)
-	case r.URL.Path == EntriesPath, r.URL.Path == HistoryPath:
+	case r.URL.Path == EntriesPath:
 		w.Header().Set("Allow", "GET, HEAD, POST, DELETE")
 		refuse(w, http.StatusMethodNotAllowed, "GET, POST and DELETE are served here")
+	default:
+		w.Header().Set("Allow", "GET, HEAD")
+		refuse(w, http.StatusMethodNotAllowed, "edits are made at "+EntriesPath)
+	}
+}
+
+// read answers what changes nothing.
+func (h *handler) read(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case EntriesPath:
+		answer(w, map[string]any{"schema": 1, "entries": h.list.Entries()})
+	case HistoryPath:
+		h.history(w)
+	case ExportPath:
+		w.Header().Set("Content-Type", "application/yaml")
+		_, _ = w.Write(h.review.Text()) // a client that is gone needs no answer
+	case LintPath:
+		answer(w, h.review.Lint())
+	case TestPath:
+		document, err := h.review.Test(r.URL.Query().Get("image"))
+		if err != nil {
+			refuse(w, http.StatusBadRequest, "?image=…: "+err.Error())
+			return
+		}
+		answer(w, document)
 	default:
 		refuse(w, http.StatusNotFound, "there is nothing here: the list is at "+EntriesPath)
 	}
@@ -117,12 +161,12 @@ func (h *handler) signed(w http.ResponseWriter, r *http.Request) {
 
 func (h *handler) history(w http.ResponseWriter) {
 	edits, err := h.list.History()
+	document := map[string]any{"schema": 1, "edits": edits}
 	if err != nil {
-		h.Log.WithError(err).Error("the history of the trust list cannot be read")
-		refuse(w, http.StatusInternalServerError, "the history cannot be read: the log tells more")
-		return
+		h.Log.WithError(err).Error("the history of the trust list cannot be read, or not all of it")
+		document["error"] = "not all of the history can be read: the log tells more"
 	}
-	answer(w, map[string]any{"schema": 1, "edits": edits})
+	answer(w, document)
 }
 
 func (h *handler) add(w http.ResponseWriter, r *http.Request, who caller.Caller) {
@@ -136,8 +180,25 @@ func (h *handler) add(w http.ResponseWriter, r *http.Request, who caller.Caller)
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
+	if r.URL.Query().Has("dryRun") {
+		h.preview(w, entries)
+		return
+	}
 	n, err := h.list.Import(by(who), entries)
 	h.edited(w, who, "import", n, err)
+}
+
+// preview answers what an import would change.
+func (h *handler) preview(w http.ResponseWriter, entries []trust.Entry) {
+	switch document, err := h.review.Preview(entries); {
+	case errors.Is(err, trust.ErrMalformed):
+		refuse(w, http.StatusBadRequest, err.Error())
+	case err != nil:
+		h.Log.WithError(err).Error("an edit of the trust list cannot be tried")
+		refuse(w, http.StatusInternalServerError, "it cannot be tried: the log tells more")
+	default:
+		answer(w, document)
+	}
 }
 
 // parseEntries reads {"entries": […]}, and nothing else.
@@ -175,7 +236,9 @@ func (h *handler) remove(w http.ResponseWriter, r *http.Request, who caller.Call
 
 // edited answers an edit. The log has who, what and how much; the history has the entries.
 func (h *handler) edited(w http.ResponseWriter, who caller.Caller, what string, n int, err error) {
-	log := h.Log.WithFields(logrus.Fields{"audit": "trust", "identity": trust.Sanitise(who.Identity, 255), "by": who.Method, "edit": what, "entries": n})
+	log := h.Log.WithFields(logrus.Fields{
+		"audit": "trust", "identity": trust.Sanitise(who.Identity, 255), "by": who.Method, "address": who.Address, "edit": what, "entries": n,
+	})
 	switch {
 	case errors.Is(err, trust.ErrMalformed):
 		log.WithError(err).Warn("an edit of the trust list was wrong")

@@ -40,6 +40,18 @@ func (l *fakeList) Remove(by, pattern string) (int, error) {
 	return 1, l.fail
 }
 func (l *fakeList) History() (any, error) { return []string{"an edit"}, l.fail }
+func (l *fakeList) Text() []byte          { return []byte("version: 1 # ours\n") }
+func (l *fakeList) Lint() any             { return []string{"over-broad"} }
+func (l *fakeList) Test(image string) (any, error) {
+	if image == "" {
+		return nil, errors.New("it is empty")
+	}
+	return image + " is denied", nil
+}
+
+func (l *fakeList) Preview(entries []trust.Entry) (any, error) {
+	return fmt.Sprintf("%d would change", len(entries)), l.fail
+}
 
 func TestHandler(t *testing.T) {
 	t.Parallel()
@@ -62,7 +74,17 @@ func TestHandler(t *testing.T) {
 		"a-puller":       {who: caller.Caller{Identity: "bo"}, method: "DELETE", path: EntriesPath + "?pattern=x", status: 403},
 		"entries":        {who: anna, method: "GET", path: EntriesPath, status: 200, says: "ghcr.io/a/**"},
 		"history":        {who: anna, method: "GET", path: HistoryPath, status: 200, says: "an edit"},
-		"history-fails":  {who: anna, method: "GET", path: HistoryPath, fail: errors.New("s3cret"), status: 500},
+		"history-fails":  {who: anna, method: "GET", path: HistoryPath, fail: errors.New("s3cret"), status: 200, says: "not all of the history"},
+		"export":         {who: anna, method: "GET", path: ExportPath, status: 200, says: "# ours"},
+		"export-nobody":  {method: "GET", path: ExportPath, status: 403},
+		"lint":           {who: anna, method: "GET", path: LintPath, status: 200, says: "over-broad"},
+		"test":           {who: anna, method: "GET", path: TestPath + "?image=quay.io/x", status: 200, says: "quay.io/x is denied"},
+		"test-nothing":   {who: anna, method: "GET", path: TestPath, status: 400, says: "it is empty"},
+		"test-posted":    {who: anna, method: "POST", path: TestPath, kind: "application/json", body: entry, status: 405},
+		"try":            {who: anna, method: "POST", path: EntriesPath + "?dryRun", kind: "application/json", body: entry, status: 200, says: "1 would change"},
+		"try-wrong":      {who: anna, method: "POST", path: EntriesPath + "?dryRun=1", kind: "application/json", body: entry, fail: fmt.Errorf("bad: %w", trust.ErrMalformed), status: 400, says: "bad"},
+		"try-breaks":     {who: anna, method: "POST", path: EntriesPath + "?dryRun=1", kind: "application/json", body: entry, fail: errors.New("s3cret"), status: 500},
+		"options":        {who: anna, method: "OPTIONS", path: EntriesPath, status: 405},
 		"add":            {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: entry, status: 200, says: `"changed":1`, told: "anna (htpasswd) imports deny quay.io/x"},
 		"a-form":         {who: anna, method: "POST", path: EntriesPath, kind: "text/plain", body: entry, status: 415},
 		"garbage":        {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: "{", status: 400},
@@ -89,7 +111,7 @@ func TestHandler(t *testing.T) {
 			r.Header.Set("Content-Type", tt.kind)
 			r = r.WithContext(caller.With(r.Context(), tt.who))
 			w := httptest.NewRecorder()
-			Handler(list, Options{Admins: []string{"anna"}, Log: log}).ServeHTTP(w, r)
+			Handler(list, list, Options{Admins: []string{"anna"}, Log: log}).ServeHTTP(w, r)
 			if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.says) || strings.Join(list.told, "; ") != tt.told || strings.Contains(w.Body.String(), "s3cret") {
 				t.Errorf("%d %s, told %q; want %d, %q, %q", w.Code, w.Body, list.told, tt.status, tt.says, tt.told)
 			}

@@ -9,7 +9,7 @@ import (
 	"github.com/safepull/safepull/trust"
 )
 
-// checkSources: every allow entry says in a comment how it is known, and where anybody can publish, names are known and
+// checkSources: every entry says in a comment how it is known, and where anybody can publish, names are known and
 // no more, but for those of Docker and Amazon themselves.
 func checkSources(t *testing.T, list *List) {
 	t.Helper()
@@ -20,7 +20,7 @@ func checkSources(t *testing.T, list *List) {
 	lines := strings.Split(string(text), "\n")
 	for i := range list.rules {
 		e := list.rules[i].entry
-		if _, source, ok := strings.Cut(lines[e.Line-1], " # "); e.Action == allow && (!ok || !strings.Contains(source, ".")) {
+		if _, source, ok := strings.Cut(lines[e.Line-1], " # "); !ok || !strings.Contains(source, ".") {
 			t.Errorf("%s has no source", e.Pattern)
 		}
 		host, _, _ := strings.Cut(e.Pattern, "/")
@@ -52,6 +52,9 @@ func TestShippedList(t *testing.T) {
 		seen[e.Pattern] = true
 	}
 	checkSources(t, list)
+	if problems := Combine(list.At(Shipped)).Lint(noon); len(problems) > 0 {
+		t.Errorf("lint: %+v", problems)
+	}
 	for image, want := range map[string]string{
 		"alpine":                            allow,
 		"mcr.microsoft.com/dotnet/sdk:9.0":  allow,

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
@@ -34,14 +35,25 @@ func (f File) Add(entry trust.Entry) ([]Change, error) { return f.Import([]trust
 
 // Import does what Add does for several entries at once, or for none of them.
 func (f File) Import(entries []trust.Entry) ([]Change, error) {
-	rules := make([]rule, len(entries))
-	for i, e := range entries {
-		var err error
-		if rules[i], err = checkEntry(e); err != nil {
-			return nil, fmt.Errorf("entry %s: %w%.0w", quote(e.Pattern), err, trust.ErrMalformed)
-		}
+	rules, err := checkEntries(entries)
+	if err != nil {
+		return nil, err
 	}
 	return f.edit(true, func(old []rule) []change { return additions(old, rules) })
+}
+
+// Preview is what Import would change. It writes nothing.
+func (f File) Preview(entries []trust.Entry) ([]Change, error) {
+	rules, err := checkEntries(entries)
+	if err != nil {
+		return nil, err
+	}
+	data, err := f.Text()
+	if err != nil {
+		return nil, err
+	}
+	_, changes, err := rewrite(f.Path, data, func(old []rule) []change { return additions(old, rules) })
+	return changes, err
 }
 
 // Remove takes every entry with this pattern out of the list, with the comments directly above it. The pattern may be
@@ -113,6 +125,17 @@ func apply(rules []rule, changes []change) []trust.Entry {
 	return entries
 }
 
+func checkEntries(entries []trust.Entry) ([]rule, error) {
+	rules := make([]rule, len(entries))
+	for i, e := range entries {
+		var err error
+		if rules[i], err = checkEntry(e); err != nil {
+			return nil, fmt.Errorf("entry %s: %w%.0w", quote(e.Pattern), err, trust.ErrMalformed)
+		}
+	}
+	return rules, nil
+}
+
 // checkEntry holds an entry to the rules that Load has for one in a file.
 func checkEntry(entry trust.Entry) (rule, error) {
 	item, err := encodeEntry(entry)
@@ -144,26 +167,27 @@ func (f File) edit(create bool, decide func([]rule) []change) ([]Change, error) 
 	}
 	if create {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return nil, fmt.Errorf("make the folder of trust list: %w", err)
+			return nil, unchanged(path, err)
 		}
 	} else if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	unlock, err := lockedfile.MutexAt(path + ".lock").Lock()
 	if err != nil {
-		return nil, fmt.Errorf("lock trust list %s: %w", path, err)
+		return nil, unchanged(path, err)
 	}
 	defer unlock()
+	share(path)
 	data, err := readList(path, create)
 	if err != nil {
-		return nil, err
+		return nil, unchanged(path, err)
 	}
 	text, changes, err := rewrite(path, data, decide)
 	if err != nil || bytes.Equal(text, data) {
 		return changes, err
 	}
 	if err := replaceFile(path, text); err != nil {
-		return nil, fmt.Errorf("write trust list: %w", err)
+		return nil, unchanged(path, err)
 	}
 	if err := f.record(path, changes); err != nil {
 		return changes, fmt.Errorf("the trust list is changed, but its history is not written: %w", err)
@@ -171,16 +195,42 @@ func (f File) edit(create bool, decide func([]rule) []change) ([]Change, error) 
 	return changes, nil
 }
 
+// share lets whoever may edit the list lock it too, also after root did so first. Where that is not allowed, they have to
+// ask root again.
+func share(path string) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return
+	}
+	if lock, err := os.OpenFile(path+".lock", os.O_RDWR, 0); err == nil {
+		_ = keepOwner(lock, info)
+		_ = lock.Chmod(info.Mode().Perm())
+		_ = lock.Close()
+	}
+}
+
+// unchanged says why a list stays as it is, without the names of files beside it: those are of no concern.
+func unchanged(path string, err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return fmt.Errorf("the trust list %s is not changed: %w", path, err)
+}
+
 // target follows a symbolic link, so that the file that it points at is replaced and not the link.
 func target(path string) (string, error) {
 	resolved, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		return resolved, nil
+	}
+	if to, linked := os.Readlink(path); linked == nil && errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("the trust list %s is a link to %s, which does not exist: make that file, or remove the link: %w", path, to, err)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return path, nil
 	}
-	if err != nil {
-		return "", fmt.Errorf("find trust list: %w", err)
-	}
-	return resolved, nil
+	return "", fmt.Errorf("find trust list: %w", err)
 }
 
 func readList(path string, create bool) ([]byte, error) {
@@ -225,22 +275,34 @@ func rewrite(path string, data []byte, decide func([]rule) []change) ([]byte, []
 	return nil, nil, fmt.Errorf("the trust list %s cannot be changed by program: change it in an editor", path)
 }
 
-// replaceFile puts data in the place of the file in one step, with the file's permissions and, where allowed, owner.
+// replaceFile puts data in the place of the file in one step, with the file's permissions and, where allowed, owner. A
+// file that may not be written to is not replaced either, though its folder would let us. The caller holds the lock.
 func replaceFile(path string, data []byte) (err error) {
 	mode := fs.FileMode(0o644)
-	info, err := os.Stat(path)
+	old, err := os.OpenFile(path, os.O_WRONLY, 0)
+	var info fs.FileInfo
 	if err == nil {
+		info, err = old.Stat()
+		err = errors.Join(err, old.Close())
+	}
+	switch {
+	case err == nil:
 		mode = info.Mode().Perm()
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	// The name is always the same, so that what a program left that was killed goes with the next edit.
+	fresh := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(fresh, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(f.Name())
+			_ = os.Remove(fresh)
 		}
 	}()
 	_, err = f.Write(data)
@@ -249,6 +311,9 @@ func replaceFile(path string, data []byte) (err error) {
 	}
 	if err == nil {
 		err = f.Chmod(mode)
+	}
+	if err == nil && info != nil {
+		err = later(f, info.ModTime())
 	}
 	if err == nil {
 		err = f.Sync()
@@ -259,5 +324,29 @@ func replaceFile(path string, data []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(fresh, path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// later makes a file later than a time by a millisecond at least, whatever the clock says: the number of an organization's
+// list is made of its file's time, and must grow.
+func later(f *os.File, than time.Time) error {
+	info, err := f.Stat()
+	least := than.Truncate(time.Millisecond).Add(time.Millisecond)
+	if err != nil || !info.ModTime().Before(least) {
+		return err
+	}
+	return os.Chtimes(f.Name(), least, least)
+}
+
+// syncFolder makes a rename last. Where a folder cannot be synced, there is nothing to be done about it.
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil //nolint:nilerr // the file is in its place
+	}
+	_ = d.Sync()
+	return d.Close()
 }

@@ -198,7 +198,7 @@ func (in parts) signature(e *trust.Entry) error {
 		}
 		text[key] = strings.TrimSpace(value.Value)
 	}
-	s := trust.Signer{Key: text["key"], Identity: text["identity"], Issuer: text["issuer"]}
+	s := trust.Signer{Key: text["key"], Identity: text["identity"], Issuer: text["issuer"], Repository: text["repository"]}
 	if err := checkSigner(s); err != nil {
 		return problem(n, "\"requireSignature\" %w", err)
 	}
@@ -208,6 +208,9 @@ func (in parts) signature(e *trust.Entry) error {
 
 // checkSigner holds a signer to what can be checked: one way of knowing them, and a key that is one.
 func checkSigner(s trust.Signer) error {
+	if err := checkRepository(s.Repository); err != nil {
+		return err
+	}
 	switch {
 	case s.Key != "" && (s.Identity != "" || s.Issuer != ""):
 		return errors.New("has both a key and an identity: keep one")
@@ -223,6 +226,22 @@ func checkSigner(s trust.Signer) error {
 	}
 	if u, err := url.Parse(s.Issuer); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return fmt.Errorf("has the issuer %s: write its https URL", quote(s.Issuer))
+	}
+	return nil
+}
+
+// checkRepository holds the name that signatures may give an image to how names are spelled.
+func checkRepository(name string) error {
+	sample := strings.ReplaceAll(name, "*", "a")
+	switch ref, err := reference.Parse(sample); {
+	case name == "":
+		return nil
+	case strings.Trim(name, "*./") == "":
+		return errors.New("takes signatures of every repository: name at least a part of it")
+	case err != nil || ref.Tag != "" || ref.Digest != "":
+		return fmt.Errorf("has the repository %s: write a name without tag and digest, such as ghcr.io/acme/app, with * for any run of characters", quote(name))
+	case ref.Name() != sample:
+		return fmt.Errorf("has the repository %s: write it in full, with its registry, such as docker.io/library/alpine", quote(name))
 	}
 	return nil
 }

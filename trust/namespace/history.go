@@ -1,7 +1,6 @@
 package namespace
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -96,12 +95,38 @@ func (f File) record(path string, changes []Change) error {
 		}
 		text = append(append(text, line...), '\n')
 	}
-	h, err := os.OpenFile(historyOf(path), os.O_APPEND|os.O_CREATE|os.O_WRONLY, historyMode)
+	return appendWhole(historyOf(path), path, text)
+}
+
+// appendWhole adds lines to a file, all of them or none. What is left of a line that somebody else did not finish is
+// ended first. The file belongs to whom the file beside it belongs.
+func appendWhole(name, beside string, text []byte) error {
+	h, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_RDWR, historyMode)
 	if err != nil {
 		return err
 	}
-	_, err = h.Write(text)
-	return errors.Join(err, h.Sync(), h.Close())
+	end, err := h.Seek(0, io.SeekEnd)
+	last := []byte{'\n'}
+	if err == nil && end > 0 {
+		_, err = h.ReadAt(last, end-1)
+	}
+	if last[0] != '\n' {
+		text = append([]byte{'\n'}, text...)
+	}
+	if err == nil && end == 0 {
+		if info, serr := os.Stat(beside); serr == nil {
+			err = errors.Join(keepOwner(h, info), h.Chmod(historyMode|info.Mode().Perm()&0o060))
+		}
+	}
+	if err == nil {
+		if _, err = h.Write(text); err == nil {
+			err = h.Sync()
+		}
+		if err != nil {
+			err = errors.Join(err, h.Truncate(end))
+		}
+	}
+	return errors.Join(err, h.Close())
 }
 
 // bare is the change without where the entries stood.
@@ -121,7 +146,8 @@ func historyOf(path string) string { return path + ".history" }
 // Text is the file as it is, up to what Load reads; nothing when there is none.
 func (f File) Text() ([]byte, error) { return readList(f.Path, true) }
 
-// History is what was edited, newest first, as far back as historyRead reaches. A file without history has none.
+// History is what was edited, newest first, as far back as historyRead reaches. A file without history has none. Records
+// that cannot be read are left out, and the error says so beside the others.
 func (f File) History() ([]Edit, error) {
 	path, err := target(f.Path)
 	if err != nil {
@@ -152,17 +178,19 @@ func (f File) History() ([]Edit, error) {
 
 func parseHistory(path string, body []byte) ([]Edit, error) {
 	var edits []Edit
-	lines := bufio.NewScanner(bytes.NewReader(body))
-	lines.Buffer(nil, historyRead+1)
-	for n := 1; lines.Scan(); n++ {
+	damaged := 0
+	for line := range bytes.Lines(body) {
 		var e Edit
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return nil, fmt.Errorf("%s: record %d is damaged: %w", path, n, trust.ErrMalformed)
-		}
-		if e.Before != nil || e.After != nil {
+		line = bytes.TrimSpace(line)
+		if err := json.Unmarshal(line, &e); len(line) > 0 && (err != nil || e.Before == nil && e.After == nil) {
+			damaged++
+		} else if len(line) > 0 {
 			edits = append(edits, e)
 		}
 	}
 	slices.Reverse(edits)
-	return edits, lines.Err()
+	if damaged > 0 {
+		return edits, fmt.Errorf("%s: %d records are damaged and left out: %w", path, damaged, trust.ErrMalformed)
+	}
+	return edits, nil
 }

@@ -75,6 +75,12 @@ func TestBecause(t *testing.T) {
 	}
 	same := load(t, "x", "  - {pattern: a, action: allow}\n")
 	s := Combine(same.At(Shipped), same.At(User)).Match(parse(t, "a"), noon)
+	missed := Combine(load(t, "x", `  - {pattern: "ghcr.io/a/**", action: allow, expires: 2026-01-02}
+  - {pattern: "ghcr.io/a/x@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", action: deny}
+`)).Match(parse(t, "ghcr.io/a/x"), noon)
+	if missed.Decided != nil || len(missed.Lost) != 2 || missed.Lost[0].Because != "it is for one digest alone, and a name without digest tells none" || missed.Lost[1].Because != "it ended on 2026-01-02" {
+		t.Errorf("%+v", missed)
+	}
 	if s.Decided.Level != User || s.Lost[0].Because != "says as much as the entry of the user list" {
 		t.Errorf("%+v", s)
 	}

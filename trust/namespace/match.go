@@ -65,13 +65,27 @@ func (x *index) candidates(name string, f func(i int32)) {
 // Match tells how the lists stand to a reference at a time. An entry with a tag matches only a reference with a tag,
 // an entry with a digest only a reference with that digest, or one that was reached through the index with it.
 // Standing.TagMatters is also true when an entry looked at the tag and did not match: with another tag it might have
-// decided. Standing.Lost holds the most specific of the overruled entries.
+// decided. Standing.Lost holds the most specific of the overruled entries, and behind them those that would have
+// matched: they have ended, or are for a digest that the reference does not tell.
 func (l *Lists) Match(ref trust.Reference, now time.Time) trust.Standing {
 	standing := trust.Standing{Lists: l.digest}
-	matched := l.matched(ref, now, &standing)
-	if len(matched) == 0 {
-		return standing
+	matched, missed := l.matched(ref, now, &standing)
+	if len(matched) > 0 {
+		decide(&standing, ref, matched)
 	}
+	for _, r := range missed[:min(len(missed), lostLimit-len(standing.Lost))] {
+		e := r.entry
+		e.Because = "it is for one digest alone, and a name without digest tells none"
+		if expired(e, now) {
+			e.Because = "it ended on " + e.Expires.UTC().Format(time.DateOnly)
+		}
+		standing.Lost = append(standing.Lost, e)
+	}
+	return standing
+}
+
+// decide finds the entry that decides among those that matched, and says why the others do not.
+func decide(standing *trust.Standing, ref trust.Reference, matched []*rule) {
 	limits := ceilings(matched)
 	var kept, aside ranking
 	for _, r := range matched {
@@ -97,26 +111,32 @@ func (l *Lists) Match(ref trust.Reference, now time.Time) trust.Standing {
 		e.Because = because(r, winner, limits[r.height])
 		standing.Lost = append(standing.Lost, e)
 	}
-	return standing
 }
 
-// matched are the rules that match a reference, and what else the standing says of those that look at it.
-func (l *Lists) matched(ref trust.Reference, now time.Time, standing *trust.Standing) []*rule {
-	var matched []*rule
+// matched are the rules that match a reference, those that would if they had not ended or its digest were known, and what
+// else the standing says of those that look at it.
+func (l *Lists) matched(ref trust.Reference, now time.Time, standing *trust.Standing) (matched []*rule, missed ranking) {
 	name := matchable(ref)
 	l.index.candidates(name, func(i int32) {
 		r := &l.rules[i]
-		if expired(r.entry, now) || !r.pattern.matchName(name) {
+		if !r.pattern.matchName(name) {
 			return
 		}
-		if r.pattern.tag != "" {
+		ended := expired(r.entry, now)
+		if r.pattern.tag != "" && !ended {
 			standing.TagMatters = true
 		}
-		if r.pattern.matchTarget(ref) {
+		switch {
+		case r.pattern.digest != "" && ref.Digest == "":
+			missed.add(r)
+		case !r.pattern.matchTarget(ref):
+		case ended:
+			missed.add(r)
+		default:
 			matched = append(matched, r)
 		}
 	})
-	return matched
+	return matched, missed
 }
 
 // unmet says in what the image is not what the entry stands for. Who signed it, others find out.

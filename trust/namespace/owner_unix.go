@@ -3,12 +3,14 @@
 package namespace
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"syscall"
 )
 
-// keepOwner gives f the owner of the file that it replaces: root may edit the list that a service or a user owns.
+// keepOwner gives f the owner of the file that it replaces or stands beside: root may edit the list that a service or a
+// user owns. Who may not give files away keeps at least the group, where that is theirs too.
 func keepOwner(f *os.File, old fs.FileInfo) error {
 	was, ok := old.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -21,5 +23,9 @@ func keepOwner(f *os.File, old fs.FileInfo) error {
 	if now, ok := info.Sys().(*syscall.Stat_t); ok && now.Uid == was.Uid && now.Gid == was.Gid {
 		return nil
 	}
-	return f.Chown(int(was.Uid), int(was.Gid))
+	if err := f.Chown(int(was.Uid), int(was.Gid)); !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	_ = f.Chown(-1, int(was.Gid))
+	return nil
 }

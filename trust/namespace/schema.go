@@ -31,9 +31,10 @@ type fileEntry struct {
 }
 
 type fileSigner struct {
-	Key      string `yaml:"key" doc:"A public key in PEM."`
-	Identity string `yaml:"identity" doc:"The subject of the signer's certificate, * for any run of characters."`
-	Issuer   string `yaml:"issuer" doc:"The https URL of who vouched for the identity."`
+	Key        string `yaml:"key" doc:"A public key in PEM."`
+	Identity   string `yaml:"identity" doc:"The subject of the signer's certificate, * for any run of characters."`
+	Issuer     string `yaml:"issuer" doc:"The https URL of who vouched for the identity."`
+	Repository string `yaml:"repository" doc:"The repository that signatures may name where it is another than the image's own, as for copies; * for any run of characters."`
 }
 
 // keysOf are the keys of a type, in order.

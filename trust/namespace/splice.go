@@ -25,20 +25,24 @@ func splice(data []byte, changes []change) ([]byte, error) {
 	}
 	items := doc.items()
 	lines := strings.SplitAfter(string(data), "\n")
+	end := "\n"
+	if bytes.Contains(data, []byte("\r\n")) {
+		end = "\r\n"
+	}
 	if len(items) == 0 {
-		return spliceFirst(doc, lines, changes)
+		return spliceFirst(doc, lines, changes, end)
 	}
 	blocks, err := findBlocks(doc, lines)
 	if err != nil {
 		return nil, err
 	}
 	last := blocks[len(blocks)-1]
-	added, err := encodeAdded(changes, len(items), last.indent)
+	added, err := encodeAdded(changes, len(items), last.indent, end)
 	if err != nil {
 		return nil, err
 	}
 	if len(added) > 0 {
-		lines[last.end-1] = strings.TrimRight(lines[last.end-1], "\r\n") + "\n"
+		lines[last.end-1] = strings.TrimRight(lines[last.end-1], "\r\n") + end
 		lines = slices.Insert(lines, last.end, added...)
 	}
 	// From the end to the beginning, so that line numbers stay true.
@@ -54,7 +58,7 @@ func splice(data []byte, changes []change) ([]byte, error) {
 		}
 		update(items[c.at], *c.entry)
 		dropOuterComments(items[c.at])
-		text, err := encodeLines(items[c.at], b.indent)
+		text, err := encodeLines(items[c.at], b.indent, end)
 		if err != nil {
 			return nil, err
 		}
@@ -64,11 +68,11 @@ func splice(data []byte, changes []change) ([]byte, error) {
 }
 
 // spliceFirst puts the first entry below an "entries:" that has nothing yet.
-func spliceFirst(doc *document, lines []string, changes []change) ([]byte, error) {
+func spliceFirst(doc *document, lines []string, changes []change, end string) ([]byte, error) {
 	if doc.entries == nil || doc.entries.Tag != "!!null" || doc.entries.Value != "" {
 		return nil, errShape
 	}
-	added, err := encodeAdded(changes, 0, "  ")
+	added, err := encodeAdded(changes, 0, "  ", end)
 	if err != nil {
 		return nil, err
 	}
@@ -76,18 +80,18 @@ func spliceFirst(doc *document, lines []string, changes []change) ([]byte, error
 	if at > len(lines) {
 		return nil, errShape
 	}
-	lines[at-1] = strings.TrimRight(lines[at-1], "\r\n") + "\n"
+	lines[at-1] = strings.TrimRight(lines[at-1], "\r\n") + end
 	return []byte(strings.Join(slices.Insert(lines, at, added...), "")), nil
 }
 
 // encodeAdded are the entries that are put at the end of a list of a length.
-func encodeAdded(changes []change, length int, indent string) ([]string, error) {
+func encodeAdded(changes []change, length int, indent, end string) ([]string, error) {
 	var added []string
 	for _, c := range changes {
 		if c.at != length || c.entry == nil {
 			continue
 		}
-		text, err := encodeLines(newNode(*c.entry), indent)
+		text, err := encodeLines(newNode(*c.entry), indent, end)
 		if err != nil {
 			return nil, err
 		}
@@ -198,8 +202,8 @@ func encode(n *yaml.Node) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// encodeLines is one entry as an item of a block list.
-func encodeLines(item *yaml.Node, indent string) (string, error) {
+// encodeLines is one entry as an item of a block list, with a file's own ends of lines.
+func encodeLines(item *yaml.Node, indent, end string) (string, error) {
 	text, err := encode(&yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{item}})
 	if err != nil {
 		return "", err
@@ -209,7 +213,7 @@ func encodeLines(item *yaml.Node, indent string) (string, error) {
 		if strings.TrimSpace(line) != "" {
 			b.WriteString(indent)
 		}
-		b.WriteString(line)
+		b.WriteString(strings.TrimRight(line, "\n") + end)
 	}
 	return b.String(), nil
 }
@@ -253,7 +257,7 @@ func plain(key, text, tag string) field { return field{key, text, scalar(text, t
 
 func signerNode(s trust.Signer) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
-	for _, f := range []field{plain("key", s.Key, "!!str"), plain("identity", s.Identity, "!!str"), plain("issuer", s.Issuer, "!!str")} {
+	for _, f := range []field{plain("key", s.Key, "!!str"), plain("identity", s.Identity, "!!str"), plain("issuer", s.Issuer, "!!str"), plain("repository", s.Repository, "!!str")} {
 		if f.text != "" {
 			n.Content = append(n.Content, scalar(f.key, "!!str"), f.value)
 		}

@@ -4,6 +4,7 @@
 package signature
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,34 +74,40 @@ func New(trustedRoot []byte, referrers Referrers) (*Checker, error) {
 func (c *Checker) Digest() digest.Digest { return c.digest }
 
 // Signed returns an empty string when the signer signed ref's digest, or that of the index that led to it, and what is
-// wrong otherwise. An error means that it could not be found out.
+// wrong otherwise. An error means that it could not be found out. One good signature is enough, whatever else lies
+// beside it: anybody who may push to a repository can put rubbish there.
 func (c *Checker) Signed(ctx context.Context, ref trust.Reference, src trust.Source, signer trust.Signer) (string, error) {
 	check, err := c.against(signer)
 	if err != nil {
 		return "", err
 	}
-	seen := 0
-	var last error
+	s := search{checker: c, src: src, check: check}
 	for _, d := range []digest.Digest{ref.Digest, ref.Index} {
 		if d == "" {
 			continue
 		}
 		of := trust.Reference{Registry: ref.Registry, Repository: ref.Repository, Digest: d}
-		found, err := c.signatures(ctx, of, src)
-		if err != nil {
+		if s.look(ctx, of); s.good {
+			return "", nil
+		}
+		if err := ctx.Err(); err != nil {
 			return "", fmt.Errorf("read the signatures of %s: %w", d, err)
 		}
-		for _, s := range found {
-			seen++
-			if last = s.verify(check, d); last == nil {
-				return "", nil
-			}
-		}
 	}
-	if seen == 0 {
+	switch {
+	case s.broke != nil:
+		return "", s.broke
+	case s.seen == 0:
 		return "nobody signed it", nil
 	}
-	return fmt.Sprintf("%d signatures were found, and none is by %s (the last: %s)", seen, describe(signer), trust.Sanitise(last.Error(), 200)), nil
+	return fmt.Sprintf("%s found, and none is by %s (the last: %s)", counted(s.seen), describe(signer), trust.Sanitise(s.last.Error(), 300)), nil
+}
+
+func counted(n int) string {
+	if n == 1 {
+		return "1 signature was"
+	}
+	return fmt.Sprintf("%d signatures were", n)
 }
 
 func describe(s trust.Signer) string {
@@ -112,71 +119,96 @@ func describe(s trust.Signer) string {
 
 // one is a signature as it was found.
 type one interface {
-	// verify is nil when the signature is good and about a digest.
-	verify(check verifier, about digest.Digest) error
+	// verify is nil when the signature is good and about an image.
+	verify(check verifier, about trust.Reference) error
 }
 
-// signatures are those of a digest, of both kinds.
-func (c *Checker) signatures(ctx context.Context, ref trust.Reference, src Source) ([]one, error) {
-	found, err := legacy(ctx, ref, src)
-	if err != nil {
-		return nil, err
+// search looks at signatures until one is good.
+type search struct {
+	checker *Checker
+	src     Source
+	check   verifier
+	// good ends the search. Else seen is how many were looked at, last what is wrong with the last of them, and broke
+	// what kept the search from seeing all.
+	good  bool
+	seen  int
+	last  error
+	broke error
+}
+
+// look looks at the signatures of a digest, of both kinds.
+func (s *search) look(ctx context.Context, ref trust.Reference) {
+	for _, of := range []func(context.Context, trust.Reference) error{s.legacy, s.bundles} {
+		if err := of(ctx, ref); err != nil && s.broke == nil {
+			s.broke = fmt.Errorf("read the signatures of %s: %w", ref.Digest, err)
+		}
+		if s.good {
+			return
+		}
 	}
-	descriptors, err := c.bundles(ctx, ref, src)
-	if err != nil {
-		return nil, err
+}
+
+// try reads and verifies one signature, which make understands. It is true when the search is over.
+func (s *search) try(ctx context.Context, about, at trust.Reference, d ocispec.Descriptor, limit int64, as func([]byte) one) (bool, error) {
+	if s.seen >= maxSignatures {
+		return true, fmt.Errorf("none of the first %d signatures is good, and there are more: %w", maxSignatures, trust.ErrLimit)
 	}
+	s.seen++
+	text, err := read(ctx, at, s.src, d, limit)
+	if err != nil {
+		return false, err
+	}
+	s.last = as(text).verify(s.check, about)
+	s.good = s.last == nil
+	return s.good, nil
+}
+
+// legacy looks at the layers of the tag that cosign puts beside an image.
+func (s *search) legacy(ctx context.Context, ref trust.Reference) error {
+	tag := trust.Reference{Registry: ref.Registry, Repository: ref.Repository, Tag: tagOf(ref.Digest) + ".sig"}
+	at, err := s.src.Resolve(ctx, tag)
+	if errors.Is(err, trust.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	manifest, err := manifestAt(ctx, tag, s.src, at)
+	if err != nil {
+		return err
+	}
+	var broke error
+	for _, layer := range manifest.Layers {
+		if layer.MediaType != simpleSigning {
+			continue
+		}
+		over, err := s.try(ctx, ref, tag, layer, maxPayload, func(text []byte) one { return simple{text, layer.Annotations} })
+		if broke = cmp.Or(broke, err); over {
+			break
+		}
+	}
+	return broke
+}
+
+// bundles looks at the bundles that refer to a digest.
+func (s *search) bundles(ctx context.Context, ref trust.Reference) error {
+	descriptors, broke := s.checker.bundles(ctx, ref, s.src)
 	for _, d := range descriptors {
-		manifest, err := manifestAt(ctx, ref, src, d)
-		if err != nil {
-			return nil, err
+		manifest, err := manifestAt(ctx, ref, s.src, d)
+		if broke = cmp.Or(broke, err); err != nil {
+			continue
 		}
 		for _, layer := range manifest.Layers {
 			if !strings.HasPrefix(layer.MediaType, bundlePrefix) {
 				continue
 			}
-			if len(found) >= maxSignatures {
-				return nil, fmt.Errorf("more than %d signatures: %w", maxSignatures, trust.ErrLimit)
+			over, err := s.try(ctx, ref, ref, layer, maxBundle, func(text []byte) one { return bundled(text) })
+			if broke = cmp.Or(broke, err); over {
+				return broke
 			}
-			text, err := read(ctx, ref, src, layer, maxBundle)
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, bundled(text))
 		}
 	}
-	return found, nil
-}
-
-// legacy are the layers of the tag that cosign puts beside an image.
-func legacy(ctx context.Context, ref trust.Reference, src Source) ([]one, error) {
-	tag := trust.Reference{Registry: ref.Registry, Repository: ref.Repository, Tag: tagOf(ref.Digest) + ".sig"}
-	at, err := src.Resolve(ctx, tag)
-	if errors.Is(err, trust.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	manifest, err := manifestAt(ctx, tag, src, at)
-	if err != nil {
-		return nil, err
-	}
-	var found []one
-	for _, layer := range manifest.Layers {
-		if layer.MediaType != simpleSigning {
-			continue
-		}
-		if len(found) >= maxSignatures {
-			return nil, fmt.Errorf("more than %d signatures: %w", maxSignatures, trust.ErrLimit)
-		}
-		payload, err := read(ctx, tag, src, layer, maxPayload)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, simple{payload, layer.Annotations})
-	}
-	return found, nil
+	return broke
 }
 
 // bundles are the manifests with bundles that refer to a digest.
@@ -195,11 +227,12 @@ func (c *Checker) bundles(ctx context.Context, ref trust.Reference, src Source) 
 	}
 	var out []ocispec.Descriptor
 	for _, d := range index.Manifests {
-		if !strings.HasPrefix(d.ArtifactType, bundlePrefix) {
+		// Registries that do not know the manifest's own type tell that of its empty configuration, or nothing.
+		if !strings.HasPrefix(d.ArtifactType, bundlePrefix) && d.ArtifactType != ocispec.MediaTypeEmptyJSON && d.ArtifactType != "" {
 			continue
 		}
 		if len(out) >= maxSignatures {
-			return nil, fmt.Errorf("more than %d bundles: %w", maxSignatures, trust.ErrLimit)
+			return out, fmt.Errorf("more than %d bundles: %w", maxSignatures, trust.ErrLimit)
 		}
 		out = append(out, d)
 	}

@@ -8,11 +8,8 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -21,16 +18,9 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/sigstore/sigstore-go/pkg/root"
-	"github.com/sigstore/sigstore-go/pkg/testing/ca"
-	"github.com/sigstore/sigstore-go/pkg/tlog"
 
+	"github.com/safepull/safepull/test/sigstoretest"
 	"github.com/safepull/safepull/trust"
-)
-
-const (
-	identity = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main"
-	issuer   = "https://token.actions.githubusercontent.com"
 )
 
 var image = digest.FromString("image")
@@ -84,22 +74,17 @@ func (r *repository) manifest(t testing.TB, tag string, layers ...ocispec.Descri
 	return d
 }
 
-// payloadOf is cosign's payload about a digest.
-func payloadOf(about digest.Digest) []byte {
-	return fmt.Appendf(nil, `{"critical":{"identity":{"docker-reference":""},"image":{"docker-manifest-digest":%q},"type":"cosign container image signature"},"optional":null}`, about)
-}
-
 func newSigner(t testing.TB) (*ecdsa.PrivateKey, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	public, err := sigstoretest.PublicKey(key.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return key, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	return key, public
 }
 
 // byKey is a layer that a key signed.
@@ -115,54 +100,9 @@ func byKey(t testing.TB, r *repository, key *ecdsa.PrivateKey, payload []byte) o
 	return layer
 }
 
-// byIdentity is a layer that a Sigstore in memory signed.
-func byIdentity(t testing.TB, r *repository, service *ca.VirtualSigstore, who, by string, payload []byte) ocispec.Descriptor {
-	t.Helper()
-	entity, err := service.Sign(who, by, payload)
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := entity.SignatureContent()
-	if err != nil {
-		t.Fatal(err)
-	}
-	material, err := entity.VerificationContent()
-	if err != nil {
-		t.Fatal(err)
-	}
-	entries, err := entity.TlogEntries()
-	if err != nil || len(entries) != 1 {
-		t.Fatal(entries, err)
-	}
-	entry := entries[0].TransparencyLogEntry()
-	promise, err := service.RekorSignPayload(tlog.RekorPayload{
-		Body: base64.StdEncoding.EncodeToString(entry.GetCanonicalizedBody()), IntegratedTime: entry.GetIntegratedTime(),
-		LogIndex: entry.GetLogIndex(), LogID: hex.EncodeToString(entry.GetLogId().GetKeyId()),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	note, err := json.Marshal(map[string]any{
-		"SignedEntryTimestamp": promise,
-		"Payload": map[string]any{
-			"body": entry.GetCanonicalizedBody(), "integratedTime": entry.GetIntegratedTime(), "logIndex": entry.GetLogIndex(),
-			"logID": hex.EncodeToString(entry.GetLogId().GetKeyId()),
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	layer := r.put(payload, simpleSigning)
-	layer.Annotations = map[string]string{
-		signatureNote: base64.StdEncoding.EncodeToString(content.Signature()), rekorNote: string(note),
-		certNote: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: material.Certificate().Raw})),
-	}
-	return layer
-}
-
 func ask(t testing.TB, c *Checker, r *repository, s trust.Signer) (string, error) {
 	t.Helper()
-	return c.Signed(t.Context(), trust.Reference{Registry: "r", Repository: "a", Digest: image}, r, s)
+	return c.Signed(t.Context(), trust.Reference{Registry: "r.example", Repository: "a", Digest: image}, r, s)
 }
 
 func TestKey(t *testing.T) {
@@ -180,20 +120,22 @@ func TestKey(t *testing.T) {
 		wrong  string
 		is     error
 	}{
-		"signed":           {fill: func(r *repository) { r.manifest(t, sigTag, byKey(t, r, key, payloadOf(image))) }, signer: trust.Signer{Key: public}},
-		"nothing":          {fill: func(*repository) {}, signer: trust.Signer{Key: public}, wrong: "nobody signed it"},
-		"another-key":      {fill: func(r *repository) { r.manifest(t, sigTag, byKey(t, r, key, payloadOf(image))) }, signer: trust.Signer{Key: other}, wrong: "1 signatures were found, and none is by the key"},
-		"another-image":    {fill: func(r *repository) { r.manifest(t, sigTag, byKey(t, r, key, payloadOf(digest.FromString("x")))) }, signer: trust.Signer{Key: public}, wrong: "the payload is about sha256:"},
-		"garbage":          {fill: func(r *repository) { r.manifest(t, sigTag, r.put([]byte("{"), simpleSigning)) }, signer: trust.Signer{Key: public}, wrong: "the payload"},
-		"no-annotation":    {fill: func(r *repository) { r.manifest(t, sigTag, r.put(payloadOf(image), simpleSigning)) }, signer: trust.Signer{Key: public}, wrong: "no base 64"},
+		"signed":      {fill: func(r *repository) { r.manifest(t, sigTag, byKey(t, r, key, sigstoretest.Payload("", image))) }, signer: trust.Signer{Key: public}},
+		"nothing":     {fill: func(*repository) {}, signer: trust.Signer{Key: public}, wrong: "nobody signed it"},
+		"another-key": {fill: func(r *repository) { r.manifest(t, sigTag, byKey(t, r, key, sigstoretest.Payload("", image))) }, signer: trust.Signer{Key: other}, wrong: "1 signature was found, and none is by the key"},
+		"another-image": {fill: func(r *repository) {
+			r.manifest(t, sigTag, byKey(t, r, key, sigstoretest.Payload("", digest.FromString("x"))))
+		}, signer: trust.Signer{Key: public}, wrong: "the payload is about sha256:"},
+		"garbage":          {fill: func(r *repository) { r.manifest(t, sigTag, r.put([]byte("{"), simpleSigning)) }, signer: trust.Signer{Key: public}, wrong: "no base 64"},
+		"no-annotation":    {fill: func(r *repository) { r.manifest(t, sigTag, r.put(sigstoretest.Payload("", image), simpleSigning)) }, signer: trust.Signer{Key: public}, wrong: "no base 64"},
 		"an-image-instead": {fill: func(r *repository) { r.manifest(t, sigTag, r.put([]byte("x"), ocispec.MediaTypeImageLayerGzip)) }, signer: trust.Signer{Key: public}, wrong: "nobody signed it"},
 		"one-of-two": {fill: func(r *repository) {
 			stranger, _ := newSigner(t)
-			r.manifest(t, sigTag, byKey(t, r, stranger, payloadOf(image)), byKey(t, r, key, payloadOf(image)))
+			r.manifest(t, sigTag, byKey(t, r, stranger, sigstoretest.Payload("", image)), byKey(t, r, key, sigstoretest.Payload("", image)))
 		}, signer: trust.Signer{Key: public}},
 		"no-json":       {fill: func(r *repository) { r.tags[sigTag] = r.put([]byte("<html>"), "").Digest }, signer: trust.Signer{Key: public}, is: trust.ErrMalformed},
 		"the-net-broke": {fill: func(r *repository) { r.fail = trust.ErrUnavailable }, signer: trust.Signer{Key: public}, is: trust.ErrUnavailable},
-		"no-root":       {fill: func(*repository) {}, signer: trust.Signer{Identity: identity, Issuer: issuer}, is: trust.ErrUnsupported},
+		"no-root":       {fill: func(*repository) {}, signer: trust.Signer{Identity: "https://github.com/acme/*", Issuer: "https://issuer.example"}, is: trust.ErrUnsupported},
 		"no-key":        {fill: func(*repository) {}, signer: trust.Signer{Key: "x"}, is: trust.ErrMalformed},
 		"a-broken-key":  {fill: func(*repository) {}, signer: trust.Signer{Key: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"}, is: trust.ErrMalformed},
 	} {
@@ -231,71 +173,6 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestIdentity: certificates of a service that is trusted, for whom the entry names, with a log's entry.
-func TestIdentity(t *testing.T) {
-	t.Parallel()
-	service, err := ca.NewVirtualSigstore()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stranger, err := ca.NewVirtualSigstore()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &Checker{material: withoutCT{service}}
-	exact, glob := trust.Signer{Identity: identity, Issuer: issuer}, trust.Signer{Identity: "https://github.com/acme/*", Issuer: issuer}
-	for name, tt := range map[string]struct {
-		layer  func(*repository) ocispec.Descriptor
-		signer trust.Signer
-		wrong  string
-	}{
-		"signed": {func(r *repository) ocispec.Descriptor {
-			return byIdentity(t, r, service, identity, issuer, payloadOf(image))
-		}, exact, ""},
-		"signed-by-one": {func(r *repository) ocispec.Descriptor {
-			return byIdentity(t, r, service, identity, issuer, payloadOf(image))
-		}, glob, ""},
-		"another": {func(r *repository) ocispec.Descriptor {
-			return byIdentity(t, r, service, "https://github.com/evil/acme", issuer, payloadOf(image))
-		}, glob, "none is by"},
-		"another-issuer": {func(r *repository) ocispec.Descriptor {
-			return byIdentity(t, r, service, identity, "https://evil.example", payloadOf(image))
-		}, exact, "none is by"},
-		"another-service": {func(r *repository) ocispec.Descriptor {
-			return byIdentity(t, r, stranger, identity, issuer, payloadOf(image))
-		}, exact, "none is by"},
-		"no-certificate": {func(r *repository) ocispec.Descriptor {
-			l := byIdentity(t, r, service, identity, issuer, payloadOf(image))
-			delete(l.Annotations, certNote)
-			return l
-		}, exact, "no certificate"},
-		"no-log": {func(r *repository) ocispec.Descriptor {
-			l := byIdentity(t, r, service, identity, issuer, payloadOf(image))
-			delete(l.Annotations, rekorNote)
-			return l
-		}, exact, "no entry"},
-		"a-key's": {func(r *repository) ocispec.Descriptor {
-			key, _ := newSigner(t)
-			return byKey(t, r, key, payloadOf(image))
-		}, exact, "no certificate"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newRepository()
-			r.manifest(t, tagOf(image)+".sig", tt.layer(r))
-			wrong, err := ask(t, c, r, tt.signer)
-			if err != nil || (wrong == "") != (tt.wrong == "") || !strings.Contains(wrong, tt.wrong) {
-				t.Errorf("%q, %v; want %q", wrong, err, tt.wrong)
-			}
-		})
-	}
-}
-
-// withoutCT is a service that has no log of certificates, like most private ones.
-type withoutCT struct{ *ca.VirtualSigstore }
-
-func (withoutCT) CTLogs() map[string]*root.TransparencyLog { return nil }
-
 // TestIndex: who signed an index signed what is in it.
 func TestIndex(t *testing.T) {
 	t.Parallel()
@@ -306,8 +183,8 @@ func TestIndex(t *testing.T) {
 	}
 	r := newRepository()
 	index := digest.FromString("index")
-	r.manifest(t, tagOf(index)+".sig", byKey(t, r, key, payloadOf(index)))
-	ref := trust.Reference{Registry: "r", Repository: "a", Digest: image}
+	r.manifest(t, tagOf(index)+".sig", byKey(t, r, key, sigstoretest.Payload("", index)))
+	ref := trust.Reference{Registry: "r.example", Repository: "a", Digest: image}
 	if wrong, err := c.Signed(t.Context(), ref, r, trust.Signer{Key: public}); err != nil || wrong == "" {
 		t.Errorf("%q, %v", wrong, err)
 	}
@@ -329,7 +206,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func FuzzSimple(f *testing.F) {
-	f.Add(payloadOf(image), "c2ln", "", `{"Payload":{"body":"e30=","logID":"00"}}`)
+	f.Add(sigstoretest.Payload("", image), "c2ln", "", `{"Payload":{"body":"e30=","logID":"00"}}`)
 	f.Add([]byte("{"), "", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "{}")
 	_, public := newSigner(f)
 	check, err := withKey(public)
@@ -338,7 +215,7 @@ func FuzzSimple(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, payload []byte, sig, cert, rekor string) {
 		s := simple{payload, map[string]string{signatureNote: sig, certNote: cert, rekorNote: rekor}}
-		if s.verify(check, image) == nil {
+		if s.verify(check, trust.Reference{Registry: "r.example", Repository: "a", Digest: image}) == nil {
 			t.Error("a signature of a key that nobody has")
 		}
 		if raw, err := base64.StdEncoding.DecodeString(sig); err == nil {
@@ -356,7 +233,7 @@ func FuzzBundle(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if bundled(text).verify(check, image) == nil {
+		if bundled(text).verify(check, trust.Reference{Registry: "r.example", Repository: "a", Digest: image}) == nil {
 			t.Error("a signature of a key that nobody has")
 		}
 	})

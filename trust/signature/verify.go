@@ -25,6 +25,14 @@ import (
 	signatures "github.com/sigstore/sigstore/pkg/signature"
 
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/reference"
+)
+
+// Predicates of statements by which somebody puts their name to an image: cosign's own, and who built it
+// (https://slsa.dev/provenance), which is what most projects publish from their workflows.
+const (
+	signPredicate       = "https://sigstore.dev/cosign/sign/v1"
+	provenancePredicate = "https://slsa.dev/provenance/"
 )
 
 // oldBundle is the media type of bundles as the annotations of cosign's signatures describe them.
@@ -35,13 +43,29 @@ type verifier struct {
 	key      signatures.Verifier // nil for identities
 	entities *verify.Verifier
 	policy   verify.PolicyOption
+	// repository is what a payload may name beside the image's own; nil when nothing else.
+	repository *regexp.Regexp
 }
 
 // against is a verifier for a signer.
-func (c *Checker) against(s trust.Signer) (verifier, error) {
+func (c *Checker) against(s trust.Signer) (v verifier, err error) {
 	if s.Key != "" {
-		return withKey(s.Key)
+		v, err = withKey(s.Key)
+	} else {
+		v, err = c.withIdentity(s)
 	}
+	if err == nil && s.Repository != "" {
+		v.repository, err = regexp.Compile(globbed(s.Repository))
+	}
+	return v, err
+}
+
+// globbed is a text with "*" for any run of characters as a regular expression.
+func globbed(text string) string {
+	return "^" + strings.ReplaceAll(regexp.QuoteMeta(text), `\*`, ".*") + "$"
+}
+
+func (c *Checker) withIdentity(s trust.Signer) (verifier, error) {
 	if c.material == nil {
 		return verifier{}, fmt.Errorf("identities cannot be checked here, for lack of a trusted root (signatures.trustedRoot): %w", trust.ErrUnsupported)
 	}
@@ -55,7 +79,7 @@ func (c *Checker) against(s trust.Signer) (verifier, error) {
 	}
 	exact, pattern := s.Identity, ""
 	if strings.Contains(exact, "*") {
-		exact, pattern = "", "^"+strings.ReplaceAll(regexp.QuoteMeta(s.Identity), `\*`, ".*")+"$"
+		exact, pattern = "", globbed(s.Identity)
 	}
 	identity, err := verify.NewShortCertificateIdentity(s.Issuer, "", exact, pattern)
 	if err != nil {
@@ -90,17 +114,32 @@ func withKey(text string) (verifier, error) {
 // bundled is a Sigstore bundle: JSON.
 type bundled []byte
 
-func (b bundled) verify(check verifier, about digest.Digest) error {
+func (b bundled) verify(check verifier, about trust.Reference) error {
 	var parsed bundle.Bundle
 	if err := parsed.UnmarshalJSON(b); err != nil {
 		return err
 	}
-	raw, err := hex.DecodeString(about.Encoded())
+	raw, err := hex.DecodeString(about.Digest.Encoded())
 	if err != nil {
 		return err
 	}
-	_, err = check.entities.Verify(&parsed, verify.NewPolicy(verify.WithArtifactDigest(about.Algorithm().String(), raw), check.policy))
-	return err
+	result, err := check.entities.Verify(&parsed, verify.NewPolicy(verify.WithArtifactDigest(about.Digest.Algorithm().String(), raw), check.policy))
+	if err != nil {
+		return err
+	}
+	if parsed.GetDsseEnvelope() == nil {
+		return nil // it is the digest itself that was signed
+	}
+	return approves(result.Statement.GetPredicateType())
+}
+
+// approves is nil for statements by which somebody puts their name to an image: that they signed it, or that they built it.
+// Others say something about an image that may well speak against it, such as the result of a scan.
+func approves(predicate string) error {
+	if predicate == signPredicate || strings.HasPrefix(predicate, provenancePredicate) {
+		return nil
+	}
+	return fmt.Errorf("it is a statement of the type %q, which is no signature", trust.Sanitise(predicate, 100))
 }
 
 // simple is a signature of cosign's first format: a payload that names an image, with annotations.
@@ -109,14 +148,19 @@ type simple struct {
 	notes   map[string]string
 }
 
-func (s simple) verify(check verifier, about digest.Digest) error {
-	if err := s.names(about); err != nil {
-		return err
-	}
+func (s simple) verify(check verifier, about trust.Reference) error {
 	sig, err := base64.StdEncoding.DecodeString(s.notes[signatureNote])
 	if err != nil || len(sig) == 0 {
 		return errors.New("the signature is no base 64")
 	}
+	if err := s.signed(check, sig); err != nil {
+		return err
+	}
+	return s.names(check, about)
+}
+
+// signed checks who signed the payload.
+func (s simple) signed(check verifier, sig []byte) error {
 	if check.key != nil {
 		return check.key.VerifySignature(bytes.NewReader(sig), bytes.NewReader(s.payload))
 	}
@@ -129,11 +173,15 @@ func (s simple) verify(check verifier, about digest.Digest) error {
 	return err
 }
 
-// names checks that the payload is about a digest.
-func (s simple) names(about digest.Digest) error {
+// names checks that the payload is about an image: of its digest, and in its repository where it names one. The same
+// bytes elsewhere are something else: who signs what they try out does not release it.
+func (s simple) names(check verifier, about trust.Reference) error {
 	var payload struct {
 		Critical struct {
-			Type  string `json:"type"`
+			Type     string `json:"type"`
+			Identity struct {
+				Reference string `json:"docker-reference"`
+			} `json:"identity"`
 			Image struct {
 				Digest digest.Digest `json:"docker-manifest-digest"`
 			} `json:"image"`
@@ -142,10 +190,21 @@ func (s simple) names(about digest.Digest) error {
 	if err := json.Unmarshal(s.payload, &payload); err != nil {
 		return fmt.Errorf("the payload: %w", err)
 	}
-	if payload.Critical.Type != "cosign container image signature" || payload.Critical.Image.Digest != about {
-		return fmt.Errorf("the payload is about %s", trust.Sanitise(payload.Critical.Image.Digest.String(), 80))
+	critical := payload.Critical
+	if critical.Type != "cosign container image signature" || critical.Image.Digest != about.Digest {
+		return fmt.Errorf("the payload is about %s", trust.Sanitise(critical.Image.Digest.String(), 80))
 	}
-	return nil
+	if critical.Identity.Reference == "" {
+		return nil
+	}
+	named, err := reference.Parse(critical.Identity.Reference)
+	if err != nil {
+		return fmt.Errorf("the payload names a repository that is none: %w", err)
+	}
+	if named.Name() == about.Name() || check.repository != nil && check.repository.MatchString(named.Name()) {
+		return nil
+	}
+	return fmt.Errorf("the payload is about the repository %s (requireSignature.repository takes another one)", trust.Sanitise(named.Name(), 200))
 }
 
 // bundle is what the annotations say, as Sigstore's libraries have it.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"crypto/ed25519"
 	"fmt"
 	"net/http"
@@ -15,9 +16,14 @@ import (
 	"github.com/safepull/safepull/proxy/admin"
 	"github.com/safepull/safepull/proxy/config"
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/lookalike"
 	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/namespace/signed"
+	"github.com/safepull/safepull/trust/reference"
 )
+
+// followEvery is how often a proxy looks whether the file of its list is another one.
+const followEvery = 5 * time.Second
 
 // resignAfter is how long a signed list is given out as it is: signing costs little, and nothing a hundred times a second.
 const resignAfter = time.Minute
@@ -90,7 +96,7 @@ func (o *organizationList) handler(cfg config.Config, log logrus.FieldLogger) ht
 	if o == nil {
 		return nil
 	}
-	return admin.Handler(o, admin.Options{Admins: cfg.Organization.Admins, Log: log})
+	return admin.Handler(o, o, admin.Options{Admins: cfg.Organization.Admins, Log: log})
 }
 
 // read takes the file as it is. The caller holds mu, or is alone.
@@ -169,22 +175,98 @@ func (o *organizationList) edit(by string, do func(namespace.File) ([]namespace.
 	if err != nil || len(changes) == 0 {
 		return len(changes), err
 	}
+	if err := o.take(); err != nil {
+		return 0, fmt.Errorf("the list is changed, but the old one counts on: %w", err)
+	}
+	return len(changes), nil
+}
+
+// follow takes what somebody changes in the file by another road, such as an editor or another proxy, until ctx ends. What
+// cannot be taken is said once, and what counted before counts on.
+func (o *organizationList) follow(ctx context.Context, every time.Duration, log logrus.FieldLogger) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	said := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		taken, err := o.again()
+		switch {
+		case err == nil && taken:
+			log.WithField("trustListsDigest", o.live.Digest().String()).Info("the organization's trust list was changed, and is taken")
+			said = ""
+		case err != nil && err.Error() != said:
+			said = err.Error()
+			log.WithError(err).Error("the organization's trust list was changed and cannot be taken: the old one counts on")
+		}
+	}
+}
+
+// again takes the file where it is another one than the one that counts.
+func (o *organizationList) again() (taken bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	info, err := os.Stat(o.config.List)
+	if err != nil {
+		return false, fmt.Errorf("organization.list: %w", err)
+	}
+	if info.ModTime().Equal(o.at) {
+		return false, nil
+	}
+	return true, o.take()
+}
+
+// take makes the file as it is what counts. The caller holds mu.
+func (o *organizationList) take() error {
 	lists, err := loadLists(o.from)
 	if err == nil {
 		err = o.read()
 	}
-	if err != nil {
-		return 0, fmt.Errorf("the list is changed, but the old one counts on: %w", err)
+	if err == nil {
+		o.live.now.Store(lists)
 	}
-	o.live.now.Store(lists)
-	return len(changes), nil
+	return err
+}
+
+// Text implements admin.Review.
+func (o *organizationList) Text() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text
+}
+
+// Test implements admin.Review: what "docker safepull trust test --format json" tells.
+func (o *organizationList) Test(image string) (any, error) {
+	ref, err := reference.Parse(image)
+	if err != nil {
+		return nil, err
+	}
+	names, err := loadNames()
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"schema": 1, "reference": ref.String(), "standing": o.live.Match(ref, time.Now()),
+		"resembles": append([]lookalike.Resemblance{}, names.Resembles(ref)...),
+	}, nil
+}
+
+// Lint implements admin.Review.
+func (o *organizationList) Lint() any {
+	return map[string]any{"schema": 1, "problems": append([]namespace.Problem{}, o.live.now.Load().Lint(time.Now())...)}
+}
+
+// Preview implements admin.Review.
+func (o *organizationList) Preview(entries []trust.Entry) (any, error) {
+	changes, err := namespace.File{Path: o.config.List}.Preview(entries)
+	return map[string]any{"schema": 1, "changes": append([]namespace.Change{}, changes...)}, err
 }
 
 // History implements admin.List.
 func (o *organizationList) History() (any, error) {
 	edits, err := namespace.File{Path: o.config.List}.History()
-	if err != nil {
-		return nil, err
-	}
-	return append([]namespace.Edit{}, edits...), nil
+	return append([]namespace.Edit{}, edits...), err
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/safepull/safepull/proxy/upstream"
 	"github.com/safepull/safepull/proxy/upstream/credential"
 	"github.com/safepull/safepull/trust"
+	"github.com/safepull/safepull/trust/judge"
 	"github.com/safepull/safepull/trust/layer"
 	"github.com/safepull/safepull/trust/namespace"
 	"github.com/safepull/safepull/trust/policy"
@@ -63,11 +64,14 @@ func Plugin(cli command.Cli, version plugin.Version) plugin.Deps {
 		},
 		Organization:  func(context.Context) (plugin.Organization, error) { return p.organization(), nil },
 		UseTrustLists: func(paths []string) { p.trustLists = paths },
-		Names:         func(context.Context) (plugin.Names, error) { return loadNames() },
-		Reputation:    p.reputation,
-		Rules:         p.rules,
-		Lint:          lint,
-		Close:         p.close,
+		UseSignatures: func(at string, ask func(context.Context, trust.Reference, trust.Signer) (string, error)) {
+			p.signatures = proxySignatures{ask, at}
+		},
+		Names:      func(context.Context) (plugin.Names, error) { return loadNames() },
+		Reputation: p.reputation,
+		Rules:      p.rules,
+		Lint:       lint,
+		Close:      p.close,
 	}
 }
 
@@ -76,6 +80,8 @@ type pluginParts struct {
 	version plugin.Version
 	// trustLists are files that the command line names.
 	trustLists []string
+	// signatures finds out who signed an image; nil where nobody can.
+	signatures judge.Signatures
 	// fetched is the organization's list, or refused is why there is none, once it was asked for.
 	asked   sync.Once
 	fetched *namespace.List
@@ -190,6 +196,7 @@ func (p *pluginParts) judge(ctx context.Context, policy string) (trust.Judge, er
 	if err != nil {
 		return nil, err
 	}
+	loaded.signatures = p.signatures
 	publishers, err := p.publishers(store)
 	if err != nil {
 		return nil, err

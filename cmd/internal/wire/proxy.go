@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -70,6 +71,9 @@ func Proxy(ctx context.Context, cfg config.Config, bucket Bucket, signatures Sig
 	if err != nil {
 		return err
 	}
+	if own != nil {
+		defer alongside(ctx, func(ctx context.Context) { own.follow(ctx, followEvery, log) })()
+	}
 	publishers, end, err := publishers(ctx, cfg, store)
 	if err != nil {
 		return err
@@ -85,7 +89,9 @@ func Proxy(ctx context.Context, cfg config.Config, bucket Bucket, signatures Sig
 		defer cancel()
 		err = errors.Join(err, gate.Close(ending))
 	}()
-	return serve(ctx, cfg, log, store, gate, counters, registries, own)
+	return serve(ctx, cfg, log, store, gate, counters, registries, handlers{
+		lists: own.handler(cfg, log), signatures: answeredSignatures(loaded.signatures, registries, log),
+	})
 }
 
 func newGate(cfg config.Config, loaded inForce, store *sqlite.Store, publishers judge.Publishers, cache *blobcache.Cache, counters *metrics.Metrics, registries *registries) (*enforce.Gate, error) {
@@ -161,29 +167,13 @@ func Verify(cfg config.Config, signatures Signatures) error {
 	return err
 }
 
-// with makes the checker; nil where there is none.
-func (s Signatures) with(cfg config.Config, registries *registries) (judge.Signatures, error) {
-	if s == nil {
-		return nil, nil
-	}
-	var trusted []byte
-	if file := cfg.Signatures.TrustedRoot; file != "" {
-		var err error
-		if trusted, err = os.ReadFile(file); err != nil {
-			return nil, fmt.Errorf("signatures.trustedRoot: %w", err)
-		}
-	}
-	checker, err := s(trusted, registries.Referrers)
-	if err != nil {
-		return nil, fmt.Errorf("signatures.trustedRoot: %w", err)
-	}
-	return checker, nil
-}
-
 // noMemory is for a judge that is never asked.
 type noMemory struct{ judge.Memory }
 
-func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sqlite.Store, gate *enforce.Gate, counters *metrics.Metrics, registries *registries, own *organizationList) error {
+// handlers are those beside the registry; nil serves none.
+type handlers struct{ lists, signatures http.Handler }
+
+func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sqlite.Store, gate *enforce.Gate, counters *metrics.Metrics, registries *registries, beside handlers) error {
 	enrolments, err := enrolments(cfg)
 	if err != nil {
 		return err
@@ -204,7 +194,7 @@ func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sq
 	state := writable{dir: cfg.StateDir}
 	server, err := proxy.Listen(proxy.Options{
 		Listen: cfg.Listen, Admin: cfg.Admin.Listen, Profiles: cfg.Admin.Profiles, TLS: certificates, Connect: cfg.Connect.Listen, ConnectHosts: cfg.TransparentHosts(), Registry: registry,
-		Verdicts: distribution.Explain(explained(cfg, store, registries), nil, log), Metrics: counters.Handler(), Lists: own.handler(cfg, log),
+		Verdicts: distribution.Explain(explained(cfg, store, registries), nil, log), Metrics: counters.Handler(), Lists: beside.lists, Signatures: beside.signatures,
 		Ready: func(ctx context.Context) error {
 			_, _, err := store.VerdictByID(ctx, "SP-0000000000")
 			return errors.Join(err, state.check(ctx))
@@ -226,6 +216,20 @@ func serve(ctx context.Context, cfg config.Config, log *logrus.Logger, store *sq
 	cancel()
 	<-pruned
 	return err
+}
+
+// alongside runs something beside the rest; what it returns ends that and waits.
+func alongside(ctx context.Context, do func(context.Context)) func() {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // prune forgets what was not used for long, once a day.
