@@ -39,6 +39,7 @@ const (
 	actionHeader  = "X-Safepull-Action"
 	verdictHeader = "X-Safepull-Verdict"
 	pending       = "pending"
+	notConfigured = "not-configured"
 )
 
 // door is a safepull-proxy.
@@ -220,7 +221,7 @@ type told struct {
 	status int
 	// digest is the manifest's, where it is served.
 	digest digest.Digest
-	// action is a verdict's, or unanswered or pending; id is the verdict's. Both are empty where the answer depends on
+	// action is a verdict's, or unanswered, pending or notConfigured; id is the verdict's. Both are empty where the answer depends on
 	// no judgement, and where the image is delivered while it is judged.
 	action, id string
 	// sentence is why it is not served.

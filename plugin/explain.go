@@ -114,7 +114,8 @@ func (a *app) byName(ctx context.Context, image string) (trust.Verdict, error) {
 	if v, ok := newest(verdicts, ref); ok {
 		return v, nil
 	}
-	return trust.Verdict{}, fmt.Errorf("verdict on %q: %w, neither on this machine nor at the proxy", ref, trust.ErrNotFound)
+	return trust.Verdict{}, fmt.Errorf("verdict on %q: %w, neither on this machine nor at the proxy, which tells of a private image only those who may read it (\"docker login %s\")",
+		ref, trust.ErrNotFound, door.base.Host)
 }
 
 // newest is the first verdict on a reference: by its digest, which may be an index's, else by its tag.

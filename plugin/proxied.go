@@ -159,7 +159,7 @@ func (d *door) refused(ctx context.Context, t target, platform ocispec.Platform,
 			v = trust.Verdict{ID: got.id, Reference: t.ref, Manifest: t.manifest.Digest, Action: action, Reasons: []string{got.sentence}}
 		}
 		return t, document(v, t.ref, t.top.Digest), nil
-	case "":
+	case "", notConfigured:
 		return t, render.Document{}, d.unserved(t.ref, got)
 	}
 	return t, unanswered(t, platform, errors.New(got.sentence)), nil
@@ -172,6 +172,9 @@ func (d *door) unserved(ref trust.Reference, got told) error {
 	case http.StatusUnauthorized:
 		return d.wantsLogin()
 	case http.StatusForbidden:
+		if got.action == notConfigured { // which no login changes
+			return fmt.Errorf("the proxy at %s answered: %s", d.base.Redacted(), got.sentence)
+		}
 		class = trust.ErrUnauthorized
 	case http.StatusNotFound:
 		class = trust.ErrNotFound

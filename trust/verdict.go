@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -104,6 +105,22 @@ type Verdict struct {
 	Blobs []Blob `json:"blobs,omitempty"`
 	// Passing is true when asking again may answer otherwise: it is explained, but never used as a remembered answer.
 	Passing bool `json:"passing,omitempty"`
+}
+
+// Whom is whom to ask about the verdict: who answers for the trust entry that denies the image, and whom the policy
+// names. It is empty where neither says.
+func (v Verdict) Whom() string {
+	var owner, contact string
+	if v.Evidence.Standing.Denied() {
+		owner = v.Evidence.Standing.Decided.Owner
+	}
+	if v.Decision != nil {
+		contact = v.Decision.Contact
+	}
+	if owner != "" && contact != "" && owner != contact {
+		return owner + " or " + contact
+	}
+	return cmp.Or(owner, contact)
 }
 
 // Blob is the part of a descriptor that serving needs.

@@ -52,6 +52,8 @@ type Document struct {
 
 	// denied is true when a trust entry denies the image, which changes what a person can do next.
 	denied bool
+	// whom is whom to ask, as far as the verdict knows.
+	whom string
 }
 
 // Finding is one finding of a Document.
@@ -103,7 +105,7 @@ func NewDocument(v trust.Verdict, top digest.Digest) Document {
 		Unanswered: cleanMap(v.Evidence.Unanswered), NotAsked: cleanMap(v.Evidence.NotAsked),
 		Vouched: line.CleanSome(v.Evidence.Vouched, reasonMax),
 		Ruleset: line.Digest(v.Ruleset), Policy: line.Digest(v.Policy), DurationMs: v.Duration.Milliseconds(),
-		denied: v.Evidence.Standing.Denied(),
+		denied: v.Evidence.Standing.Denied(), whom: line.Clean(v.Whom()),
 	}
 	if v.Decision != nil {
 		d.Called, d.Contact = line.Clean(string(v.Decision.Called)), line.Clean(v.Decision.Contact)
@@ -115,10 +117,8 @@ func NewDocument(v trust.Verdict, top digest.Digest) Document {
 // NewFindings are the weightiest findings, as documents have them.
 func NewFindings(findings []trust.Finding) []Finding {
 	out := make([]Finding, 0, min(len(findings), findingMax))
-	for _, f := range byStrength(findings) {
-		if len(out) == findingMax {
-			break
-		}
+	for _, at := range weightiest(findings) {
+		f := findings[at]
 		out = append(out, Finding{
 			Check: line.Clean(f.Check), Strength: knownStrength(f.Strength), Class: trust.Class(line.Clean(string(f.Class))),
 			Reach: trust.Reach(line.Clean(string(f.Reach))), HiddenBy: f.HiddenBy, Layer: line.Digest(f.Layer), Path: line.Clean(f.Path),
@@ -181,9 +181,13 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// byStrength is the findings, the weightiest first and otherwise as they were.
-func byStrength(findings []trust.Finding) []trust.Finding {
-	sorted := slices.Clone(findings)
-	slices.SortStableFunc(sorted, func(a, b trust.Finding) int { return int(b.Strength) - int(a.Strength) })
-	return sorted
+// weightiest is where the findings of a document stand in findings: the strongest first, otherwise as they were, and as
+// many as a document holds.
+func weightiest(findings []trust.Finding) []int {
+	at := make([]int, len(findings))
+	for i := range at {
+		at[i] = i
+	}
+	slices.SortStableFunc(at, func(a, b int) int { return int(findings[b].Strength) - int(findings[a].Strength) })
+	return at[:min(len(at), findingMax)]
 }

@@ -60,7 +60,7 @@ func (t Text) changes(out io.Writer, d *trust.Decision) {
 
 // next says whom to ask, and what can be done meanwhile, about what was refused or would have been.
 func (t Text) next(out io.Writer, d Document) {
-	if d.ExitStatus == 0 && d.Called == "" && d.Contact == "" {
+	if d.ExitStatus == 0 && d.Called == "" && d.whom == "" {
 		return
 	}
 	fmt.Fprintf(out, "\nWhom to ask: %s, naming %s.\n", whom(d), d.ID)
@@ -86,6 +86,23 @@ func NewExplanation(v trust.Verdict) Explanation {
 	for _, c := range v.Decision.Changes[:min(len(v.Decision.Changes), reasonMax)] {
 		d.Changes = append(d.Changes, trust.Change{If: line.Clean(c.If), Then: trust.Action(line.Clean(string(c.Then)))})
 	}
+	d.Weights = placed(v.Decision.Weights, v.Evidence.Findings)
 	e.Decision = &d
 	return e
+}
+
+// placed are the weights by where their findings stand in a document, which is not where the evidence has them.
+func placed(weights []trust.Weight, findings []trust.Finding) []trust.Weight {
+	place := map[int]int{}
+	for i, at := range weightiest(findings) {
+		place[at] = i
+	}
+	var out []trust.Weight
+	for _, w := range weights {
+		if i, ok := place[w.Finding]; ok {
+			w.Finding = i
+			out = append(out, w)
+		}
+	}
+	return out
 }

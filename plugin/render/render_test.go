@@ -194,6 +194,71 @@ func TestToldOnce(t *testing.T) {
 	}
 }
 
+// TestNameToldOnce: what was found in the name, which no path and layer tell, is not said again, and is no sign of mining.
+func TestNameToldOnce(t *testing.T) {
+	t.Parallel()
+	v := withAction(trust.Quarantine, 0)
+	v.Evidence.Findings = []trust.Finding{
+		{Check: "look-alike@1", Strength: trust.Weak, Path: "name:namespace", Why: "\"azurenqx\" resembles \"azure\""},
+		{Check: "publisher@1", Strength: trust.Weak, Path: "publisher:account", Why: "the account is three days old"},
+	}
+	v.Reasons = []string{v.Evidence.Findings[0].Why + " (the namespace of its name): name 10.5, weak"}
+	v.Story = []string{"Of its publisher, the account is three days old."}
+	var b bytes.Buffer
+	if err := (Text{}).Verdict(&b, NewDocument(v, "")); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); strings.Contains(got, "look-alike@1") || strings.Contains(got, "publisher@1") || strings.Contains(got, "signs of") {
+		t.Error(got)
+	}
+}
+
+// TestWhom: who answers for the entry that denies is asked first, and a proxy's entry is not looked for on this machine.
+func TestWhom(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(*trust.Verdict){
+		"Ask whoever keeps that trust list, naming SP-": func(*trust.Verdict) {},
+		"Ask ops, naming SP-":                           func(v *trust.Verdict) { v.Evidence.Standing.Decided.Owner = "ops" },
+		"Ask ops or #security, naming SP-": func(v *trust.Verdict) {
+			v.Evidence.Standing.Decided.Owner, v.Decision = "ops", &trust.Decision{Contact: "#security"}
+		},
+		"Ask #security, naming SP-": func(v *trust.Verdict) {
+			v.Evidence.Standing, v.Decision = trust.Standing{}, &trust.Decision{Contact: "#security"}
+		},
+	} {
+		v := blocked()
+		change(&v)
+		var short, long bytes.Buffer
+		if err := errors.Join((Text{Proxy: "https://proxy"}).Verdict(&short, NewDocument(v, "")), (Text{}).Explain(&long, v)); err != nil {
+			t.Fatal(err)
+		}
+		if got := short.String(); !strings.Contains(got, want) || strings.Contains(got, "trust test") {
+			t.Errorf("want %q:\n%s", want, got)
+		}
+		if asked := "Whom to ask: " + strings.TrimPrefix(want, "Ask "); !strings.Contains(long.String(), asked) {
+			t.Errorf("want %q:\n%s", asked, &long)
+		}
+	}
+}
+
+// TestWeightsOfFindings: the weights of an explanation name findings by their place in it, the weightiest first.
+func TestWeightsOfFindings(t *testing.T) {
+	t.Parallel()
+	v := blocked() // a strong finding, then a proof
+	v.Decision = &trust.Decision{Weights: []trust.Weight{{Finding: 0, Group: "identity", Points: 45}, {Finding: 1, Group: "protocol", Points: 90}, {Finding: 2}}}
+	e := NewExplanation(v)
+	got := map[string]string{}
+	for _, w := range e.Decision.Weights {
+		got[w.Group] = e.Findings[w.Finding].Check
+	}
+	if diff := cmp.Diff(map[string]string{"identity": "wallet@1", "protocol": "stratum@1"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if v.Decision.Weights[0].Finding != 0 {
+		t.Error("the verdict itself was changed")
+	}
+}
+
 // TestBecause: the line above the reasons says what kind they are.
 func TestBecause(t *testing.T) {
 	t.Parallel()

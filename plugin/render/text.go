@@ -97,17 +97,19 @@ func (t Text) refusal(out io.Writer, d Document) {
 		return
 	}
 	fmt.Fprintf(out, "  %s   shows all the evidence\n", t.explain(d.ID))
-	if d.denied {
+	if d.denied && t.Proxy == "" { // a proxy has lists of its own
 		fmt.Fprintf(out, "  %s trust test %s   shows the entry that denies it\n", t.command(), line.Elide(d.Reference, line.Name))
-	} else {
-		fmt.Fprintf(out, "  Think it is wrong? Ask %s, naming %s.\n", whom(d), d.ID)
 	}
+	fmt.Fprintf(out, "  Think it is wrong? Ask %s, naming %s.\n", whom(d), d.ID)
 }
 
 // whom to ask.
 func whom(d Document) string {
-	if d.Contact != "" {
-		return d.Contact
+	switch {
+	case d.whom != "":
+		return d.whom
+	case d.denied:
+		return "whoever keeps that trust list"
 	}
 	return "whoever runs your policy, or report it"
 }
@@ -120,7 +122,7 @@ func because(d Document) string {
 	case d.Action == Unanswered:
 		return "No verdict was reached, because"
 	case slices.ContainsFunc(d.Findings, func(f Finding) bool {
-		return f.Strength >= trust.Strong || f.Strength > trust.Context && told(f, d.Reasons)
+		return f.Strength >= trust.Strong || f.Strength > trust.Context && f.Layer != "" && told(f, d.Reasons)
 	}):
 		return "It shows signs of cryptocurrency mining"
 	case d.Action == string(trust.Quarantine) && len(d.Unanswered) > 0:
@@ -155,8 +157,12 @@ func (t Text) evidence(out io.Writer, d Document) {
 			findings = append(findings, findingLine(f))
 		}
 	}
+	most := evidenceLines
+	if d.denied {
+		most-- // for one line more of what to do next
+	}
 	all := len(lines) + len(findings)
-	if room := evidenceLines - 1; all > evidenceLines {
+	if room := most - 1; all > most {
 		lines = lines[:min(len(lines), max(room/2, room-len(findings)))]
 		findings = findings[:min(len(findings), room-len(lines))]
 	}
@@ -169,15 +175,19 @@ func (t Text) evidence(out io.Writer, d Document) {
 	}
 }
 
-// told reports whether a reason already says what was found and where.
+// told reports whether a reason already says what was found and where. What was found in no content, but in the name or
+// about the publisher, says where by itself.
 func told(f Finding, reasons []string) bool {
 	return slices.ContainsFunc(reasons, func(r string) bool {
-		return f.Why != "" && strings.Contains(r, f.Why) && strings.Contains(r, f.Path) && strings.Contains(r, line.Short(f.Layer))
+		return f.Why != "" && strings.Contains(r, f.Why) && (f.Layer == "" || strings.Contains(r, f.Path) && strings.Contains(r, line.Short(f.Layer)))
 	})
 }
 
 // inStory reports whether the story tells of the file, or the part of the configuration, that a finding was made in.
 func inStory(f Finding, story []string) bool {
+	if f.Layer == "" && told(f, story) {
+		return true
+	}
 	file, _, _ := strings.Cut(f.Path, trust.Nested)
 	return file != "" && slices.ContainsFunc(story, func(s string) bool { return strings.Contains(s, file+" ") })
 }
@@ -222,9 +232,8 @@ func (t Text) Explain(w io.Writer, v trust.Verdict) error {
 	line.Section(out, "Story", d.Story)
 	line.Section(out, "Reasons", d.Reasons)
 	line.Section(out, "Integrity", line.CleanSome(v.Evidence.Integrity, reasonMax))
-	line.Section(out, "Vouched for", d.Vouched)
+	line.Section(out, "The registry vouches for the publisher", d.Vouched)
 	line.Standing(out, v.Evidence.Standing)
-	line.Section(out, "The registry vouches for the publisher", line.CleanSome(v.Evidence.Vouched, reasonMax))
 	t.findings(out, d.Findings, weightsOf(v), len(v.Evidence.Findings))
 	line.Section(out, "Unanswered", pairs(d.Unanswered))
 	line.Section(out, "Not asked", pairs(d.NotAsked))

@@ -39,6 +39,9 @@ func (e *Denied) Error() string {
 	if e.Entry.Reason != "" {
 		s += ": " + e.Entry.Reason
 	}
+	if e.Entry.Owner != "" {
+		s += "; ask " + e.Entry.Owner
+	}
 	return s
 }
 

@@ -91,3 +91,40 @@ func TestStatusLineKeepsTheCommand(t *testing.T) {
 		t.Errorf("status line %q", got.Status)
 	}
 }
+
+// TestRefusalSaysWhomToAsk: who pulls with an engine alone sees nothing but this sentence, and the command at its end stays
+// whole however long the contact is.
+func TestRefusalSaysWhomToAsk(t *testing.T) {
+	t.Parallel()
+	const command = "; see: docker safepull explain --proxy "
+	for name, c := range map[string]struct {
+		contact, owner, body, status string
+	}{
+		"contact": {"#security", "", "; ask #security" + command, "; ask #security" + command},
+		"owner":   {"#security", "ops@acme.example", "; ask ops@acme.example or #security" + command, "; ask ops@acme.example or #security" + command},
+		"long":    {strings.Repeat("c", 200), "", "; ask " + strings.Repeat("c", 200) + command, "..." + command},
+		"nobody":  {"", "", "reason" + command, "reason" + command},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			verdict := trust.Verdict{
+				ID: "SP-0123456789", Action: trust.Block, Manifest: someHash, Reasons: []string{strings.Repeat("r", 300) + " reason"},
+				Reference: trust.Reference{Registry: "docker.io", Repository: "acme/app", Tag: "1"}, Decision: &trust.Decision{Contact: c.contact},
+			}
+			if c.contact == "" {
+				verdict.Reasons[0] = "reason"
+			}
+			if c.owner != "" {
+				verdict.Evidence.Standing.Decided = &trust.Entry{Action: "deny", Owner: c.owner}
+			}
+			s := serve(t, &fakeGate{err: &enforce.Refusal{Verdict: verdict}}, fakeLister{})
+			got := do(t, s, "GET", someTag)
+			if !strings.Contains(string(got.body), c.body) || !strings.Contains(string(got.body), `SP-0123456789"`) {
+				t.Errorf("body %s", got.body)
+			}
+			if !strings.Contains(got.Status, c.status) || !strings.HasSuffix(got.Status, "SP-0123456789") || len(got.Status) > 304 {
+				t.Errorf("status line %q", got.Status)
+			}
+		})
+	}
+}

@@ -21,6 +21,11 @@ import (
 const (
 	// maxMessage bounds what is said to a client, so that content of an image cannot fill a terminal.
 	maxMessage = 1000
+	// maxWhy bounds the reason of a verdict in it, maxWhom whom to ask.
+	maxWhy  = 400
+	maxWhom = 250
+	// maxNext bounds what a status line keeps of what to do next: a command, and whom to ask where there is room.
+	maxNext = 200
 	// maxReason bounds the copy in the status line; some clients limit the line.
 	maxReason = 300
 	// maxReasonOfForm does so where the status line is all that a client shows, and the client is known to read it.
@@ -50,8 +55,8 @@ type problem struct {
 
 // Headers by which an answer about a manifest or a blob says to a program what its message says to people.
 const (
-	// ActionHeader is the verdict's action; else ActionUnanswered or ActionPending. It is missing where the answer
-	// depends on no judgement, and where an image is delivered sealed.
+	// ActionHeader is the verdict's action; else ActionUnanswered, ActionPending or ActionNotConfigured. It is missing
+	// where the answer depends on no judgement otherwise, and where an image is delivered sealed.
 	ActionHeader = "X-Safepull-Action"
 	// VerdictHeader is the verdict's ID, if there is a verdict.
 	VerdictHeader = "X-Safepull-Verdict"
@@ -60,6 +65,8 @@ const (
 	ActionUnanswered = "unanswered"
 	// ActionPending says that a judgement is running; Retry-After says when to ask again.
 	ActionPending = "pending"
+	// ActionNotConfigured says that the proxy serves nothing of that registry, to nobody: no login helps.
+	ActionNotConfigured = "not-configured"
 )
 
 // told adds what programs are told.
@@ -104,7 +111,7 @@ func loginWanted(challenge, reason string) *problem {
 
 // notAnUpstream is for a registry that the proxy must not read, whoever asks.
 func notAnUpstream(registry string) *problem {
-	return denied("safepull serves no images of %q: it is not configured as an upstream; whoever runs the proxy can add it", registry)
+	return denied("safepull serves no images of %q: it is not configured as an upstream; whoever runs the proxy can add it", registry).told(ActionNotConfigured, "")
 }
 
 // problemOf translates what the gate and its sources answer to r; unknown is the code for what upstream does not have.
@@ -161,8 +168,12 @@ func decision(r *http.Request, err error) *problem {
 	switch {
 	case errors.As(err, &refusal):
 		next := seeEvidence(r, refusal.Verdict.ID)
-		p := denied("%s%s", refusalText(refusal.Verdict), next)
+		ask := askWhom(refusal.Verdict)
+		p := denied("%s%s%s", refusalText(refusal.Verdict, maxWhy-len(ask)), ask, next)
 		p.next = next
+		if with := ask + next; len(with) <= maxNext {
+			p.next = with
+		}
 		return p.told(string(refusal.Verdict.Action), refusal.Verdict.ID)
 	case errors.As(err, &deniedName):
 		return denied("safepull: %v", deniedName).told(string(trust.Block), "")
@@ -197,15 +208,25 @@ func whyUnjudged(e *enforce.Unjudged) string {
 	return "safepull's log tells why"
 }
 
-// refusalText is what was refused, by which verdict, and why. With what seeEvidence adds it stays below maxMessage.
-func refusalText(v trust.Verdict) string {
+// askWhom says whom to ask about a refusal: people whose engine it is that shows it may have no other program of ours.
+func askWhom(v trust.Verdict) string {
+	whom := trust.Sanitise(v.Whom(), maxWhom)
+	if whom == "" {
+		return ""
+	}
+	return "; ask " + whom
+}
+
+// refusalText is what was refused, by which verdict, and why, in limit bytes. With what askWhom and seeEvidence add it
+// stays below maxMessage.
+func refusalText(v trust.Verdict, limit int) string {
 	did := map[trust.Action]string{trust.Block: "blocked", trust.Quarantine: "quarantined"}[v.Action]
 	if did == "" {
 		did = "refused"
 	}
 	why := "no reason was recorded"
 	if len(v.Reasons) > 0 {
-		why = trust.Sanitise(v.Reasons[0], 400)
+		why = trust.Sanitise(v.Reasons[0], limit)
 		if more := len(v.Reasons) - 1; more > 0 {
 			why += fmt.Sprintf(" (and %d more)", more)
 		}

@@ -29,6 +29,7 @@ func TestProgramsAreTold(t *testing.T) {
 		"limit":       {&fakeGate{err: trust.ErrLimit}, distribution.ActionUnanswered, ""},
 		"unjudged":    {&fakeGate{err: &enforce.Unjudged{Reference: ref, Err: trust.ErrUnauthorized}}, distribution.ActionUnanswered, ""},
 		"overloaded":  {&fakeGate{err: enforce.ErrOverloaded}, distribution.ActionUnanswered, ""},
+		"elsewhere":   {&fakeGate{err: enforce.ErrNotConfigured}, distribution.ActionNotConfigured, ""},
 		"pending":     {&fakeGate{err: &enforce.Pending{Reference: ref, RetryAfter: time.Second}}, distribution.ActionPending, ""},
 		"no access":   {&fakeGate{err: trust.ErrUnauthorized}, "", ""},
 		"not there":   {&fakeGate{err: trust.ErrNotFound}, "", ""},

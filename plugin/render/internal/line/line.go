@@ -18,6 +18,8 @@ import (
 // Limits on what one document takes over, so that a hostile image cannot flood a terminal or a log.
 const (
 	textLimit = 1 << 10
+	// maxWord bounds what is left out so that no word is cut.
+	maxWord = 20
 	// Most bounds the lines of one list.
 	Most = 1_000
 )
@@ -70,15 +72,23 @@ func Short(d digest.Digest) string {
 	return encoded[:min(12, len(encoded))]
 }
 
-// Elide shortens s to limit characters by leaving out its middle, where paths say least.
+// Elide shortens s to limit characters by leaving out its middle, where paths say least; of sentences whole words.
 func Elide(s string, limit int) string {
 	s = Clean(s)
 	if utf8.RuneCountInString(s) <= limit {
 		return s
 	}
 	runes := []rune(s)
-	head := (limit - 1) / 2
-	return string(runes[:head]) + "…" + string(runes[len(runes)-(limit-1-head):])
+	half := (limit - 1) / 2
+	head, tail := string(runes[:half]), string(runes[len(runes)-(limit-1-half):])
+	// A word is whole where that costs little: what is long and has no spaces is a path.
+	if at := strings.LastIndexByte(head, ' '); at >= 0 && at > len(head)-maxWord {
+		head = head[:at+1]
+	}
+	if at := strings.IndexByte(tail, ' '); at >= 0 && at < maxWord {
+		tail = tail[at:]
+	}
+	return head + "…" + tail
 }
 
 // Shorten is a sentence with short digests, of at most limit characters.
