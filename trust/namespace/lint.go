@@ -131,8 +131,8 @@ func broad(r *rule) string {
 
 // broadIdentity says in what way an identity takes in strangers: at a forge, the account is the first part of the path.
 func broadIdentity(identity string) string {
-	fixed, _, any := strings.Cut(identity, "*")
-	if !any || !strings.HasPrefix(identity, "https://") || strings.Count(fixed, "/") >= 4 {
+	fixed, _, globbed := strings.Cut(identity, "*")
+	if !globbed || !strings.HasPrefix(identity, "https://") || strings.Count(fixed, "/") >= 4 {
 		return ""
 	}
 	return fmt.Sprintf("%s is the identity of every account that is called so or begins so: name the account, and end it with a slash", identity)
