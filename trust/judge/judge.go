@@ -174,6 +174,9 @@ func (j *Judge) remembered(ctx context.Context, ref trust.Reference, key digest.
 		!v.Until.IsZero() && !v.Until.After(j.Now()) {
 		return trust.Verdict{}, false, nil
 	}
+	if learned, err := j.learned(ctx, v); learned || err != nil {
+		return trust.Verdict{}, false, err
+	}
 	if !inMemory {
 		j.recent.add(key, v, verdictBytes(v))
 	}

@@ -109,12 +109,27 @@ func TestAgain(t *testing.T) {
 	stopped.NotAsked = map[string]string{"layer 1": "blocked", "layer 2": "blocked", "layer 3": "blocked", "layer 4": "blocked"}
 	odd := under("acme/app", runs("a", trust.Proof))
 	odd.Unanswered = map[string]string{"layer 1": "limit", "what runs": "limit"}
+	by := func(key string) trust.Standing {
+		return trust.Standing{Decided: &trust.Entry{Pattern: "docker.io/acme/**", Action: "allow", RequireSignature: &trust.Signer{Key: key}}}
+	}
+	signed, unsigned, unasked := under("acme/app"), under("acme/app"), under("acme/app")
+	signed.Standing, signed.Answered = by("a"), []string{"signature"}
+	unsigned.Standing, unsigned.Answered = by("a"), []string{"signature"}
+	unsigned.Standing.Unmet = []string{"the entry docker.io/acme/** requires a signature: nobody signed it"}
+	unasked.Standing, unasked.Unanswered = by("a"), map[string]string{"signature": "only a proxy can"}
 	for name, tt := range map[string]struct {
 		evidence trust.Evidence
 		standing trust.Standing
 		want     trust.Action
 		open     string
 	}{
+		"signed":                  {signed, by("a"), trust.Allow, ""},
+		"signed-by-another":       {signed, by("b"), trust.Allow, "who signed it was not asked at that time"},
+		"signature-newly-asked":   {imitates, by("a"), trust.Allow, "who signed it was not asked at that time"},
+		"not-signed":              {unsigned, by("a"), trust.Quarantine, ""},
+		"not-signed-nor-asked":    {unsigned, allow, trust.Allow, ""},
+		"was-not-told":            {unasked, by("a"), trust.Quarantine, ""},
+		"was-not-told-nor-asked":  {unasked, allow, trust.Allow, ""},
 		"the-same":                {imitates, trust.Standing{}, trust.Warn, ""},
 		"newly-allowed":           {imitates, allow, trust.Allow, ""},
 		"newly-denied":            {imitates, deny, trust.Block, ""},

@@ -81,7 +81,7 @@ func (r Replayed) MarshalJSON() ([]byte, error) {
 func (r *Replayed) Add(v trust.Verdict, p *policy.Policy, standing trust.Standing) {
 	r.Images++
 	d, open := p.Again(v.Evidence, standing)
-	if d.Action == v.Action {
+	if d.Action == v.Action && open == "" {
 		return
 	}
 	one := image{ID: line.Clean(v.ID), Reference: line.Clean(v.Reference.WithDigest("").String()), Before: v.Action, After: d.Action, Open: line.Clean(open)}
