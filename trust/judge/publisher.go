@@ -151,8 +151,10 @@ func (j *Judge) answerWithoutTag(ctx context.Context, v trust.Verdict) error {
 		return nil
 	}
 	ref.Tag = ""
-	if err := j.Memory.KeepVerdict(ctx, j.key(ref, standing), v); err != nil {
+	key := j.key(ref, standing)
+	if err := j.Memory.KeepVerdict(ctx, key, v); err != nil {
 		return fmt.Errorf("keep the verdict on %s: %w", v.Reference, err)
 	}
+	j.recent.add(key, v, verdictBytes(v))
 	return nil
 }
