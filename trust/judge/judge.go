@@ -193,7 +193,7 @@ const version = 8
 // entry that decided is part of it, because it may have matched an index that led here.
 func (j *Judge) key(ref trust.Reference, standing trust.Standing) digest.Digest {
 	tag := ""
-	if standing.TagMatters {
+	if standing.TagMatters || j.comparesTags(ref, standing) {
 		tag = ref.Tag
 	}
 	return digest.FromString(strings.Join([]string{
@@ -256,10 +256,11 @@ func (j *Judge) conclude(ctx context.Context, key digest.Digest, start time.Time
 			return trust.Verdict{}, fmt.Errorf("keep what %s has: %w", c.ref, err)
 		}
 	}
-	if key != "" {
-		j.recent.add(key, v, verdictBytes(v))
+	if key == "" {
+		return v, nil
 	}
-	return v, nil
+	j.recent.add(key, v, verdictBytes(v))
+	return v, j.answerWithoutTag(ctx, v)
 }
 
 // verdictID is short enough to be read out and long enough (50 bits) not to meet another one.
