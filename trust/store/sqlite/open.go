@@ -126,7 +126,7 @@ func (s *Store) current() error {
 		return err
 	}
 	var version int
-	if err := s.read.QueryRow(`SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&version); err != nil {
+	if err := s.read.QueryRowContext(context.Background(), `SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&version); err != nil {
 		return err
 	}
 	switch {
