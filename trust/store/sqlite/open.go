@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -39,6 +40,8 @@ type Store struct {
 	write *sql.DB
 	read  *sql.DB
 	now   func() time.Time
+	// edges counts what was kept since all edges were bounded.
+	edges atomic.Int64
 	// readOnly stores have one connection pool, and note no use.
 	readOnly bool
 }
