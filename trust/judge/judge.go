@@ -187,7 +187,7 @@ func (j *Judge) remembered(ctx context.Context, ref trust.Reference, key digest.
 // version grows whenever the same evidence could be gathered or weighed otherwise by the code of this package,
 // trust/inspect, trust/rootfs, trust/closure, trust/policy or trust/story, so that no verdict of an older program is
 // taken for an answer.
-const version = 8
+const version = 9
 
 // key names a question: this digest under this name (and tag, where a rule looks at it), ruleset, policy and lists. The
 // entry that decided is part of it, because it may have matched an index that led here.
