@@ -25,9 +25,9 @@ import (
 // options are the command line.
 type options struct {
 	bin, tools, dir, heap string
-	length          time.Duration
-	seed            uint64
-	pullers, images int
+	length                time.Duration
+	seed                  uint64
+	pullers, images       int
 }
 
 const (

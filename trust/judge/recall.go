@@ -16,9 +16,9 @@ import (
 
 // What is kept in process memory in front of Memory, so that another image of the same layers is judged at once, in bytes.
 const (
-	recentBytes   = 8 << 20  // verdicts, which are 4 KB mostly, and 2 MB where an image shows very much
-	recalledBytes = 8 << 20  // inspections
-	mergedBytes   = 16 << 20 // layers that were merged
+	recentBytes   = 4 << 20 // verdicts, which are 4 KB mostly, and 2 MB where an image shows very much
+	recalledBytes = 4 << 20 // inspections
+	mergedBytes   = 8 << 20 // layers that were merged
 )
 
 const (

@@ -6,9 +6,9 @@ import (
 )
 
 const (
-	// baseMemory is what the proxy needs when no layer is in work: 32 MiB for what a judge keeps of known images, and room
+	// baseMemory is what the proxy needs when no layer is in work: 16 MiB for what a judge keeps of known images, and room
 	// for the garbage of requests.
-	baseMemory = (32 + 48) << 20
+	baseMemory = (16 + 64) << 20
 	// layerMemory is what one layer in work keeps: the 32 MiB of history that a zstd frame may ask for.
 	layerMemory = 32 << 20
 )

@@ -190,7 +190,7 @@ func (r *reader) Fetch(ctx context.Context, ref trust.Reference, desc ocispec.De
 	}
 	return &whole{content, func() {
 		r.learn(ref.Repository, nil)
-		r.upstream.rights.holds(ref.Repository, desc.Digest)
+		r.upstream.holds(ref.Repository, desc.Digest)
 	}}, nil
 }
 

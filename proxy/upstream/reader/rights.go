@@ -24,17 +24,17 @@ const (
 	// askTime bounds one question. It goes on when who asked first goes away: others wait for the answer.
 	askTime = 15 * time.Second
 	// maxAnswers bounds the answers, by login and repository, maxHeld the blobs that are known to be in a repository,
-	// maxPublic the repositories. All of it is some 20 MB.
+	// maxPublic the repositories. All of it is some 8 MB. Answers that count no more make room for new ones.
 	maxAnswers = 16384
-	maxHeld    = 65536
-	maxPublic  = 16384
+	maxHeld    = 16384
+	maxPublic  = 8192
 )
 
 // rights are what was found out about who may read what.
 type rights struct {
 	answers *lru.Cache[id, answer]
-	// held are blobs that a repository gave, as "repository@digest". It is no right: see Blob.
-	held    *lru.Cache[string, struct{}]
+	// held are hashes of a repository and a blob that it gave. It is no right: see Blob.
+	held    *lru.Cache[id, struct{}]
 	public  *lru.Cache[string, answer]
 	flights singleflight.Group
 }
@@ -46,7 +46,7 @@ type answer struct {
 
 func newRights() (*rights, error) {
 	answers, err1 := lru.New[id, answer](maxAnswers)
-	held, err2 := lru.New[string, struct{}](maxHeld)
+	held, err2 := lru.New[id, struct{}](maxHeld)
 	public, err3 := lru.New[string, answer](maxPublic)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, fmt.Errorf("memory of rights: %w", err)
@@ -63,8 +63,20 @@ func (r *rights) known(of id) (error, bool) { //nolint:revive // the error is th
 	return a.err, true
 }
 
-func (r *rights) holds(repository string, d digest.Digest) {
-	r.held.Add(repository+"@"+d.String(), struct{}{})
+// keep keeps an answer, and drops those of the oldest that count no more, two at most: a stream of questions that nobody
+// asks twice holds what is asked in a minute, and not all that has room.
+func (r *rights) keep(of id, a answer) {
+	r.answers.Add(of, a)
+	for range 2 {
+		if _, old, ok := r.answers.GetOldest(); !ok || time.Now().Before(old.until) {
+			return
+		}
+		r.answers.RemoveOldest()
+	}
+}
+
+func (u *Upstream) holds(repository string, d digest.Digest) {
+	u.rights.held.Add(u.hash("held", repository, d.String()), struct{}{})
 }
 
 // learn takes an answer about a repository: nil, or an error that wraps trust.ErrUnauthorized.
@@ -74,7 +86,7 @@ func (r *reader) learn(repository string, err error) {
 	if err != nil {
 		a.until = time.Now().Add(noFor)
 	}
-	u.rights.answers.Add(r.repository(repository), a)
+	u.rights.keep(r.repository(repository), a)
 	if r == u.anonymous {
 		u.rights.public.Add(repository, answer{err, time.Now().Add(publicFor)})
 	}
@@ -118,7 +130,7 @@ func (u *Upstream) Blob(ctx context.Context, ref trust.Reference, desc ocispec.D
 	if err != nil {
 		return err
 	}
-	held := u.rights.held.Contains(ref.Repository + "@" + desc.Digest.String())
+	held := u.rights.held.Contains(u.hash("held", ref.Repository, desc.Digest.String()))
 	if err, ok := u.rights.known(r.repository(ref.Repository)); ok && (err != nil || held) {
 		return err
 	}
@@ -126,7 +138,7 @@ func (u *Upstream) Blob(ctx context.Context, ref trust.Reference, desc ocispec.D
 	err = r.ask(ctx, "blob", ref, func(ctx context.Context) error {
 		err := r.registry.HasBlob(ctx, ref, desc)
 		if err == nil {
-			u.rights.holds(ref.Repository, desc.Digest)
+			u.holds(ref.Repository, desc.Digest)
 		}
 		return err
 	})
@@ -175,7 +187,7 @@ func (r *reader) ask(ctx context.Context, kind string, ref trust.Reference, ques
 		case err == nil, errors.Is(err, trust.ErrUnauthorized):
 			r.learn(ref.Repository, err)
 		case errors.Is(err, trust.ErrNotFound):
-			r.upstream.rights.answers.Add(one, answer{err, time.Now().Add(noFor)})
+			r.upstream.rights.keep(one, answer{err, time.Now().Add(noFor)})
 		case ctx.Err() != nil:
 			err = errNoAnswer
 		}
