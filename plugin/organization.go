@@ -24,9 +24,11 @@ written to FILE, which must not exist; the public key is printed, for enrolments
 
 const longTrustSign = `Sign a trust list for the machines of an organization. They take it by its sequence,
 which must grow (the default is the time in milliseconds), and complain when it is
-older than --max-age: sign it again before that.
+older than --max-age: sign it again before that. safepull-proxy signs by itself. To
+give it out by https, serve the file; as an OCI artifact it is the only layer.
 
-  docker safepull trust sign org.yaml --key acme.key --name Acme --max-age 7d -o org.signed`
+  docker safepull trust sign org.yaml --key acme.key --name Acme --max-age 7d -o org.signed
+  oras push ghcr.io/acme/trust-list:latest org.signed`
 
 const longTrustVerify = `Check a signed list and print what it is. Without --key the key of this machine's
 enrolment is meant.

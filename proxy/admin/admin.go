@@ -24,6 +24,8 @@ const (
 	maxBody = 4 << 20
 	// maxImport bounds the entries of one edit.
 	maxImport = 10_000
+	// maxPatterns bounds what the log says of the entries of one edit.
+	maxPatterns = 2_000
 )
 
 // The paths that Handler serves, and nothing below them.
@@ -185,7 +187,11 @@ func (h *handler) add(w http.ResponseWriter, r *http.Request, who caller.Caller)
 		return
 	}
 	n, err := h.list.Import(by(who), entries)
-	h.edited(w, who, "import", n, err)
+	patterns := make([]string, 0, len(entries))
+	for _, e := range entries {
+		patterns = append(patterns, e.Action+" "+e.Pattern)
+	}
+	h.edited(w, who, "import", patterns, n, err)
 }
 
 // preview answers what an import would change.
@@ -201,9 +207,10 @@ func (h *handler) preview(w http.ResponseWriter, entries []trust.Entry) {
 	}
 }
 
-// parseEntries reads {"entries": […]}, and nothing else.
+// parseEntries reads {"entries": […]} and nothing else, but for the "schema" that our own documents of entries have.
 func parseEntries(r io.Reader) ([]trust.Entry, error) {
 	var body struct {
+		Schema  int           `json:"schema"`
 		Entries []trust.Entry `json:"entries"`
 	}
 	d := json.NewDecoder(r)
@@ -231,13 +238,14 @@ func (h *handler) remove(w http.ResponseWriter, r *http.Request, who caller.Call
 		refuse(w, http.StatusNotFound, "no entry has exactly this pattern")
 		return
 	}
-	h.edited(w, who, "remove", n, err)
+	h.edited(w, who, "remove", []string{pattern}, n, err)
 }
 
-// edited answers an edit. The log has who, what and how much; the history has the entries.
-func (h *handler) edited(w http.ResponseWriter, who caller.Caller, what string, n int, err error) {
+// edited answers an edit. The log has who, what, how much and of what; the history has the entries.
+func (h *handler) edited(w http.ResponseWriter, who caller.Caller, what string, patterns []string, n int, err error) {
 	log := h.Log.WithFields(logrus.Fields{
 		"audit": "trust", "identity": trust.Sanitise(who.Identity, 255), "by": who.Method, "address": who.Address, "edit": what, "entries": n,
+		"patterns": trust.Sanitise(strings.Join(patterns, ", "), maxPatterns),
 	})
 	switch {
 	case errors.Is(err, trust.ErrMalformed):

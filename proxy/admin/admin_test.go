@@ -86,6 +86,7 @@ func TestHandler(t *testing.T) {
 		"try-breaks":     {who: anna, method: "POST", path: EntriesPath + "?dryRun=1", kind: "application/json", body: entry, fail: errors.New("s3cret"), status: 500},
 		"options":        {who: anna, method: "OPTIONS", path: EntriesPath, status: 405},
 		"add":            {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: entry, status: 200, says: `"changed":1`, told: "anna (htpasswd) imports deny quay.io/x"},
+		"as-listed":      {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: `{"schema":1,` + entry[1:], status: 200, told: "anna (htpasswd) imports deny quay.io/x"},
 		"a-form":         {who: anna, method: "POST", path: EntriesPath, kind: "text/plain", body: entry, status: 415},
 		"garbage":        {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: "{", status: 400},
 		"unknown-member": {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: `{"entries":[{"patern":"x"}]}`, status: 400},
@@ -119,6 +120,31 @@ func TestHandler(t *testing.T) {
 				t.Errorf("an error without a sentence: %s", w.Body)
 			}
 		})
+	}
+}
+
+// TestAudit: the log of an edit names who made it and what it was about, on one line however it is spelled.
+func TestAudit(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	log := logrus.New()
+	log.SetOutput(&out)
+	list := &fakeList{}
+	h := Handler(list, list, Options{Admins: []string{"anna"}, Log: log})
+	for _, r := range []*http.Request{
+		httptest.NewRequest("POST", EntriesPath, strings.NewReader(`{"entries":[{"pattern":"quay.io/x","action":"deny"},{"pattern":"quay.io/y\u001b[2J","action":"allow"}]}`)),
+		httptest.NewRequest("DELETE", EntriesPath+"?pattern=quay.io/z", nil),
+	} {
+		r.Header.Set("Content-Type", "application/json")
+		h.ServeHTTP(httptest.NewRecorder(), r.WithContext(caller.With(r.Context(), caller.Caller{Identity: "anna", Method: "htpasswd"})))
+	}
+	for _, want := range []string{`identity=anna`, `patterns="deny quay.io/x, allow quay.io/y`, `patterns=quay.io/z`} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in %s", want, &out)
+		}
+	}
+	if strings.Contains(out.String(), "\x1b") || strings.Count(out.String(), "\n") != 2 {
+		t.Errorf("%q", &out)
 	}
 }
 
