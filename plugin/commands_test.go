@@ -165,6 +165,8 @@ func TestTrust(t *testing.T) {
 		{"trust rm docker.io/evil/x --format json", 0, `"removed": 1`},
 		{"trust rm docker.io/none", 1, "not found"},
 		{"trust allow x --skip-inspection", 1, "needs --reason, --owner and --expires"},
+		{"trust allow x --signed-by a@b.example", 1, "--signed-by and --issuer go together"},
+		{"trust allow x --issuer https://b.example", 1, "--signed-by and --issuer go together"},
 		{"trust allow x --expires yesterday", 1, "2027-01-31"},
 		{"trust allow x --expires 2001-01-01", 1, "past"},
 		{"trust allow", 1, "Usage:"},

@@ -123,6 +123,9 @@ func (a *app) entry(action, pattern string) (trust.Entry, error) {
 	if e.SkipInspection && (e.Reason == "" || e.Owner == "" || e.Expires.IsZero()) {
 		return trust.Entry{}, errors.New("--skip-inspection needs --reason, --owner and --expires")
 	}
+	if (o.signedBy == "") != (o.issuer == "") {
+		return trust.Entry{}, errors.New("--signed-by and --issuer go together: an identity is worth what its issuer is")
+	}
 	for _, d := range o.digests {
 		e.Digests = append(e.Digests, digest.Digest(d))
 	}
