@@ -42,6 +42,9 @@ func (j *fakeJudge) key(ref trust.Reference) string {
 	if !standing.TagMatters {
 		ref.Tag = ""
 	}
+	if e := standing.Decided; e != nil && e.RequireSignature != nil {
+		return ref.String() + " in " + ref.Index.String()
+	}
 	if standing.Decided != nil {
 		return ref.String() + " by " + standing.Decided.Pattern
 	}

@@ -249,6 +249,42 @@ func TestEntriesForAnIndexHoldBelowIt(t *testing.T) {
 	}
 }
 
+// TestSignaturesOfAnIndexHoldBelowIt: who signs an index signs what is in it, for clients that then ask by digest alone.
+func TestSignaturesOfAnIndexHoldBelowIt(t *testing.T) {
+	t.Parallel()
+	child := descriptor(ocispec.MediaTypeImageManifest, image)
+	good := index(ocispec.MediaTypeImageIndex, child)
+	entry := trust.Entry{Pattern: "acme/**", Action: "allow", RequireSignature: &trust.Signer{Key: "k"}}
+	blob := trust.Blob{Digest: digest.FromBytes(layer), Size: int64(len(layer))}
+	judge, src := says(trust.Allow, blob), newSource()
+	judge.standing = func(trust.Reference) trust.Standing { return trust.Standing{Decided: &entry} }
+	answer := judge.verdict
+	judge.verdict = func(ctx context.Context, ref trust.Reference) (trust.Verdict, error) {
+		v, err := answer(ctx, ref)
+		if ref.Index != digest.FromBytes(good) {
+			v.Action, v.Blobs = trust.Quarantine, nil
+		}
+		return v, err
+	}
+	src.add("", ocispec.MediaTypeImageManifest, image)
+	src.add("1", ocispec.MediaTypeImageIndex, good)
+	src.content[blob.Digest] = layer
+	g := newGate(t, judge, fakeRecords{blob.Digest: {child.Digest}}, src, enforce.Options{})
+	var refusal *enforce.Refusal
+	if _, err := g.Manifest(t.Context(), app.WithDigest(child.Digest), enforce.Terms{}); !errors.As(err, &refusal) {
+		t.Errorf("a manifest that nobody signed: %v", err)
+	}
+	if _, err := g.Manifest(t.Context(), tagged("1"), enforce.Terms{}); err != nil {
+		t.Errorf("the signed index: %v", err)
+	}
+	if _, err := g.Manifest(t.Context(), app.WithDigest(child.Digest), enforce.Terms{}); err != nil {
+		t.Errorf("its manifest: %v", err)
+	}
+	if _, err := g.Blob(t.Context(), app.WithDigest(blob.Digest), enforce.Terms{}); err != nil {
+		t.Errorf("its blob: %v", err)
+	}
+}
+
 func FuzzDocument(f *testing.F) {
 	f.Add(ocispec.MediaTypeImageManifest, image)
 	f.Add(ocispec.MediaTypeImageIndex, index(ocispec.MediaTypeImageIndex, descriptor(ocispec.MediaTypeImageManifest, image)))

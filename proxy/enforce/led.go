@@ -22,6 +22,9 @@ func (g *Gate) depends(ref trust.Reference) bool {
 		return false
 	}
 	standing := g.judge.Standing(ref)
+	if e := standing.Decided; e != nil && e.RequireSignature != nil && ref.Index != "" {
+		return true // who signs an index signs what is in it
+	}
 	return standing.TagMatters || standing.Key() != g.judge.Standing(bare(ref)).Key()
 }
 

@@ -199,7 +199,7 @@ func (j *Judge) key(ref trust.Reference, standing trust.Standing) digest.Digest 
 	return digest.FromString(strings.Join([]string{
 		fmt.Sprintf("verdict %d", version), ref.Name(), tag, ref.Digest.String(), standing.Key(),
 		j.Scanner.Key().String(), j.Policy.Digest().String(), j.listsOf(standing).String(), fmt.Sprint(j.ImageBytes, j.ArtifactBytes),
-		j.namesKey(), j.signaturesKey(standing), j.publishersKey(),
+		j.namesKey(), j.signaturesKey(ref, standing), j.publishersKey(),
 	}, "\n"))
 }
 

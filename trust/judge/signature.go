@@ -36,13 +36,14 @@ func (c *inquiry) askSignature(ctx context.Context) error {
 	return nil
 }
 
-// signaturesKey is what the memory of verdicts must tell apart by what signatures are checked against.
-func (j *Judge) signaturesKey(standing trust.Standing) string {
+// signaturesKey is what the memory of verdicts must tell apart by what signatures are checked against, and of what: those of
+// the index that led to a manifest count too.
+func (j *Judge) signaturesKey(ref trust.Reference, standing trust.Standing) string {
 	switch e := standing.Decided; {
 	case e == nil || e.RequireSignature == nil:
 		return ""
 	case j.Signatures == nil:
 		return "unchecked"
 	}
-	return j.Signatures.Digest().String()
+	return j.Signatures.Digest().String() + " " + ref.Index.String()
 }

@@ -82,6 +82,45 @@ func TestJudge_signature(t *testing.T) {
 	}
 }
 
+// byIndex holds who signed an index for the signer of all that is in it.
+type byIndex struct{ index digest.Digest }
+
+func (s byIndex) Signed(_ context.Context, ref trust.Reference, _ trust.Source, _ trust.Signer) (string, error) {
+	if ref.Index == s.index {
+		return "", nil
+	}
+	return "nobody did", nil
+}
+func (byIndex) Digest() digest.Digest { return "" }
+
+// TestJudge_signatureOfIndex: the answer about a manifest by itself is none about it in an index, nor the other way round.
+func TestJudge_signatureOfIndex(t *testing.T) {
+	t.Parallel()
+	index := digest.FromString("index")
+	j, _, _ := newJudge(t, func(o *judge.Options) {
+		o.Signatures = byIndex{index}
+		o.Lists = lists{standing: func(trust.Reference) trust.Standing {
+			s := entry("allow", "docker.io/acme/**")
+			s.Decided.RequireSignature = &trust.Signer{Key: "k"}
+			return s
+		}}
+	})
+	s := newSource()
+	ref := s.image(t, nil, "one")
+	for range 2 { // judged, and remembered
+		for _, within := range []digest.Digest{"", index, digest.FromString("another")} {
+			ref.Index = within
+			want := trust.Quarantine
+			if within == index {
+				want = trust.Allow
+			}
+			if v, err := j.Judge(t.Context(), ref, s); err != nil || v.Action != want {
+				t.Errorf("in %q: %s, %v", within, v.Action, err)
+			}
+		}
+	}
+}
+
 // TestJudge_tiers: a name that is merely known is asked about like any other, and one whose condition is not met too.
 func TestJudge_tiers(t *testing.T) {
 	t.Parallel()
