@@ -560,7 +560,8 @@ func TestJudge_waiverThenKnownBad(t *testing.T) {
 		t.Fatalf("%s, %v", v.Action, err)
 	}
 	for name, j := range map[string]*judge.Judge{"another": waiving(), "the-same": long} {
-		if v, ok, err := j.Remembered(t.Context(), ref); err != nil || ok {
+		// The one that comes second may know what the first one learned.
+		if v, ok, err := j.Remembered(t.Context(), ref); err != nil || ok && v.Action.Serves() {
 			t.Errorf("%s: the old verdict counts: %s, %v", name, v.Action, err)
 		}
 		for range 2 {
