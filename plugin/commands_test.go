@@ -177,7 +177,7 @@ func TestTrust(t *testing.T) {
 		}
 	}
 	w.lists.fail = fmt.Errorf("read-only")
-	if r := w.run("trust", "allow", "y"); r.status != 1 || !strings.Contains(r.err, "mine.yaml") {
+	if r := w.run("trust", "allow", "y"); r.status != 1 || !strings.Contains(r.err, "read-only") {
 		t.Errorf("%+v", r)
 	}
 }

@@ -108,8 +108,9 @@ type Verdicts interface {
 
 // History is a memory of verdicts that can be gone through.
 type History interface {
-	// Judged calls do with every verdict since a time, the newest first, until it returns an error, which is returned.
-	Judged(ctx context.Context, since time.Time, do func(trust.Verdict) error) error
+	// Judged calls do with every verdict since a time, the newest first, until it returns an error, which is returned. Of one
+	// that cannot be read, do gets the ID alone, and why.
+	Judged(ctx context.Context, since time.Time, do func(v trust.Verdict, unreadable error) error) error
 }
 
 // Campaigns are what blocked images have, and who else has it.

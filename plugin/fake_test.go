@@ -401,10 +401,14 @@ func fakePolicy(_ context.Context, name string) (*policy.Policy, error) {
 	return shipped, nil
 }
 
-func (m fakeMemory) Judged(ctx context.Context, since time.Time, do func(trust.Verdict) error) error {
+func (m fakeMemory) Judged(ctx context.Context, since time.Time, do func(trust.Verdict, error) error) error {
 	for _, v := range m {
 		if !v.At.Before(since) {
-			if err := do(v); err != nil {
+			var unreadable error
+			if v.Manifest == "" {
+				v, unreadable = trust.Verdict{ID: v.ID}, errors.New("it contradicts itself")
+			}
+			if err := do(v, unreadable); err != nil {
 				return err
 			}
 		}

@@ -49,6 +49,8 @@ type options struct {
 	policy   string
 	since    string
 	state    string
+	exitCode bool
+	limit    int
 
 	trust trustOptions
 	// trustLists are files of the command line.

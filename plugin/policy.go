@@ -3,6 +3,7 @@ package plugin
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -55,15 +56,25 @@ applies or an action that a mode made milder (called).
 
 Exit status: 0 all cases are as wanted, 1 error or some are not.`
 
-const longPolicyReplay = `Decide again what was judged on this machine, with another policy or other trust
-lists, and say who would be newly refused or freed. No image is read.
+const longPolicyReplay = `Decide again what was judged, with another policy or other trust lists, and say who
+would be newly refused or freed. No image is read: what the remembered evidence does
+not tell is said, and counted apart.
 
---state FILE reads the memory of a proxy ("state.db" in its stateDir) instead.
+--state FILE reads the memory of a proxy ("state.db" in its stateDir), also while the
+proxy runs, instead of this user's. The trust lists are those of this machine and of
+--trust-list: name the proxy's own lists there.
 
-Exit status: 0 whatever comes of it, 1 error.`
+Exit status: 0 whatever comes of it, 1 error. With --exit-code: 2 something would be
+newly refused, else 3 something would be freed, else 4 something cannot be decided.
 
-// maxReplayed bounds the images of one replay.
-const maxReplayed = 100_000
+  docker safepull policy replay --since 30d --policy mine.yaml
+  docker safepull policy replay --trust-list org.yaml --exit-code --format json`
+
+// Limits of one replay: images, each of which takes some bytes of memory, and those of each change that are listed.
+const (
+	maxReplayed = 1_000_000
+	maxListed   = 10_000
+)
 
 func (a *app) policyCommand() *cobra.Command {
 	group := &cobra.Command{
@@ -82,6 +93,8 @@ func (a *app) policyCommand() *cobra.Command {
 	replay := a.command("replay [OPTIONS]", "Decide again what was judged, with another policy or list", longPolicyReplay, 0, a.policyReplay)
 	replay.Flags().StringVar(&a.opts.since, "since", "30d", `How far back: "30d", "12h", a day (2027-01-31) or an RFC 3339 time`)
 	replay.Flags().StringVar(&a.opts.state, "state", "", "The memory `FILE` to read (default: this user's)")
+	replay.Flags().BoolVar(&a.opts.exitCode, "exit-code", false, "End with 2, 3 or 4 where something would change")
+	replay.Flags().IntVar(&a.opts.limit, "limit", 1000, "List at most so many images of each change; all are counted")
 	a.trustListFlag(replay)
 	a.policyFlag(test)
 	a.policyFlag(replay)
@@ -182,21 +195,40 @@ func (a *app) policyReplay(ctx context.Context, _ []string) error {
 	if err != nil {
 		return fmt.Errorf("open the memory: %w", err)
 	}
-	answer := printed.Replayed{Schema: render.Schema, Since: since.UTC(), Policy: p.Digest()}
-	seen := map[string]bool{}
-	err = history.Judged(ctx, since, func(v trust.Verdict) error {
-		if key := v.Reference.Name() + " " + v.Reference.Tag + " " + v.Manifest.String(); seen[key] {
+	if a.opts.limit < 0 || a.opts.limit > maxListed {
+		return fmt.Errorf("--limit %d: use a number from 0 to %d", a.opts.limit, maxListed)
+	}
+	answer := printed.NewReplayed(p, since, a.opts.limit)
+	// What is known of an image is its newest verdict. A part of the digest is enough to tell some millions apart.
+	seen := map[[16]byte]bool{}
+	now := time.Now()
+	err = history.Judged(ctx, since, func(v trust.Verdict, unreadable error) error {
+		if unreadable != nil {
+			answer.AddUnreadable(v.ID, unreadable)
+			return ctx.Err()
+		}
+		sum := sha256.Sum256([]byte(v.Reference.Name() + " " + v.Reference.Tag + " " + v.Manifest.String()))
+		if key := [16]byte(sum[:16]); seen[key] {
 			return nil // an older verdict on the same
 		} else if seen[key] = true; len(seen) > maxReplayed {
 			return fmt.Errorf("more than %d images: use a shorter --since: %w", maxReplayed, trust.ErrLimit)
 		}
-		answer.Add(v, p, lists.Match(v.Reference, time.Now()))
+		answer.Add(v, p, lists.Match(v.Reference, now))
 		return ctx.Err()
 	})
 	if err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
-	return a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) })
+	if a.opts.exitCode {
+		answer.ExitStatus = answer.Status()
+	}
+	if err := a.answer(answer, func() error { return answer.Text(a.cli.Out(), a.text()) }); err != nil {
+		return err
+	}
+	if answer.ExitStatus != 0 {
+		return cli.StatusError{Status: answer.Summary(), StatusCode: answer.ExitStatus}
+	}
+	return nil
 }
 
 // parseSince reads a time in the past: a day, an RFC 3339 time, or one before now.

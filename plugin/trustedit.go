@@ -91,7 +91,7 @@ func (a *app) edit(action string) func(context.Context, []string) error {
 		}
 		changes, err := file.Import([]trust.Entry{e})
 		if err != nil {
-			return fmt.Errorf("add to %q: %w", file.Name(), err)
+			return err
 		}
 		for _, c := range changes {
 			if c.After != nil {
@@ -160,7 +160,7 @@ func (a *app) remove(ctx context.Context, args []string) error {
 	}
 	changes, err := file.Remove(args[0])
 	if err != nil {
-		return fmt.Errorf("remove from %q: %w", file.Name(), err)
+		return err
 	}
 	if len(changes) == 0 {
 		return fmt.Errorf("no entry has the pattern %q in %q (see \"docker safepull trust ls\"): %w", args[0], file.Name(), trust.ErrNotFound)
@@ -192,7 +192,7 @@ func (a *app) importList(ctx context.Context, args []string) error {
 		changes, err = file.Import(list.Entries())
 	}
 	if err != nil {
-		return fmt.Errorf("import into %q: %w", file.Name(), err)
+		return err
 	}
 	return a.changes(changes)
 }

@@ -79,9 +79,17 @@ func (a *app) lintTrust(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("%d entries are questionable", len(problems))
+		return errors.New(counted(len(problems), "entry is questionable", "entries are questionable"))
 	}
 	return nil
+}
+
+// counted is a number with its words.
+func counted(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 func (a *app) diff(ctx context.Context, args []string) error {
@@ -110,7 +118,7 @@ func (a *app) diff(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(changes) > 0 {
-		return fmt.Errorf("%d entries differ", len(changes))
+		return errors.New(counted(len(changes), "entry differs", "entries differ"))
 	}
 	return nil
 }

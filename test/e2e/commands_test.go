@@ -33,7 +33,11 @@ import (
 //	misbehave PATH key=value...     arm a fault (registrytest.Fault's fields, in lower case) for a path or prefix*
 //	behave                          disarm all faults
 //	publisher NAME key=value...     what the APIs beside $UPSTREAM tell of an account (publisher_test.go)
+//	becomes REPOSITORY TAG WHAT     make a tag of $UPSTREAM point at another image (tag_test.go)
 //	hostile                         put the images of hostile_test.go into $UPSTREAM as hostile/NAME:1
+//	sigstore FILE                   start a Sigstore, whose trusted root becomes FILE, and a registry that lists
+//	                                referrers; $REFERRERS
+//	sign FORM IMAGE [key=value...]  sign the image behind a tag as simple, bundle or statement (signing_test.go)
 //	close upstream | close bucket   stop the registry, or the server of the bucket
 //	bucket                          start an S3 server with the bucket blobs; $BUCKET is its address
 //	proxy start [FILE]              start safepull-proxy, with FILE or in front of $UPSTREAM, else $REGISTRY; $PROXY
@@ -66,6 +70,8 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"forget": with(cmdForget), "await": with(cmdAwait), "contacts": with(cmdContacts), "clean": with(cmdClean),
 		"tidy": with(cmdTidy), "json": with(cmdJSON), "capture": with(cmdCapture), "get": with(cmdGet),
 		"bucket": with(cmdBucket), "hostile": with(cmdHostile), "says": with(cmdSays), "lines": with(cmdLines), "free": with(cmdFree), "publisher": with(cmdPublisher),
+		"sigstore": with(cmdSigstore), "sign": with(cmdSign),
+		"becomes": with(cmdBecomes),
 	}
 }
 

@@ -30,6 +30,7 @@ type story struct {
 	hub      *hub
 	road     *hub
 	bucket   *httptest.Server
+	signing  *signing
 }
 
 // close stops everything, last started first.
@@ -54,6 +55,9 @@ func (s *story) close() {
 	}
 	if s.bucket != nil {
 		s.bucket.Close()
+	}
+	if s.signing != nil {
+		s.signing.registry.Close()
 	}
 }
 

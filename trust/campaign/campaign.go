@@ -7,6 +7,7 @@
 package campaign
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -30,15 +31,33 @@ const (
 	Publisher = "publisher"
 )
 
-// maxEdges bounds the edges of one image, so that one with thousands of wallets does not fill the memory.
-const maxEdges = 64
+// maxValue bounds the value of an edge, in bytes.
+const maxValue = 512
+
+// most bounds the edges of one image by their kind, so that one with thousands of wallets does not fill the memory, nor hide
+// its files behind them.
+func most(kind string) int {
+	switch kind {
+	case Wallet:
+		return 24
+	case Payload:
+		return 32
+	case Pool:
+		return 7
+	}
+	return 1
+}
 
 // File is a file of an image that may be a payload.
 type File struct {
 	// Finding has its place.
 	Finding trust.Finding
-	// ID names the content: two files with one ID are alike.
-	ID string
+	// ID names the content: two files with one ID are alike, and the same where it is exact.
+	ID    string
+	Exact bool
+	// Own is the weightiest sign that the file shows by its bytes alone, wherever it is and whether or not it runs. Files
+	// with the same bytes have the same.
+	Own trust.Strength
 }
 
 // Memory keeps edges. trust/store/sqlite implements it.
@@ -51,38 +70,65 @@ type Memory interface {
 type place struct {
 	edge Edge
 	at   trust.Finding
+	// faint is true for a program that merely begins as another one does: without a strong sign in its own bytes it is
+	// another file.
+	faint bool
 }
 
-// places are what an image may share with others, each once, at most maxEdges.
+// places are what an image may share with others, each once, at most as many of a kind as most says: the weightiest, so that
+// no number of other wallets hides one.
 func places(e trust.Evidence, files []File) []place {
 	var out []place
-	add := func(kind, value string, at trust.Finding) {
-		if value != "" && len(out) < maxEdges && !slices.ContainsFunc(out, func(p place) bool { return p.edge.Kind == kind && p.edge.Value == value }) {
-			out = append(out, place{Edge{Kind: kind, Value: value}, at})
+	count := map[string]int{}
+	add := func(kind, value string, at trust.Finding, faint bool) {
+		if value == "" || len(value) > maxValue || count[kind] >= most(kind) || slices.ContainsFunc(out, func(p place) bool { return p.edge.Kind == kind && p.edge.Value == value }) {
+			return
 		}
+		count[kind]++
+		out = append(out, place{Edge{Kind: kind, Value: value}, at, faint})
 	}
 	public := publicPools(e.Findings)
-	for _, f := range e.Findings {
-		if f.Strength < trust.Weak {
-			continue
-		}
+	for _, f := range weightiest(e.Findings) {
 		switch name, _, _ := strings.Cut(f.Check, "@"); name {
 		case "wallet":
 			if w := strings.TrimSpace(f.Excerpt); !strings.ContainsAny(w, " \t…") {
-				add(Wallet, w, f)
+				add(Wallet, w, f, false)
 			}
 		case "stratum":
 			if host := hostOf(f.Excerpt); host != "" && !slices.ContainsFunc(public, func(text string) bool { return strings.Contains(text, host) || strings.Contains(host, text) }) {
-				add(Pool, host, f)
+				add(Pool, host, f, false)
 			}
 		}
 	}
 	for _, f := range files {
-		add(Payload, f.ID, f.Finding)
+		add(Payload, f.ID, f.Finding, !f.Exact && f.Own < trust.Strong)
 	}
-	if vouched := e.Standing.Allowed() || len(e.Vouched) > 0; !vouched && e.Reference.Registry != "" && strings.Contains(e.Reference.Repository, "/") {
-		add(Publisher, e.Reference.Namespace(), trust.Finding{Path: "name:namespace", Reach: trust.ReachPresent})
+	if !vouched(e) && e.Reference.Registry != "" && strings.Contains(e.Reference.Repository, "/") {
+		add(Publisher, e.Reference.Namespace(), trust.Finding{Path: "name:namespace", Reach: trust.ReachPresent}, false)
 	}
+	return out
+}
+
+// vouched reports whether a list or a registry vouches for an image's name.
+func vouched(e trust.Evidence) bool { return e.Standing.Allowed() || len(e.Vouched) > 0 }
+
+// weightiest are the findings that can be an edge, the weightiest first; in their order otherwise.
+func weightiest(findings []trust.Finding) []trust.Finding {
+	var out []trust.Finding
+	for _, f := range findings {
+		if name, _, _ := strings.Cut(f.Check, "@"); f.Strength >= trust.Weak && (name == "wallet" || name == "stratum") {
+			out = append(out, f)
+		}
+	}
+	runs := func(f trust.Finding) int {
+		if f.Reach == trust.ReachRuns || f.Kind == trust.KindConfig {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(out, func(a, b trust.Finding) int {
+		return cmp.Or(cmp.Compare(b.Strength, a.Strength), cmp.Compare(runs(b), runs(a)))
+	})
 	return out
 }
 
@@ -135,33 +181,39 @@ func Find(ctx context.Context, memory Memory, e trust.Evidence, files []File) ([
 }
 
 // finding says what a place shares. What an image has that somebody vouches for and that was served belongs to nobody's
-// campaign; what another served image has as well is a weak sign.
+// campaign. It is a weak sign where another publisher's served image has it as well, where the image itself has a name that
+// somebody vouches for, and where a program merely begins as the other: anybody can copy what others have into an image that
+// will be blocked.
 func finding(p place, others []Edge, e trust.Evidence) (trust.Finding, bool) {
 	var blocked []Edge
-	served := false
 	for _, o := range others {
-		if o.Kind != p.edge.Kind || o.Value != p.edge.Value || o.Name == e.Reference.Name() && (o.Manifest == e.Manifest || o.Kind == Publisher) {
-			continue
-		}
 		switch {
+		case o.Kind != p.edge.Kind || o.Value != p.edge.Value || o.Name == e.Reference.Name() && (o.Manifest == e.Manifest || o.Kind == Publisher):
 		case o.Action == trust.Block:
 			blocked = append(blocked, o)
 		case o.Action.Serves() && o.Vouched:
 			return trust.Finding{}, false
-		case o.Action.Serves():
-			served = true
 		}
 	}
 	if len(blocked) == 0 {
 		return trust.Finding{}, false
 	}
+	// Who has a blocked image with it cannot clear it with another one.
+	served := slices.ContainsFunc(others, func(o Edge) bool {
+		return o.Kind == p.edge.Kind && o.Value == p.edge.Value && o.Action.Serves() && (o.Name != e.Reference.Name() || o.Manifest != e.Manifest) &&
+			!slices.ContainsFunc(blocked, func(b Edge) bool { return b.Publisher == o.Publisher })
+	})
 	newest := slices.MaxFunc(blocked, func(a, b Edge) int { return a.At.Compare(b.At) })
 	f := p.at
 	f.Check, f.IfRun, f.Class, f.Excerpt = check, 0, "", trust.Sanitise(p.edge.Value, trust.ExcerptLimit)
-	if f.Strength = trust.Weak; (p.edge.Kind == Wallet || p.edge.Kind == Payload) && !served {
+	if f.Strength = trust.Weak; (p.edge.Kind == Wallet || p.edge.Kind == Payload) && !served && !p.faint && !vouched(e) {
 		f.Strength = trust.Strong
 	}
-	f.Why = fmt.Sprintf("shares the %s with %s, blocked on %s (%s)", words(p.edge.Kind), trust.Sanitise(newest.Name, 120), newest.At.UTC().Format("2006-01-02"), trust.Sanitise(newest.Verdict, 20))
+	what := words(p.edge.Kind)
+	if p.faint {
+		what = "beginning of a program"
+	}
+	f.Why = fmt.Sprintf("shares the %s with %s, blocked on %s (%s)", what, trust.Sanitise(newest.Name, 120), newest.At.UTC().Format("2006-01-02"), trust.Sanitise(newest.Verdict, 20))
 	if n := len(blocked) - 1; n > 0 {
 		f.Why += fmt.Sprintf(", and %d more", n)
 	}
@@ -186,7 +238,7 @@ func Keep(ctx context.Context, memory Memory, v trust.Verdict, called trust.Acti
 	}
 	var edges []Edge
 	for _, p := range places(v.Evidence, files) {
-		if called == trust.Block && p.edge.Kind == Payload && p.at.Strength < trust.Strong {
+		if called == trust.Block && p.edge.Kind == Payload && (p.at.Strength < trust.Strong || p.faint) {
 			continue // what merely starts there is no payload
 		}
 		if called != trust.Block && p.edge.Kind == Publisher {
@@ -194,8 +246,16 @@ func Keep(ctx context.Context, memory Memory, v trust.Verdict, called trust.Acti
 		}
 		e := p.edge
 		e.Name, e.Manifest, e.Verdict, e.Action, e.At = v.Reference.Name(), v.Manifest, v.ID, called, v.At
-		e.Vouched = v.Evidence.Standing.Allowed() || len(v.Evidence.Vouched) > 0
+		e.Publisher, e.Vouched = publisherOf(v.Reference), vouched(v.Evidence)
 		edges = append(edges, e)
 	}
 	return memory.KeepEdges(ctx, edges)
+}
+
+// publisherOf is who answers for an image: its namespace; a file answers for itself.
+func publisherOf(ref trust.Reference) string {
+	if ref.Registry == "" {
+		return ref.Name()
+	}
+	return ref.Namespace()
 }

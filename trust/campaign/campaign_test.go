@@ -50,12 +50,28 @@ func wallet(address string, s trust.Strength) trust.Finding {
 	return trust.Finding{Check: "wallet@3", Strength: s, Path: "config:env", Kind: trust.KindConfig, Excerpt: address}
 }
 
+// many are wallets that nobody blocked.
+func many(prefix string, n int) []trust.Finding {
+	var out []trust.Finding
+	for i := range n {
+		out = append(out, wallet(fmt.Sprint(prefix, i), trust.Weak))
+	}
+	return out
+}
+
 func pool(check, text string) trust.Finding {
 	return trust.Finding{Check: check + "@1", Strength: trust.Strong, Path: "opt/run", Excerpt: text}
 }
 
 func file(id string, s trust.Strength) campaign.File {
-	return campaign.File{ID: id, Finding: trust.Finding{Path: "opt/run", Strength: s, Reach: trust.ReachRuns}}
+	return campaign.File{ID: id, Exact: true, Finding: trust.Finding{Path: "opt/run", Strength: s, Reach: trust.ReachRuns}}
+}
+
+// program is a file that is known by its beginning alone, with what it shows by itself.
+func program(own trust.Strength) campaign.File {
+	f := file("program:1:2", max(own, trust.Context))
+	f.Exact, f.Own = false, own
+	return f
 }
 
 // TestFind: what a blocked image has is found in another one, and its benign twins stay quiet.
@@ -67,6 +83,7 @@ func TestFind(t *testing.T) {
 		files  []campaign.File
 	}
 	bad := judged{image("evil/app", wallet("4Abc", trust.Strong), pool("stratum", "stratum+tcp://own.pool.example:3333")), trust.Block, []campaign.File{file("sha256:aa", trust.Strong), file("sha256:sh", trust.Context)}}
+	badProgram := judged{image("evil/app"), trust.Block, []campaign.File{program(trust.Strong)}}
 	known := func(v trust.Verdict) trust.Verdict {
 		v.Evidence.Vouched = []string{"a verified publisher"}
 		return v
@@ -89,13 +106,19 @@ func TestFind(t *testing.T) {
 			[]judged{{image("evil/app", pool("stratum", "stratum+tcp://big.pool.example:1"), pool("pool", "pool.example")), trust.Block, nil}},
 			image("new/app", pool("stratum", "stratum+tcp://big.pool.example:1")), nil, nil,
 		},
-		"same-publisher":       {[]judged{bad}, image("evil/other"), nil, []string{"weak shares the publisher with"}},
-		"same-image":           {[]judged{bad}, image("evil/app", wallet("4Abc", trust.Strong)), nil, nil},
-		"a-publisher-vouched":  {[]judged{bad}, known(image("evil/other")), nil, nil},
-		"not-blocked":          {[]judged{{bad.v, trust.Quarantine, bad.files}}, image("new/app", wallet("4Abc", trust.Weak)), nil, nil},
-		"served-too":           {[]judged{bad, {image("other/app", wallet("4Abc", trust.Weak)), trust.Warn, nil}}, image("new/app", wallet("4Abc", trust.Weak)), nil, []string{"weak shares the wallet"}},
-		"served-and-known-too": {[]judged{bad, {known(image("good/app", wallet("4Abc", trust.Weak))), trust.Allow, nil}}, image("new/app", wallet("4Abc", trust.Weak)), nil, nil},
-		"two-blocked":          {[]judged{bad, {image("evil2/app", wallet("4Abc", trust.Weak)), trust.Block, nil}}, image("new/app", wallet("4Abc", trust.Weak)), nil, []string{"and 1 more"}},
+		"same-publisher":         {[]judged{bad}, image("evil/other"), nil, []string{"weak shares the publisher with"}},
+		"same-image":             {[]judged{bad}, image("evil/app", wallet("4Abc", trust.Strong)), nil, nil},
+		"a-publisher-vouched":    {[]judged{bad}, known(image("evil/other")), nil, nil},
+		"not-blocked":            {[]judged{{bad.v, trust.Quarantine, bad.files}}, image("new/app", wallet("4Abc", trust.Weak)), nil, nil},
+		"served-too":             {[]judged{bad, {image("other/app", wallet("4Abc", trust.Weak)), trust.Warn, nil}}, image("new/app", wallet("4Abc", trust.Weak)), nil, []string{"weak shares the wallet"}},
+		"served-and-known-too":   {[]judged{bad, {known(image("good/app", wallet("4Abc", trust.Weak))), trust.Allow, nil}}, image("new/app", wallet("4Abc", trust.Weak)), nil, nil},
+		"same-program":           {[]judged{badProgram}, image("new/app"), []campaign.File{program(trust.Strong)}, []string{"strong shares the file with"}},
+		"begins-like-it":         {[]judged{badProgram}, image("new/app"), []campaign.File{program(trust.Weak)}, []string{"weak shares the beginning of a program with"}},
+		"a-clean-copied-by-it":   {[]judged{{image("evil/app"), trust.Block, []campaign.File{program(trust.Weak)}}}, image("new/app"), []campaign.File{program(trust.Weak)}, nil},
+		"vouched-itself":         {[]judged{bad}, known(image("good/app", wallet("4Abc", trust.Strong))), nil, []string{"weak shares the wallet"}},
+		"cleared-by-itself":      {[]judged{bad, {image("evil/harmless", wallet("4Abc", trust.Weak)), trust.Allow, nil}}, image("new/app", wallet("4Abc", trust.Weak)), nil, []string{"strong shares the wallet"}},
+		"behind-many-other-ones": {[]judged{bad}, image("new/app", append(many("4Decoy", 500), wallet("4Abc", trust.Strong))...), nil, []string{"strong shares the wallet"}},
+		"two-blocked":            {[]judged{bad, {image("evil2/app", wallet("4Abc", trust.Weak)), trust.Block, nil}}, image("new/app", wallet("4Abc", trust.Weak)), nil, []string{"and 1 more"}},
 	} {
 		m := &edges{}
 		for _, b := range tt.before {
@@ -118,12 +141,13 @@ func TestFind(t *testing.T) {
 
 func TestKeep_limits(t *testing.T) {
 	t.Parallel()
-	var many []trust.Finding
-	for i := range 500 {
-		many = append(many, wallet(fmt.Sprint("4", i), trust.Weak))
+	many := many("4", 500)
+	var files []campaign.File
+	for i := range 100 {
+		files = append(files, file(fmt.Sprint("sha256:", i), trust.Strong))
 	}
 	m := &edges{}
-	if err := campaign.Keep(t.Context(), m, image("evil/app", many...), trust.Block, nil); err != nil || len(m.kept) != 64 {
+	if err := campaign.Keep(t.Context(), m, image("evil/app", append(many, wallet(strings.Repeat("4", 600), trust.Strong))...), trust.Block, files); err != nil || len(m.kept) != 24+32+1 {
 		t.Errorf("%d edges, %v", len(m.kept), err)
 	}
 	denied, passing := image("evil/app", wallet("4Abc", trust.Strong)), image("evil/app", wallet("4Abc", trust.Strong))

@@ -19,6 +19,8 @@ type Edge struct {
 	Manifest digest.Digest `json:"manifest"`
 	Verdict  string        `json:"verdict"`
 	Action   trust.Action  `json:"action"`
+	// Publisher is whose image it is: its namespace.
+	Publisher string `json:"publisher"`
 	// Vouched is true where a trust list allows the name, or its registry vouches for the publisher.
 	Vouched bool      `json:"vouched"`
 	At      time.Time `json:"at"`

@@ -174,6 +174,9 @@ func (j *Judge) remembered(ctx context.Context, ref trust.Reference, key digest.
 		!v.Until.IsZero() && !v.Until.After(j.Now()) {
 		return trust.Verdict{}, false, nil
 	}
+	if learned, err := j.learned(ctx, v); learned || err != nil {
+		return trust.Verdict{}, false, err
+	}
 	if !inMemory {
 		j.recent.add(key, v, verdictBytes(v))
 	}
@@ -184,13 +187,13 @@ func (j *Judge) remembered(ctx context.Context, ref trust.Reference, key digest.
 // version grows whenever the same evidence could be gathered or weighed otherwise by the code of this package,
 // trust/inspect, trust/rootfs, trust/closure, trust/policy or trust/story, so that no verdict of an older program is
 // taken for an answer.
-const version = 8
+const version = 9
 
 // key names a question: this digest under this name (and tag, where a rule looks at it), ruleset, policy and lists. The
 // entry that decided is part of it, because it may have matched an index that led here.
 func (j *Judge) key(ref trust.Reference, standing trust.Standing) digest.Digest {
 	tag := ""
-	if standing.TagMatters {
+	if standing.TagMatters || j.comparesTags(ref, standing) {
 		tag = ref.Tag
 	}
 	return digest.FromString(strings.Join([]string{
@@ -253,10 +256,11 @@ func (j *Judge) conclude(ctx context.Context, key digest.Digest, start time.Time
 			return trust.Verdict{}, fmt.Errorf("keep what %s has: %w", c.ref, err)
 		}
 	}
-	if key != "" {
-		j.recent.add(key, v, verdictBytes(v))
+	if key == "" {
+		return v, nil
 	}
-	return v, nil
+	j.recent.add(key, v, verdictBytes(v))
+	return v, j.answerWithoutTag(ctx, v)
 }
 
 // verdictID is short enough to be read out and long enough (50 bits) not to meet another one.

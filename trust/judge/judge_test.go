@@ -532,6 +532,48 @@ func TestJudge_waiver(t *testing.T) {
 	}
 }
 
+// TestJudge_waiverThenKnownBad: what was allowed unseen is allowed no more when somebody sees it.
+func TestJudge_waiverThenKnownBad(t *testing.T) {
+	t.Parallel()
+	s := newSource()
+	ref := s.image(t, nil, "own MINER")
+	entry := trust.Entry{Pattern: "docker.io/acme/**", Action: "allow", SkipInspection: true}
+	m := newMemory()
+	waiving := func() *judge.Judge {
+		j, _, _ := newJudge(t, func(o *judge.Options) {
+			o.Memory = m
+			o.Lists = lists{version: "2", standing: func(trust.Reference) trust.Standing { return trust.Standing{Decided: &entry} }}
+		})
+		return j
+	}
+	long := waiving()
+	for _, again := range []bool{false, true} {
+		if v, err := long.Judge(t.Context(), ref, s); err != nil || v.Action != trust.Allow {
+			t.Fatalf("again %v: %s, %v", again, v.Action, err)
+		}
+	}
+	if _, ok, err := long.Remembered(t.Context(), ref); err != nil || !ok {
+		t.Fatal("it is not remembered", err)
+	}
+	inspecting, _, _ := newJudge(t, func(o *judge.Options) { o.Memory = m })
+	if v, err := inspecting.Judge(t.Context(), ref, s); err != nil || v.Action != trust.Quarantine {
+		t.Fatalf("%s, %v", v.Action, err)
+	}
+	for name, j := range map[string]*judge.Judge{"another": waiving(), "the-same": long} {
+		if v, ok, err := j.Remembered(t.Context(), ref); err != nil || ok {
+			t.Errorf("%s: the old verdict counts: %s, %v", name, v.Action, err)
+		}
+		for range 2 {
+			if v, err := j.Judge(t.Context(), ref, s); err != nil || v.Action != trust.Quarantine {
+				t.Errorf("%s: %s, %v", name, v.Action, err)
+			}
+		}
+		if _, ok, err := j.Remembered(t.Context(), ref); err != nil || !ok {
+			t.Errorf("%s: the new verdict is not remembered, %v", name, err)
+		}
+	}
+}
+
 func TestJudge_sameWhateverTheParallelism(t *testing.T) {
 	t.Parallel()
 	layers := []string{strings.Repeat("c", 300), "HINT" + strings.Repeat("a", 100), "MINER" + strings.Repeat("b", 200), strings.Repeat("d", 400), strings.Repeat("e", 500)}

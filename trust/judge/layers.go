@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sort"
 	"sync"
 
@@ -149,7 +148,7 @@ func (c *inquiry) waive(ctx context.Context, order []int) (waived bool, err erro
 	}()
 	for _, i := range order {
 		c.evidence.NotAsked[c.layerName(i)] = fmt.Sprintf("inspection is waived by the trust entry %s", entry.Pattern)
-		if digest.Digest(after(entry.Pattern, '@')) == c.ref.Digest || slices.Contains(entry.Digests, c.ref.Digest) {
+		if names(entry, c.ref.Digest) {
 			continue
 		}
 		layer := c.manifest.Layers[i]

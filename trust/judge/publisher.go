@@ -136,3 +136,25 @@ func earliest(a, b time.Time) time.Time {
 	}
 	return a
 }
+
+// comparesTags reports whether a verdict says something of what the tag pointed at before, so that it answers for no other
+// tag of the same digest.
+func (j *Judge) comparesTags(ref trust.Reference, standing trust.Standing) bool {
+	_, named := nameOf(ref)
+	return j.Publishers != nil && named && ref.Tag != "" && !standing.Trusted()
+}
+
+// answerWithoutTag makes a verdict on a tag the answer for its digest too: who pulls by tag asks for the digest next.
+func (j *Judge) answerWithoutTag(ctx context.Context, v trust.Verdict) error {
+	ref, standing := v.Reference, v.Evidence.Standing
+	if standing.TagMatters || !j.comparesTags(ref, standing) {
+		return nil
+	}
+	ref.Tag = ""
+	key := j.key(ref, standing)
+	if err := j.Memory.KeepVerdict(ctx, key, v); err != nil {
+		return fmt.Errorf("keep the verdict on %s: %w", v.Reference, err)
+	}
+	j.recent.add(key, v, verdictBytes(v))
+	return nil
+}

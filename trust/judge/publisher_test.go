@@ -170,3 +170,31 @@ func TestJudge_publisherUntil(t *testing.T) {
 		t.Errorf("asked %d times", p.asked)
 	}
 }
+
+// TestJudge_publisherTags: what was said of one tag's image answers for its digest, and for no other tag.
+func TestJudge_publisherTags(t *testing.T) {
+	t.Parallel()
+	p := &publishers{}
+	j, _, _ := newJudge(t, func(o *judge.Options) { o.Publishers = p })
+	s := newSource()
+	ref := s.image(t, nil, "one")
+	ref.Registry, ref.Repository = "docker.io", "acme/app"
+	for i, step := range []struct {
+		tag      string
+		moved    []trust.Finding
+		compared int // so far
+		signs    int
+	}{{"1", nil, 1, 0}, {"", nil, 1, 0}, {"latest", []trust.Finding{weak("tag")}, 2, 1}, {"latest", nil, 2, 1}, {"", nil, 2, 1}, {"1", nil, 2, 0}} {
+		ref.Tag, p.moved = step.tag, step.moved
+		v, err := j.Judge(t.Context(), ref, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.compared) != step.compared || len(v.Evidence.Findings) != step.signs {
+			t.Errorf("step %d, %q: compared %q, %+v", i, step.tag, p.compared, v.Evidence.Findings)
+		}
+		if _, ok, err := j.Remembered(t.Context(), ref); !ok || err != nil {
+			t.Errorf("step %d: not remembered, %v", i, err)
+		}
+	}
+}

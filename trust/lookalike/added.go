@@ -77,13 +77,19 @@ func (n *Names) tells(t target, rest []string, separated bool) bool {
 	}
 	for _, r := range rest {
 		switch {
-		case n.pretences[r], n.claims[r] && !t.ordinary, isNumber(r) && (!t.ordinary || len(r) > 2):
+		case n.claimed(r, t.ordinary), isNumber(r) && (!t.ordinary || len(r) > 2):
 		case !separated && !t.ordinary && n.gibberish(r):
 		default:
 			return false
 		}
 	}
 	return true
+}
+
+// claimed reports whether a word, with a number after it or not, says that somebody is the owner. Of an everyday word, few do.
+func (n *Names) claimed(word string, ordinary bool) bool {
+	word = strings.TrimRight(word, "0123456789")
+	return n.pretences[word] || n.claims[word] && !ordinary
 }
 
 // gibberish is a short run of letters without a vowel that means nothing.

@@ -6,6 +6,7 @@ import "strings"
 const (
 	costNear   = 5  // a neighbouring key, a swap, a letter doubled or one of two left out
 	costBeside = 7  // a neighbouring key pressed as well
+	costSounds = 7  // a letter that sounds the same
 	costLess   = 8  // a letter left out
 	costOther  = 10 // anything else
 )
@@ -96,8 +97,19 @@ func (k *keys) other(a, b byte) int {
 		return 0
 	case k.near(a, b):
 		return costNear
+	case soundsLike(a, b):
+		return costSounds
 	}
 	return costOther
+}
+
+// soundsLike: who knows a name by ear writes one for the other.
+func soundsLike(a, b byte) bool {
+	switch string([]byte{min(a, b), max(a, b)}) {
+	case "ck", "iy", "sz", "vw", "kq":
+		return true
+	}
+	return false
 }
 
 // allowance is the cost up to which a name of n letters counts as mistyped: short ones must be exact.

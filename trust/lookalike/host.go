@@ -68,6 +68,8 @@ func (h *host) imitated(seen, look, bare string) string {
 		return "it looks the same, with " + change(h.Host, seen)
 	case len(seen) > len(h.Host) && strings.HasPrefix(seen, h.Host) && seen[len(h.Host)] == '.', strings.Contains(seen, "."+h.Host+"."):
 		return "it has that name in it and belongs to whoever has " + quote(domain(seen))
+	case strings.HasPrefix(seen, h.Host+"-"), strings.HasSuffix(seen, "-"+h.Host):
+		return "its own domain " + quote(domain(seen)) + " has that name in it"
 	case bare == h.plain:
 		return "it differs in separators alone"
 	}

@@ -183,14 +183,14 @@ func (n *Names) taken(name string) bool {
 	return n.honest[name] || n.namespaces.has(name) || n.repositories.has(name)
 }
 
-// known is taken, or the plural of such a name, or one with the version of a program: among repositories, these are
+// known is taken, or the plural of such a name (which no name has that ends in s), or one with the version of a program: among repositories, these are
 // honest.
 func (n *Names) known(name string) bool {
 	if n.taken(name) {
 		return true
 	}
 	for _, cut := range []string{strings.TrimSuffix(name, "s"), strings.TrimRight(name, "0123456789.")} {
-		if cut != name && n.taken(cut) {
+		if cut != name && !strings.HasSuffix(name, "ss") && n.taken(cut) {
 			return true
 		}
 	}
@@ -199,8 +199,8 @@ func (n *Names) known(name string) bool {
 
 // near is the target that a name is a slip of the fingers for; false when there is none within its allowance, and at most
 // of this cost.
-func (n *Names) near(t *targets, typed string, most int) (target, bool) {
-	typed = plain(typed)
+func (n *Names) near(t *targets, name string, most int) (target, bool) {
+	typed := plain(name)
 	if len(typed) > maxName || len(typed) < 4 {
 		return target{}, false
 	}
@@ -225,7 +225,23 @@ func (n *Names) near(t *targets, typed string, most int) (target, bool) {
 	if was, is := difference(t.all[at].plain, typed); isNumber(was) && isNumber(is) {
 		return target{}, false // versions
 	}
+	if words := parts(name); wordsOf(words, parts(t.all[at].name)) || wordsOf(parts(t.all[at].name), words) {
+		return target{}, false // no finger slips over a whole word
+	}
 	return t.all[at], true
+}
+
+// wordsOf reports whether a name of several words is another one with words left out.
+func wordsOf(fewer, all []string) bool {
+	if len(fewer) >= len(all) {
+		return false
+	}
+	for _, word := range all {
+		if len(fewer) > 0 && fewer[0] == word {
+			fewer = fewer[1:]
+		}
+	}
+	return len(fewer) == 0
 }
 
 // firstCounts is the length up to which a slip keeps the first letter or swaps it: most short words that differ in their

@@ -12,8 +12,8 @@ import (
 // Version grows whenever the same file and reference could give another answer.
 const (
 	Name    = "look-alike"
-	Version = 1
-	Check   = "look-alike@1"
+	Version = 2
+	Check   = "look-alike@2"
 	Part    = "name:"
 )
 

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/net/idna"
+
 	"github.com/safepull/safepull/trust"
 )
 
@@ -44,7 +46,16 @@ func TestResembles(t *testing.T) {
 		"ghrc.io/acme/x":               {trust.Strong, partRegistry, `with "rc" for "cr"`},
 		"dokcer.io/acme/x":             {trust.Strong, partRegistry, `"docker.io"`},
 		"mcr.mircosoft.com/dotnet/sdk": {trust.Strong, partRegistry, `"mcr.microsoft.com" of Microsoft`},
+		"bitnamy/redis":                {trust.Weak, partNamespace, `with "y" for "i"`},
+		"acme/postgress":               {trust.Weak, partRepository, `"postgres"`},
+		"acme/ubuntus":                 {none, "", ""}, // a plural
+		"acme/kafka-connect":           {none, "", ""}, // a whole word less than cp-kafka-connect
+		"datadoq/agent":                {trust.Strong, partNamespace, `with "q" for "g"`},
 		// Something added.
+		"alpine-official1/alpine":         {trust.Weak, partNamespace, `"alpine"`},
+		"docker.io-mirror.com/library/x":  {trust.Strong, partRegistry, `"io-mirror.com" has that name in it`},
+		"registry-docker.io/library/x":    {trust.Strong, partRegistry, `"registry-docker.io" has that name in it`},
+		"europe-west1-docker.pkg.dev/x/y": {none, "", ""}, // a customer's, below Google's
 		"azurenql/dao":                    {trust.Weak, partNamespace, `"azure" of Microsoft`},
 		"microsoft-azure-cli/cli":         {trust.Weak, partNamespace, `"microsoft"`},
 		"acme/microsoft-azure-cli":        {trust.Weak, partRepository, "two names of the same owner"},
@@ -152,4 +163,44 @@ func FuzzResembles(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestHosts: hosts are compared as they are seen, whatever script their letters are of; honest names of other languages
+// imitate nobody.
+func TestHosts(t *testing.T) {
+	t.Parallel()
+	names := shipped(t)
+	for host, like := range map[string]string{
+		"dосker.io":              "docker.io", // Cyrillic
+		"d০cker.io":              "docker.io", // a Bengali nought
+		"dọcker.io":              "docker.io", // with a dot below
+		"doc\u200dker.io":        "docker.io", // with what is not seen
+		"ԁᴏᴄᴋᴇʀ.io":              "docker.io", // small capitals
+		"ghcr.іo":                "ghcr.io",   // in its ending
+		"ցհϲr.io":                "ghcr.io",   // Armenian, Greek
+		"ʠuay.io":                "quay.io",
+		"registry.gitӏab.com":    "registry.gitlab.com",
+		"mcr.mіcrosoft.com":      "mcr.microsoft.com",
+		"nvcг.io":                "nvcr.io",
+		"docкer.io.evil.example": "docker.io",
+		"bücher.example":         "",
+		"registry.münchen.de":    "",
+		"пример.рф":              "",
+		"例え.jp":                  "",
+		"łódź.pl":                "",
+	} {
+		ascii, err := idna.Punycode.ToASCII(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, port := range []string{"", ":443", ":5000"} {
+			found := names.Resembles(trust.Reference{Registry: ascii + port, Repository: "library/alpine"})
+			switch {
+			case like == "" && len(found) > 0:
+				t.Errorf("%s: %s", host, found[0].Why)
+			case like != "" && (len(found) != 1 || found[0].Like != like || found[0].Part != partRegistry || found[0].Strength != trust.Strong):
+				t.Errorf("%s (%s): %+v", host, ascii, found)
+			}
+		}
+	}
 }

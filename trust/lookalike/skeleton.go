@@ -2,6 +2,7 @@ package lookalike
 
 import (
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/text/unicode/norm"
@@ -29,26 +30,49 @@ func (n *Names) skeleton(s string) string {
 			out[i] = 't'
 		case '8':
 			out[i] = 'b'
-		case '9':
+		case '9', 'q':
 			out[i] = 'g'
 		}
 	}
 	return n.pairs.Replace(string(out))
 }
 
-// foreign are letters of other scripts, and Latin ones without a decomposition, by what they look like.
+// foreign are letters of other scripts (Cyrillic, Greek, Armenian, the noughts of many), Latin ones without a decomposition,
+// and signs, by the ASCII letter that they look like.
 func foreign() map[rune]rune {
 	like := map[rune]rune{}
-	for _, pair := range []struct{ foreign, ascii string }{
-		{"аеорсхуіјѕһԁԛԝѵкмтвнгпь", "aeopcxyijshdqwvkmtbhrnb"},   // Cyrillic
-		{"αοιυνρτκχγεηωδσϲϳ", "aoiuvptkxyenwoocj"},               // Greek
-		{"ıȷɡɑɩʏɴʀʟɪłøđħŧƅɓƙƥ", "ijgaiynrlilodhtbbkp"},           // Latin
-		{"օսոցհզքյԁ", "ounghqpjd"},                               // Armenian
-		{"‐‑‒–—―−", "-------"}, {"․。．", "..."}, {"ᴀᴄᴅᴇ", "acde"}, // signs, dots, small capitals
+	for ascii, all := range map[rune]string{
+		'-': "‐‑‒–—―−",
+		'.': "․。．",
+		'a': "аαλɑᴀ",
+		'b': "вьβϐƅɓʙƀ",
+		'c': "сҫϲςᴄƈɕ",
+		'd': "ԁđᴅƌɖɗ",
+		'e': "еҽεᴇɇɛ",
+		'f': "ғƒ",
+		'g': "ԍɡցǥɠɢ",
+		'h': "һнңӊӈħհɦɧɥʜ",
+		'i': "іιıɩɪɨ",
+		'j': "јϳȷյᴊɉʝ",
+		'k': "кқҝҟҡκƙᴋ",
+		'l': "ӏʟłլƚɫɬɭ",
+		'm': "мᴍɱ",
+		'n': "пηɴոռƞɲɳ",
+		'o': "оοδσøօ०০੦૦௦౦೦൦๐໐၀០٥۵ဝഠסᴏɵ",
+		'p': "рҏρϱƥքᴘ",
+		'q': "ԛզʠɋ",
+		'r': "гʀɍɼɽɾ",
+		's': "ѕʂȿ",
+		't': "тҭτŧᴛƫʈ",
+		'u': "υμսᴜʉ",
+		'v': "ѵνᴠʋⱱ",
+		'w': "ԝѡωᴡⱳ",
+		'x': "хҳӽχ",
+		'y': "уүγʏƴɏ",
+		'z': "ᴢƶȥʐʑɀ",
 	} {
-		ascii := []rune(pair.ascii)
-		for i, r := range []rune(pair.foreign) {
-			like[r] = ascii[min(i, len(ascii)-1)]
+		for _, r := range all {
+			like[r] = ascii
 		}
 	}
 	return like
@@ -71,7 +95,7 @@ func (n *Names) seen(host string) string {
 		switch like, ok := n.foreign[r]; {
 		case ok:
 			out.WriteRune(like)
-		case r >= 0x300 && r < 0x370: // a mark
+		case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf): // marks, and what is not seen at all
 		default:
 			out.WriteRune(r)
 		}

@@ -238,10 +238,8 @@ func checkRepository(name string) error {
 		return nil
 	case strings.Trim(name, "*./") == "":
 		return errors.New("takes signatures of every repository: name at least a part of it")
-	case err != nil || ref.Tag != "" || ref.Digest != "":
-		return fmt.Errorf("has the repository %s: write a name without tag and digest, such as ghcr.io/acme/app, with * for any run of characters", quote(name))
-	case ref.Name() != sample:
-		return fmt.Errorf("has the repository %s: write it in full, with its registry, such as docker.io/library/alpine", quote(name))
+	case err != nil || ref.Name() != sample:
+		return fmt.Errorf("has the repository %s: write it in full, with its registry and without a tag, such as docker.io/library/alpine, with * for any run of characters", quote(name))
 	}
 	return nil
 }

@@ -101,23 +101,41 @@ func place(e trust.Entry) string {
 }
 
 // shared are registries in which anybody may publish.
-const shared = " docker.io ghcr.io quay.io gcr.io public.ecr.aws registry.gitlab.com mcr.io registry.hub.docker.com "
+const shared = " docker.io ghcr.io quay.io gcr.io us.gcr.io eu.gcr.io asia.gcr.io public.ecr.aws registry.gitlab.com docker.pkg.github.com "
+
+// tenants are domains in which anybody gets a registry of their own.
+const tenants = " .azurecr.io .amazonaws.com .jfrog.io .aliyuncs.com .ocir.io "
 
 // broad says in what way an allow entry takes in strangers.
 func broad(r *rule) string {
-	if r.entry.Action != allow || r.pattern.digest != "" || len(r.entry.Digests) > 0 || r.entry.RequireSignature != nil {
+	if r.entry.Action != allow || r.pattern.digest != "" || len(r.entry.Digests) > 0 {
 		return ""
+	}
+	if s := r.entry.RequireSignature; s != nil {
+		return broadIdentity(s.Identity)
 	}
 	host, path, _ := strings.Cut(r.pattern.name, "/")
 	namespace, _, _ := strings.Cut(path, "/")
 	domain := host[strings.LastIndexAny(host, wildcards)+1:]
+	anyone := strings.Contains(shared, " "+host+" ") || strings.HasSuffix(host, ".pkg.dev")
 	switch {
+	case strings.IndexAny(host, wildcards) == 0 && strings.Contains(tenants, " "+domain+" "):
+		return fmt.Sprintf("it allows every registry of %s, where anybody gets one: name the registry", strings.TrimPrefix(domain, "."))
 	case host == "**", domain != host && strings.Count(domain, ".") < 2:
 		return "it allows images of any registry: name the registry"
-	case strings.Contains(shared, " "+host+" ") && strings.Trim(namespace, wildcards+"-_.") == "":
+	case anyone && strings.Trim(namespace, wildcards+"-_.") == "":
 		return fmt.Sprintf("it allows every account of %s, where anybody can publish: name the namespace", host)
 	}
 	return ""
+}
+
+// broadIdentity says in what way an identity takes in strangers: at a forge, the account is the first part of the path.
+func broadIdentity(identity string) string {
+	fixed, _, globbed := strings.Cut(identity, "*")
+	if !globbed || !strings.HasPrefix(identity, "https://") || strings.Count(fixed, "/") >= 4 {
+		return ""
+	}
+	return fmt.Sprintf("%s is the identity of every account that is called so or begins so: name the account, and end it with a slash", identity)
 }
 
 // stand are what samples put in the place of wildcards: characters that no pattern has as literal text.

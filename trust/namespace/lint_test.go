@@ -22,6 +22,14 @@ func TestLint(t *testing.T) {
   - {pattern: "docker.io/evil/x", action: allow, reason: r}
   - {pattern: "docker.io/**", action: allow, reason: r}
   - {pattern: "docker.io/*/*", action: allow, reason: r, owner: o}
+  - {pattern: "*.azurecr.io/**", action: allow, reason: r}
+  - {pattern: "acme.azurecr.io/**", action: allow, reason: r}
+  - {pattern: "1234.dkr.ecr.*.amazonaws.com/**", action: allow, reason: r}
+  - {pattern: "*.pkg.dev/**", action: allow, reason: r}
+  - {pattern: "*-docker.pkg.dev/acme/**", action: allow, reason: r}
+  - {pattern: "ghcr.io/acme/s1", action: allow, reason: r, requireSignature: {identity: "https://github.com/acme*", issuer: "https://a.b"}}
+  - {pattern: "ghcr.io/acme/s2", action: allow, reason: r, requireSignature: {identity: "https://github.com/acme/*", issuer: "https://a.b"}}
+  - {pattern: "ghcr.io/acme/s3", action: allow, reason: r, requireSignature: {identity: "*@acme.example", issuer: "https://a.b"}}
   - {pattern: "**", action: allow, reason: r}
   - {pattern: "*.com/x/**", action: allow, reason: r}
   - {pattern: "*.acme.example/x/**", action: allow, reason: r}
@@ -43,12 +51,15 @@ func TestLint(t *testing.T) {
 		"over-broad allow docker.io/**: it allows every account of docker.io, where anybody can publish: name the namespace",
 		"over-broad allow docker.io/*/*: it allows every account of docker.io, where anybody can publish: name the namespace",
 		"redundant allow docker.io/*/*: docker.io/** says so already (user:5)",
+		"over-broad allow *.azurecr.io/**: it allows every registry of azurecr.io, where anybody gets one: name the registry",
+		"over-broad allow *.pkg.dev/**: it allows every account of *.pkg.dev, where anybody can publish: name the namespace",
+		"over-broad allow ghcr.io/acme/s1: https://github.com/acme* is the identity of every account that is called so or begins so: name the account, and end it with a slash",
 		"over-broad allow **: it allows images of any registry: name the registry",
 		"over-broad allow *.com/x/**: it allows images of any registry: name the registry",
-		"redundant allow *.com/x/**: ** says so already (user:7)",
+		"redundant allow *.com/x/**: ** says so already (user:15)",
 		"redundant allow ghcr.io/acme/app: ghcr.io/acme/** says so already (org:6)",
 		"unowned allow quay.io/a/b: it has neither reason nor owner: say who to ask",
-		"shadowed allow quay.io/c/d: it never decides: deny quay.io/c/d always does (user:14)",
+		"shadowed allow quay.io/c/d: it never decides: deny quay.io/c/d always does (user:22)",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

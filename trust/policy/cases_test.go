@@ -109,12 +109,25 @@ func TestAgain(t *testing.T) {
 	stopped.NotAsked = map[string]string{"layer 1": "blocked", "layer 2": "blocked", "layer 3": "blocked", "layer 4": "blocked"}
 	odd := under("acme/app", runs("a", trust.Proof))
 	odd.Unanswered = map[string]string{"layer 1": "limit", "what runs": "limit"}
+	signer := &trust.Signer{Identity: "release@acme.example", Issuer: "https://issuer.example"}
+	signed := trust.Standing{Decided: &trust.Entry{Pattern: "docker.io/acme/**", Action: "allow", RequireSignature: signer}}
+	wrong, uncertain := under("acme/app"), under("acme/app")
+	wrong.Standing, wrong.Answered = signed, []string{"signature"}
+	wrong.Standing.Unmet = []string{"the entry docker.io/acme/** requires a signature: nobody signed it"}
+	uncertain.Standing, uncertain.Unanswered = signed, map[string]string{"signature": "only the proxy can check"}
+	nothing := under("acme/app")
+	nothing.NotAsked = map[string]string{"publisher": "this registry tells nothing"}
 	for name, tt := range map[string]struct {
 		evidence trust.Evidence
 		standing trust.Standing
 		want     trust.Action
 		open     string
 	}{
+		"signature-still-wrong":   {wrong, signed, trust.Quarantine, ""},
+		"signature-still-unknown": {uncertain, signed, trust.Quarantine, ""},
+		"signature-not-required":  {uncertain, allow, trust.Allow, ""},
+		"signature-newly-wanted":  {under("acme/app"), signed, trust.Allow, "who signed it was not asked for at that time"},
+		"no-question":             {nothing, trust.Standing{}, trust.Warn, ""},
 		"the-same":                {imitates, trust.Standing{}, trust.Warn, ""},
 		"newly-allowed":           {imitates, allow, trust.Allow, ""},
 		"newly-denied":            {imitates, deny, trust.Block, ""},
@@ -125,10 +138,33 @@ func TestAgain(t *testing.T) {
 		"still-blocked":           {odd, allow, trust.Block, ""},
 		"inspection-newly-waived": {odd, waive, trust.Allow, ""},
 	} {
-		d, open := p.Again(tt.evidence, tt.standing)
+		v := trust.Verdict{Evidence: tt.evidence, Action: trust.Quarantine, Decision: &trust.Decision{}}
+		if name == "was-stopped-early" {
+			v.Action = trust.Block
+		}
+		d, open := p.Again(v, tt.standing)
 		if d.Action != tt.want || open != tt.open {
 			t.Errorf("%s: %s, %q, want %s, %q: %q", name, d.Action, open, tt.want, tt.open, d.Reasons)
 		}
+	}
+}
+
+// TestAgain_whatCannotBe: evidence that says less than it might is said.
+func TestAgain_whatCannotBe(t *testing.T) {
+	t.Parallel()
+	p := shipped(t)
+	old := trust.Verdict{Evidence: under("acme/app"), Action: trust.Warn}
+	if _, open := p.Again(old, trust.Standing{}); !strings.Contains(open, "older safepull") {
+		t.Errorf("without a decision: %q", open)
+	}
+	old.Decision, old.Passing = &trust.Decision{}, true
+	if _, open := p.Again(old, trust.Standing{}); !strings.Contains(open, "may pass") {
+		t.Errorf("passing: %q", open)
+	}
+	monitored := trust.Verdict{Evidence: under("acme/app"), Action: trust.Warn, Decision: &trust.Decision{Called: trust.Block}}
+	monitored.Evidence.NotAsked = map[string]string{"layer 2": "blocked already"}
+	if _, open := p.Again(monitored, trust.Standing{}); open != "not asked at that time: layer 2" {
+		t.Errorf("blocked but for the mode: %q", open)
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 // Version grows whenever the same records and shapes could give another answer.
 const (
 	Name    = "publisher"
-	Version = 1
-	Check   = "publisher@1"
+	Version = 2
+	Check   = "publisher@2"
 	Part    = "publisher:"
 )
 

@@ -83,6 +83,14 @@ func TestSigns(t *testing.T) {
 		"twin-another-years-ago":    {[]told{{"2020-06-01", made("2015-01-01"), nil, nil}, {"2021-06-01", made("2021-05-01"), nil, nil}}, nil},
 		"context-repository-anew":   {[]told{{"2026-05-01", nil, counts("2020-01-01", 3, 1), nil}, {"2026-05-20", nil, counts("2026-05-10", 1, 0), nil}}, []string{"made 2020-01-01, then 2026-05-10"}},
 
+		"context-gone-and-back":      {[]told{{"2026-05-01", nil, &Facts{Pulls: new(int64(3))}, nil}, {"2026-05-10", nil, &Facts{Missing: true}, nil}, {"2026-05-20", nil, &Facts{Pulls: new(int64(4))}, nil}}, []string{"gone 2026-05-10, back 2026-05-20"}},
+		"twin-away-for-a-moment":     {[]told{{"2026-05-01", nil, &Facts{Pulls: new(int64(3))}, nil}, {"2026-05-10", nil, &Facts{Missing: true}, nil}, {"2026-05-10", nil, &Facts{Pulls: new(int64(4))}, nil}}, nil},
+		"twin-first-seen-as-missing": {[]told{{"2026-05-10", nil, &Facts{Missing: true}, nil}, {"2026-05-20", nil, &Facts{Pulls: new(int64(4))}, nil}}, nil},
+		"context-verified-and-younger": {[]told{{"2026-06-01", badged(made("2026-01-05"), BadgeVerified), counts("2019-03-02", 500, 3), nil}},
+			[]string{"account 2026-01-05, repository 2019-03-02"}},
+		"badge-lost-after-silence": {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}, {"2026-05-10", made("2015-01-01"), nil, nil}, {"2026-05-20", badged(made("2015-01-01"), ""), nil, nil}}, []string{BadgeVerified}},
+		"twin-badge-newly-gained":  {[]told{{"2026-05-01", badged(made("2015-01-01"), ""), nil, nil}, {"2026-05-20", badged(made("2015-01-01"), BadgeVerified), nil, nil}}, nil},
+
 		"badge-lost":               {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}, {"2026-05-20", badged(made("2015-01-01"), ""), nil, nil}}, []string{BadgeVerified}},
 		"twin-badge-of-another":    {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeOpenSource), nil, nil}, {"2026-05-20", badged(made("2015-01-01"), BadgeVerified), nil, nil}}, nil},
 		"twin-badge-for-a-moment":  {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}, {"2026-05-20", badged(made("2015-01-01"), ""), nil, nil}, {"2026-05-21", badged(made("2015-01-01"), BadgeVerified), nil, nil}}, nil},
@@ -122,6 +130,33 @@ func TestSigns(t *testing.T) {
 	}
 }
 
+// TestWrongClockMakesNoSign: years before or after, nothing becomes a sign that is none.
+func TestWrongClockMakesNoSign(t *testing.T) {
+	t.Parallel()
+	brand := func(string) bool { return true }
+	k := knownFrom([]told{{"2026-06-01", made("2024-05-20"), counts("2024-05-21", 2_000_000_000, 0), listed("nginx", "redis", "postgres")}})
+	for _, year := range []int{-60, -20, -3, 0, 3, 20, 200} {
+		if found := k.Signs(on("2026-06-01").AddDate(year, 0, 0), brand); len(found) > 0 {
+			t.Errorf("%d years: %+v", year, found)
+		}
+	}
+}
+
+// TestEvidence: what was, what is, and when, so that a person can check it.
+func TestEvidence(t *testing.T) {
+	t.Parallel()
+	lost := knownFrom([]told{{"2026-05-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}, {"2026-05-20", badged(made("2015-01-01"), ""), nil, nil}})
+	other := knownFrom([]told{{"2025-07-01", made("2015-01-01"), nil, nil}, {"2026-05-20", made("2026-05-03"), nil, nil}})
+	for why, k := range map[string]Known{
+		`"acme" was a verified publisher at Docker Hub on 2026-05-01, and on 2026-05-20 no longer`:                                         lost,
+		`"acme" is another account at Docker Hub than the one first seen on 2025-07-01: that one was made 2015-01-01, this one 2026-05-03`: other,
+	} {
+		if found := k.Signs(on("2026-06-01"), nil); len(found) != 1 || found[0].Why != why {
+			t.Errorf("%+v, want %s", found, why)
+		}
+	}
+}
+
 // TestVouched: only the registry's own word counts, and only for who had it.
 func TestVouched(t *testing.T) {
 	t.Parallel()
@@ -129,14 +164,18 @@ func TestVouched(t *testing.T) {
 		days []told
 		want string
 	}{
-		"verified":      {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}}, `Docker Hub says that "acme" is a verified publisher`},
-		"sponsored":     {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeOpenSource), nil, nil}}, `Docker Hub says that "acme" is a sponsored open source project`},
-		"nobody":        {[]told{{"2026-05-01", made("2015-01-01"), nil, nil}}, ""},
-		"none":          {[]told{{"2026-05-01", badged(made("2015-01-01"), ""), nil, nil}}, ""},
-		"popular":       {[]told{{"2026-05-01", made("2012-01-01"), counts("2012-01-01", 1<<40, 1<<20), nil}}, ""},
-		"gone":          {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}, {"2026-05-02", &Facts{Missing: true}, nil, nil}}, ""},
-		"another-by-it": {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}, {"2026-05-02", badged(made("2026-05-02"), BadgeVerified), nil, nil}}, ""},
-		"not-any-more":  {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}, {"2026-05-02", badged(made("2015-01-01"), ""), nil, nil}}, ""},
+		"verified":         {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}}, `Docker Hub says that "acme" is a verified publisher`},
+		"sponsored":        {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeOpenSource), nil, nil}}, `Docker Hub says that "acme" is a sponsored open source project`},
+		"long-ago":         {[]told{{"2026-03-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}}, ""},
+		"by-a-clock-ahead": {[]told{{"2026-10-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}}, ""},
+		"told-no-more":     {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}, {"2026-05-02", made("2015-01-01"), nil, nil}}, ""},
+		"official":         {[]told{{"2026-05-01", nil, badged(counts("2015-01-01", 1, 1), BadgeOfficial), nil}}, `Docker Hub says that "acme/app" is an official image`},
+		"nobody":           {[]told{{"2026-05-01", made("2015-01-01"), nil, nil}}, ""},
+		"none":             {[]told{{"2026-05-01", badged(made("2015-01-01"), ""), nil, nil}}, ""},
+		"popular":          {[]told{{"2026-05-01", made("2012-01-01"), counts("2012-01-01", 1<<40, 1<<20), nil}}, ""},
+		"gone":             {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}, {"2026-05-02", &Facts{Missing: true}, nil, nil}}, ""},
+		"another-by-it":    {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}, {"2026-05-02", badged(made("2026-05-02"), BadgeVerified), nil, nil}}, ""},
+		"not-any-more":     {[]told{{"2026-05-01", badged(made("2015-01-01"), BadgeVerified), nil, nil}, {"2026-05-02", badged(made("2015-01-01"), ""), nil, nil}}, ""},
 	} {
 		if got := strings.Join(knownFrom(tt.days).Vouched(on("2026-06-01")), "; "); got != tt.want {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)

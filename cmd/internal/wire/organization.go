@@ -40,6 +40,8 @@ const (
 type organization struct {
 	parts *pluginParts
 	kept  signed.Kept
+	// certs is where the certificates of hosts are.
+	certs string
 }
 
 // organizationList is the list that counts for this run. It is asked for once, and its notes are said once.
@@ -49,7 +51,7 @@ func (p *pluginParts) organizationList(ctx context.Context) (*namespace.List, er
 }
 
 func (p *pluginParts) organization() organization {
-	return organization{p, signed.Kept{Path: p.file(organizationFile)}}
+	return organization{p, signed.Kept{Path: p.file(organizationFile)}, engineCerts}
 }
 
 // list is the organization's list, asked anew when it is due; nil where this machine is not enrolled. What cannot be used
@@ -70,9 +72,14 @@ func (o organization) list(ctx context.Context) (*namespace.List, error) {
 	if now.Sub(e.Tried) >= every || e.Tried.After(now) {
 		ctx, cancel := context.WithTimeout(ctx, fetchPatience)
 		defer cancel()
-		if fresh, err := o.Refresh(ctx); err == nil {
+		fresh, err := o.Refresh(ctx)
+		switch {
+		case err == nil:
 			s, e.Problem = fresh, ""
-		} else {
+		case fresh.Sequence > 0: // it is good, and cannot be kept, as where the user's folder is read-only
+			s, e.Problem = fresh, ""
+			o.parts.note(trust.Sanitise(fmt.Sprintf("the list %d of %s counts for this run alone: %v", s.Sequence, s.Name, err), 700))
+		default:
 			e.Problem = err.Error()
 		}
 	}
@@ -179,21 +186,9 @@ func (o organization) get(ctx context.Context, at string) ([]byte, error) {
 	if login.Username != "" {
 		req.SetBasicAuth(login.Username, login.Password)
 	}
-	client := &http.Client{CheckRedirect: func(next *http.Request, via []*http.Request) error {
-		if next.URL.Scheme != "https" && via[0].URL.Scheme == "https" || len(via) > 5 {
-			return errors.New("it leads too far, or away from TLS")
-		}
-		return nil
-	}}
-	transport, err := certified(engineCerts, req.URL.Host)
-	if err != nil {
-		return nil, err
-	}
-	if transport != nil {
-		defer transport.CloseIdleConnections()
-		client.Transport = transport
-	}
-	resp, err := client.Do(req)
+	transport := &transports{root: o.certs}
+	defer transport.close()
+	resp, err := (&http.Client{Transport: transport, CheckRedirect: mayLead}).Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", trust.ErrUnavailable, err)
 	}
@@ -205,6 +200,47 @@ func (o organization) get(ctx context.Context, at string) ([]byte, error) {
 		return nil, fmt.Errorf("the server answered %s: %w", trust.Sanitise(resp.Status, 100), trust.ErrUnavailable)
 	}
 	return readSigned(resp.Body)
+}
+
+// maxRedirects bounds the way to a list.
+const maxRedirects = 5
+
+// mayLead is nil where an answer may lead on: not far, and not to where the address itself could not be.
+func mayLead(next *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return fmt.Errorf("it leads on for more than %d times", maxRedirects)
+	}
+	if u := next.URL; u.Scheme != "https" && !(u.Scheme == "http" && via[0].URL.Scheme == "http" && isLoopback(u.Hostname())) {
+		return fmt.Errorf("it leads away from TLS, to %s", trust.Sanitise(u.Redacted(), 200))
+	}
+	return nil
+}
+
+// transports ask each host with what is kept for that host alone: its authorities, and the certificate that identifies us.
+type transports struct {
+	root string
+	made []*http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transports) RoundTrip(req *http.Request) (*http.Response, error) {
+	own, err := certified(t.root, req.URL.Host)
+	if err != nil {
+		return nil, err
+	}
+	if own == nil {
+		return http.DefaultTransport.RoundTrip(req)
+	}
+	// The user named the address: an organization's own server is mostly at a private one.
+	own.DialContext = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	t.made = append(t.made, own)
+	return own.RoundTrip(req)
+}
+
+func (t *transports) close() {
+	for _, own := range t.made {
+		own.CloseIdleConnections()
+	}
 }
 
 func readSigned(r io.Reader) ([]byte, error) {

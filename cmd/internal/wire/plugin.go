@@ -155,15 +155,12 @@ func (p *pluginParts) history(_ context.Context, file string) (plugin.History, e
 	return p.memoryOf(file)
 }
 
-// memoryOf is the user's memory, or that of a proxy, which may be running: SQLite lets both read it.
+// memoryOf is the user's memory, or that of a proxy, which may be running and is only read.
 func (p *pluginParts) memoryOf(file string) (*sqlite.Store, error) {
 	if file == "" {
 		return p.open()
 	}
-	if _, err := os.Stat(file); err != nil {
-		return nil, err
-	}
-	store, err := sqlite.Open(file)
+	store, err := sqlite.OpenReadOnly(file)
 	if err != nil {
 		return nil, err
 	}

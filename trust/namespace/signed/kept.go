@@ -81,13 +81,13 @@ func (k Kept) damaged(err error) error {
 }
 
 // Refresh takes a list that was fetched, or remembers why there is none: fetching is the error of that, or nil. What is
-// refused leaves the last good list in its place, and is the error.
+// refused leaves the last good list in its place, and is the error. A list that is good and cannot be kept is returned
+// with the error of that.
 func (k Kept) Refresh(text []byte, fetching error, now time.Time) (Statement, error) {
-	unlock, err := k.lock()
-	if err != nil {
-		return Statement{}, err
+	unlock, locking := k.lock()
+	if locking == nil {
+		defer unlock()
 	}
-	defer unlock()
 	e, err := k.read()
 	if err != nil {
 		return Statement{}, err
@@ -100,6 +100,9 @@ func (k Kept) Refresh(text []byte, fetching error, now time.Time) (Statement, er
 	e.Tried, e.Problem = now.UTC(), ""
 	if refused != nil {
 		e.Problem = trust.Sanitise(refused.Error(), 500)
+	}
+	if locking != nil {
+		return s, errors.Join(refused, locking)
 	}
 	return s, errors.Join(refused, k.write(e))
 }

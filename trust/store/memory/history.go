@@ -10,13 +10,14 @@ import (
 )
 
 // Judged calls do with every verdict since a time, the newest first, until it returns an error, which is returned.
-func (s *Store) Judged(ctx context.Context, since time.Time, do func(trust.Verdict) error) error {
+// All can be read.
+func (s *Store) Judged(ctx context.Context, since time.Time, do func(v trust.Verdict, unreadable error) error) error {
 	all, err := s.since(ctx, since)
 	if err != nil {
 		return err
 	}
 	for _, v := range all {
-		if err := do(v); err != nil {
+		if err := do(v, nil); err != nil {
 			return err
 		}
 	}

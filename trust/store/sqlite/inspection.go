@@ -63,7 +63,7 @@ func (s *Store) KeepInspection(ctx context.Context, blob, key digest.Digest, fou
 // row may be pruned early and is then found out again.
 func (s *Store) touch(ctx context.Context, touched int64, update string, key ...any) {
 	now := s.now()
-	if now.Sub(time.UnixMicro(touched)) < touchEvery {
+	if s.readOnly || now.Sub(time.UnixMicro(touched)) < touchEvery {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, touchWait)

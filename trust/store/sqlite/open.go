@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -39,6 +40,10 @@ type Store struct {
 	write *sql.DB
 	read  *sql.DB
 	now   func() time.Time
+	// edges counts what was kept since all edges were bounded.
+	edges atomic.Int64
+	// readOnly stores have one connection pool, and note no use.
+	readOnly bool
 }
 
 // Open opens the store at path and brings its schema up to date. The file is made when it is missing, for its owner
@@ -88,8 +93,59 @@ func connect(path string) (*Store, error) {
 	return s, nil
 }
 
+// OpenReadOnly opens the store at path to be read beside whoever writes to it, and changes nothing: no file, no schema. The
+// schema must be this release's.
+func OpenReadOnly(path string) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if info, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("open store: %s is no file", path)
+	}
+	query := url.Values{"mode": {"ro"}, "_pragma": {fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()), "query_only(1)"}}
+	if info, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		// Nobody has it open. Read as a file that does not change, it needs no files beside it, which would be of another owner.
+		query.Set("immutable", "1")
+	}
+	s := &Store{path: path, now: time.Now, readOnly: true}
+	if s.read, err = sql.Open("sqlite", uri(path, query)); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	s.read.SetMaxOpenConns(readers)
+	s.write = s.read
+	if err := s.current(); err != nil {
+		return nil, errors.Join(s.explain("open", err), s.read.Close())
+	}
+	return s, nil
+}
+
+// current reports an error unless the schema is this release's.
+func (s *Store) current() error {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	var version int
+	if err := s.read.QueryRowContext(context.Background(), `SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&version); err != nil {
+		return err
+	}
+	switch {
+	case version > len(files):
+		return fmt.Errorf("%w: it is version %d, known here is %d", errNewer, version, len(files))
+	case version < len(files):
+		return fmt.Errorf("%w: it is version %d, and %d here", errOlder, version, len(files))
+	}
+	return nil
+}
+
 // Close waits for what is under way and gives the file free.
 func (s *Store) Close() error {
+	if s.readOnly {
+		return s.read.Close()
+	}
 	return errors.Join(s.read.Close(), s.write.Close())
 }
 
@@ -100,6 +156,10 @@ func dsn(path, lock string, pragmas ...string) string {
 		"synchronous(NORMAL)",
 		fmt.Sprintf("journal_size_limit(%d)", walLimit),
 	}, pragmas...)}
+	return uri(path, query)
+}
+
+func uri(path string, query url.Values) string {
 	path = filepath.ToSlash(path)
 	if !strings.HasPrefix(path, "/") { // a drive letter
 		path = "/" + path
@@ -108,8 +168,11 @@ func dsn(path, lock string, pragmas ...string) string {
 	return file.String()
 }
 
-// errNewer: the file has a schema that this release does not know.
-var errNewer = errors.New("newer schema")
+// errNewer: the file has a schema that this release does not know. errOlder: it has one that only writing would renew.
+var (
+	errNewer = errors.New("newer schema")
+	errOlder = errors.New("older schema")
+)
 
 func migrate(db *sql.DB) error {
 	files, err := fs.Sub(migrations, "migrations")
@@ -143,6 +206,8 @@ func (s *Store) explain(doing string, err error) error {
 		return nil
 	case errors.Is(err, errNewer):
 		return fmt.Errorf("%s store: %s was written by a newer safepull: use that release, or move the file away to begin with an empty memory: %w", doing, s.path, err)
+	case errors.Is(err, errOlder):
+		return fmt.Errorf("%s store: %s was written by an older safepull: read it with that release, or start this release's proxy on it first: %w", doing, s.path, err)
 	case errors.As(err, &broken) && (broken.Code()&0xff == sqlite3.SQLITE_CORRUPT || broken.Code()&0xff == sqlite3.SQLITE_NOTADB):
 		return fmt.Errorf("%s store: %s is damaged or not a store: move the file away to begin with an empty memory, images are then inspected anew: %w", doing, s.path, err)
 	}

@@ -8,12 +8,13 @@ import (
 // pruneAtOnce bounds the rows of one transaction, so that pruning never keeps a pull waiting for long.
 const pruneAtOnce = 500
 
-// Prune forgets what was not used for longer than olderThan, and returns how many inspections, verdicts and notes that were.
+// Prune forgets what was not used for longer than olderThan, and returns how many inspections, verdicts, notes and
+// edges that were.
 // The time of last use is known to the day. What is forgotten is found out again when somebody asks.
 func (s *Store) Prune(ctx context.Context, olderThan time.Duration) (int64, error) {
 	before := s.now().Add(-olderThan).UnixMicro()
 	var total int64
-	for _, step := range []func(context.Context, int64) (int64, error){s.pruneInspections, s.pruneVerdicts, s.pruneNotes} {
+	for _, step := range []func(context.Context, int64) (int64, error){s.pruneInspections, s.pruneVerdicts, s.pruneNotes, s.pruneEdges} {
 		for {
 			n, err := step(ctx, before)
 			total += n

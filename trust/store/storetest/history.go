@@ -23,7 +23,10 @@ func testJudged(t *testing.T, s Store) {
 	for since, want := range map[int]int{1: all, 30: all - 29, all + 1: 0} {
 		var seen []string
 		last := start.Add(time.Hour)
-		err := s.Judged(t.Context(), start.Add(time.Duration(since)*time.Second), func(v trust.Verdict) error {
+		err := s.Judged(t.Context(), start.Add(time.Duration(since)*time.Second), func(v trust.Verdict, unreadable error) error {
+			if unreadable != nil {
+				t.Errorf("%s: %v", v.ID, unreadable)
+			}
 			if v.At.After(last) {
 				t.Errorf("%s comes after %s", v.At, last)
 			}
@@ -35,7 +38,7 @@ func testJudged(t *testing.T, s Store) {
 		}
 	}
 	n := 0
-	if err := s.Judged(t.Context(), time.Time{}, func(trust.Verdict) error { n++; return stop }); !errors.Is(err, stop) || n != 1 {
+	if err := s.Judged(t.Context(), time.Time{}, func(trust.Verdict, error) error { n++; return stop }); !errors.Is(err, stop) || n != 1 {
 		t.Errorf("%v after %d", err, n)
 	}
 }

@@ -32,7 +32,7 @@ type History interface {
 	VerdictByID(ctx context.Context, id string) (trust.Verdict, bool, error)
 	Verdicts(ctx context.Context, name string, limit int) ([]trust.Verdict, error)
 	Manifests(ctx context.Context, name string, blob digest.Digest) ([]digest.Digest, error)
-	Judged(ctx context.Context, since time.Time, do func(trust.Verdict) error) error
+	Judged(ctx context.Context, since time.Time, do func(v trust.Verdict, unreadable error) error) error
 }
 
 // Notes is what trust/publisher/ask asks of a store.
