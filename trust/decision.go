@@ -12,10 +12,12 @@ type Decision struct {
 	Scope string `json:"scope,omitempty"`
 	// Contact is whom the policy says to ask.
 	Contact string `json:"contact,omitempty"`
+	// Rules are the names of the policy's rules that decided, in their order; empty where none applied.
+	Rules []string `json:"rules,omitempty"`
 	// Weights are what counted in the sum of points, weightiest group first; Sum is that sum.
 	Weights []Weight `json:"weights,omitempty"`
 	Sum     float64  `json:"sum"`
-	// Changes are what would change the action, each found out by deciding again; where the action serves, there are none.
+	// Changes are what would change the action, each found out by deciding again; where it is Allow, there are none.
 	Changes []Change `json:"changes,omitempty"`
 }
 

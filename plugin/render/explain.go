@@ -83,6 +83,7 @@ func NewExplanation(v trust.Verdict) Explanation {
 	d := *v.Decision
 	d.Contact, d.Scope, d.Changes = line.Clean(d.Contact), line.Clean(d.Scope), nil
 	d.Reasons = nil // they stand in the document
+	d.Rules = line.CleanSome(d.Rules, reasonMax)
 	for _, c := range v.Decision.Changes[:min(len(v.Decision.Changes), reasonMax)] {
 		d.Changes = append(d.Changes, trust.Change{If: line.Clean(c.If), Then: trust.Action(line.Clean(string(c.Then)))})
 	}

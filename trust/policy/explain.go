@@ -22,11 +22,11 @@ func (p *Policy) Explain(e trust.Evidence) trust.Decision {
 	found, s := condense(e.Findings, p.before), p.mode(e.Reference)
 	var d decision
 	p.decideUnder(&d, s, found, e)
-	out := trust.Decision{Action: d.action, Reasons: d.reasons, Called: d.called, Mode: string(s.Mode), Scope: s.Scope, Contact: p.doc.Contact}
+	out := trust.Decision{Action: d.action, Reasons: d.reasons, Rules: d.rules, Called: d.called, Mode: string(s.Mode), Scope: s.Scope, Contact: p.doc.Contact}
 	if !e.Standing.Denied() {
 		out.Weights, out.Sum = p.weights(e, found)
 	}
-	if !d.action.Serves() || d.called != "" {
+	if d.action != trust.Allow || d.called != "" {
 		out.Changes = p.changes(e, found)
 	}
 	return out
@@ -156,7 +156,10 @@ func (p *Policy) byEntry(found []trust.Finding, e trust.Evidence, then decider, 
 	maps.DeleteFunc(allowed.Unanswered, func(q, _ string) bool { return questions{reputation: true}.about(q) })
 	rest := slices.DeleteFunc(slices.Clone(found), func(f trust.Finding) bool { return slices.Contains(nameChecks(), checkName(f)) })
 	if !e.Standing.Trusted() {
-		add(then(rest, allowed), "with an entry that allows %s/**", trust.Sanitise(e.Reference.Namespace(), 160))
+		to := then(rest, allowed)
+		if add(to, "with an entry that allows %s/**", trust.Sanitise(e.Reference.Namespace(), 160)); to == trust.Allow {
+			return // nobody needs to look away
+		}
 	}
 	if len(e.Integrity) == 0 {
 		maps.DeleteFunc(allowed.Unanswered, func(q, _ string) bool { return ofLayers(q) })

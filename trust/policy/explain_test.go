@@ -55,6 +55,8 @@ func TestExplain_changes(t *testing.T) {
 	open.Unanswered = map[string]string{"layer 2 sha256:bb": "limit", "publisher": "late"}
 	denied := under("acme/app")
 	denied.Standing.Decided = &trust.Entry{Action: "deny", Pattern: "docker.io/acme/**"}
+	known := under("acme/app")
+	known.Standing.Decided = &trust.Entry{Action: "allow", Pattern: "docker.io/acme/**"}
 	for name, tt := range map[string]struct {
 		evidence trust.Evidence
 		want     []string
@@ -84,7 +86,9 @@ func TestExplain_changes(t *testing.T) {
 			},
 		},
 		"denied": {denied, []string{"if no trust list denied docker.io/acme/**, the image would be inspected first: "}},
-		"served": {under("acme/app"), nil},
+		// A warning has a way out too, and it is not to look away.
+		"warned": {under("acme/app"), []string{"with an entry that allows docker.io/acme/**: allow"}},
+		"served": {known, nil},
 	} {
 		d := p.Explain(tt.evidence)
 		var got []string
@@ -144,5 +148,29 @@ func TestDecide_campaign(t *testing.T) {
 	after := p.Explain(e)
 	if after.Sum != before.Sum || after.Action != trust.Quarantine || !strings.Contains(after.Reasons[0], "rule same-campaign, quarantine") {
 		t.Errorf("%v points, then %v, %s: %q", before.Sum, after.Sum, after.Action, after.Reasons)
+	}
+}
+
+// TestExplain_rules: the rules that decided are named for programs, as the reasons name them for people.
+func TestExplain_rules(t *testing.T) {
+	t.Parallel()
+	p := override(t, "")
+	for name, tt := range map[string]struct {
+		evidence trust.Evidence
+		want     []string
+	}{
+		"two":  {under("acme/app", runs("minerbinary", trust.Proof), runs("commandline", trust.Strong), runs("pool", trust.Weak)), []string{"miner-runs", "mines-for-account"}},
+		"less": {under("acme/app", runs("commandline", trust.Weak), find("look-alike", trust.Weak)), []string{"look-alike"}},
+		"none": {under("acme/app"), nil},
+	} {
+		if d := p.Explain(tt.evidence); !slices.Equal(d.Rules, tt.want) {
+			t.Errorf("%s: %q, want %q", name, d.Rules, tt.want)
+		}
+	}
+	// A finding of a case that names no layer says where it is without one.
+	bare := runs("minerbinary", trust.Proof)
+	bare.Path, bare.Layer = "finding 1", ""
+	if d := p.Explain(under("acme/app", bare)); strings.Contains(strings.Join(d.Reasons, "\n"), "in layer") {
+		t.Error(d.Reasons)
 	}
 }

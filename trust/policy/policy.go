@@ -85,6 +85,7 @@ func (p *Policy) decide(d *decision, found []trust.Finding, e trust.Evidence) {
 	all := p.applying(found, e)
 	for _, a := range all {
 		d.raise(a.rule.Action, at.applies(a))
+		d.rules = append(d.rules, a.rule.Name)
 	}
 	groups, sum := p.weigh(found, e.Standing.Trusted())
 	to := p.threshold(sum)
@@ -97,6 +98,7 @@ func (p *Policy) decide(d *decision, found []trust.Finding, e trust.Evidence) {
 type decision struct {
 	action  trust.Action
 	reasons []string
+	rules   []string
 	// called is the action that the evidence calls for, where the mode made it milder.
 	called trust.Action
 	// fixed is true where no mode makes it milder.

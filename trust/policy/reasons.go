@@ -45,7 +45,7 @@ func (p places) of(f trust.Finding) string {
 	if part, ok := strings.CutPrefix(where, publisherOf); ok {
 		return "the " + part + " of its publisher"
 	}
-	if !ofImage(f) {
+	if !ofImage(f) && f.Layer != "" {
 		where += " in layer "
 		if n := p[f.Layer]; n > 0 {
 			where += strconv.Itoa(n) + " "
