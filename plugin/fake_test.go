@@ -51,6 +51,7 @@ type world struct {
 	judge        judgeFunc
 	engine       *fakeEngine
 	memory       fakeMemory
+	campaigns    fakeCampaigns
 	lists        *fakeLists
 	env          map[string]string
 	config       *configfile.ConfigFile
@@ -97,12 +98,13 @@ func (w *world) run(args ...string) result {
 			UseSignatures: func(_ string, ask func(context.Context, trust.Reference, trust.Signer) (string, error)) {
 				w.signatures = ask
 			},
-			Names:   func(context.Context) (Names, error) { return fakeNames{}, nil },
-			Rules:   func(context.Context) (Rules, error) { return fakeRules{}, nil },
-			Lint:    fakeLint,
-			Policy:  fakePolicy,
-			History: func(context.Context, string) (History, error) { return w.memory, nil },
-			Close:   func() error { w.closed++; return nil },
+			Names:     func(context.Context) (Names, error) { return fakeNames{}, nil },
+			Rules:     func(context.Context) (Rules, error) { return fakeRules{}, nil },
+			Lint:      fakeLint,
+			Policy:    fakePolicy,
+			History:   func(context.Context, string) (History, error) { return w.memory, nil },
+			Campaigns: func(context.Context, string) (Campaigns, error) { return w.campaigns, nil },
+			Close:     func() error { w.closed++; return nil },
 		},
 	}
 	if w.reputation != nil {

@@ -52,6 +52,8 @@ type options struct {
 	exitCode bool
 	limit    int
 
+	campaign campaignOptions
+
 	trust trustOptions
 	// trustLists are files of the command line.
 	trustLists []string

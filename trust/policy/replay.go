@@ -35,8 +35,8 @@ func (p *Policy) Again(v trust.Verdict, standing trust.Standing) (d trust.Decisi
 	var made decision
 	p.decideUnder(&made, s, condense(e.Findings, p.before), e)
 	d = trust.Decision{Action: made.action, Reasons: made.reasons, Called: made.called, Mode: string(s.Mode), Scope: s.Scope, Contact: p.doc.Contact}
-	if standing.Denied() || d.Action == trust.Block && d.Called == "" {
-		return d, "" // nothing could make it milder or more severe
+	if standing.Denied() || cmp.Or(d.Called, d.Action) == trust.Block {
+		return d, "" // no finding could make it milder or more severe
 	}
 	return d, cmp.Or(untold(v, standing), unsigned)
 }
