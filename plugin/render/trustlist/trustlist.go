@@ -52,6 +52,8 @@ func (a Standing) Text(w io.Writer, t render.Text) error {
 	switch {
 	case s.Denied():
 		fmt.Fprintf(out, "%s: %s\n", t.Paint(string(trust.Block), "denied"), name)
+	case s.Allowed() && s.Decided.RequireSignature != nil: // who signed it, this did not ask
+		fmt.Fprintf(out, "%s: %s\n", t.Paint(string(trust.Allow), "allowed if signed"), name)
 	case s.Allowed():
 		fmt.Fprintf(out, "%s: %s\n", t.Paint(string(trust.Allow), "allowed"), name)
 	case s.Decided != nil:

@@ -48,6 +48,15 @@ func TestGolden(t *testing.T) {
 				Unmet:   []string{"the entry stands for 1 digests"},
 			}}.Text(b, plain)
 		},
+		"standing.signed": func(b *bytes.Buffer) error {
+			return Standing{Reference: ref, Standing: trust.Standing{Decided: &trust.Entry{
+				Pattern: "docker.io/azurenql/**", Action: "allow",
+				RequireSignature: &trust.Signer{Identity: "https://github.com/acme/*", Issuer: "https://issuer.example", Repository: "ghcr.io/acme/*"},
+			}}}.Text(b, plain)
+		},
+		"standing.key": func(b *bytes.Buffer) error {
+			return Standing{Reference: ref, Standing: trust.Standing{Decided: &trust.Entry{Pattern: "a", Action: "allow", RequireSignature: &trust.Signer{Key: "k"}}}}.Text(b, plain)
+		},
 		"standing.none": func(b *bytes.Buffer) error { return Standing{Reference: ref}.Text(b, plain) },
 		"standing.like": func(b *bytes.Buffer) error {
 			return Standing{Reference: ref, Resembles: []lookalike.Resemblance{

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/safepull/safepull/trust"
 )
 
@@ -15,6 +17,9 @@ func Standing(out io.Writer, s trust.Standing) {
 	fmt.Fprint(out, "\nTrust entries:\n")
 	if s.Decided != nil {
 		fmt.Fprintf(out, "  decided: %s\n", Entry(*s.Decided))
+		if by := s.Decided.RequireSignature; by != nil {
+			fmt.Fprintf(out, "           signed by: %s\n", signer(*by))
+		}
 	}
 	for _, u := range s.Unmet[:min(len(s.Unmet), Most)] {
 		fmt.Fprintf(out, "           %s\n", Clean(u))
@@ -25,6 +30,18 @@ func Standing(out io.Writer, s trust.Standing) {
 			fmt.Fprintf(out, "           because: %s\n", Clean(e.Because))
 		}
 	}
+}
+
+// signer is who must have signed: a key by the beginning of its digest, or an identity.
+func signer(s trust.Signer) string {
+	who := fmt.Sprintf("%s, for whom %s vouches", Clean(s.Identity), Clean(s.Issuer))
+	if s.Key != "" {
+		who = "the key " + digest.FromString(s.Key).Encoded()[:12]
+	}
+	if s.Repository != "" {
+		who += ", as " + Clean(s.Repository)
+	}
+	return who
 }
 
 // Entry is one entry on one line: "deny docker.io/evil/* (user.yaml:3): reason".
