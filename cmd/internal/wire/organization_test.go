@@ -3,6 +3,7 @@ package wire
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -15,8 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/sirupsen/logrus"
 
+	"github.com/safepull/safepull/test/registrytest"
 	"github.com/safepull/safepull/trust"
 	"github.com/safepull/safepull/trust/namespace/signed"
 )
@@ -212,6 +217,85 @@ func TestListServers(t *testing.T) {
 				t.Errorf("the last good list is gone: %v", lerr)
 			}
 		})
+	}
+}
+
+// TestListAsArtifact: the only layer of an artifact, and nothing else that a registry may have under the name.
+func TestListAsArtifact(t *testing.T) {
+	t.Parallel()
+	p := newListServer(t)
+	good := p.list(t, 11, time.Now(), time.Hour)
+	r := registrytest.Start(t, registrytest.Options{})
+	manifest := func(tag, mediaType string, m any) {
+		t.Helper()
+		body, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.PutManifest("acme/list", tag, mediaType, body)
+	}
+	empty := r.PutBlob("acme/list", []byte("{}"))
+	empty.MediaType = ocispec.MediaTypeEmptyJSON
+	list := r.PutBlob("acme/list", good)
+	large := list
+	large.Size = signed.MaxEnvelope + 1
+	of := func(layers ...ocispec.Descriptor) ocispec.Manifest {
+		return ocispec.Manifest{
+			Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: "application/vnd.safepull.trust-list.v1+json",
+			Config: empty, Layers: layers,
+		}
+	}
+	manifest("good", ocispec.MediaTypeImageManifest, of(list))
+	manifest("two", ocispec.MediaTypeImageManifest, of(list, list))
+	manifest("none", ocispec.MediaTypeImageManifest, of())
+	manifest("large", ocispec.MediaTypeImageManifest, of(large))
+	manifest("gone", ocispec.MediaTypeImageManifest, of(ocispec.Descriptor{MediaType: "x/y", Digest: digest.FromString("gone"), Size: 4}))
+	manifest("lie", ocispec.MediaTypeImageManifest, of(ocispec.Descriptor{MediaType: "x/y", Digest: list.Digest, Size: list.Size - 1}))
+	manifest("index", ocispec.MediaTypeImageIndex, ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex})
+	for tag, say := range map[string]string{
+		"good": "", "two": "2 layers", "none": "0 layers", "large": "more than", "gone": "fetch the list", "lie": "fetch the list", "index": "fetch the list", "missing": "not found",
+	} {
+		o := newMachine(t)
+		text, err := o.Fetch(t.Context(), "oci://"+r.Host()+"/acme/list:"+tag)
+		if (err == nil) != (say == "") || err != nil && !strings.Contains(err.Error(), say) || err == nil && string(text) != string(good) {
+			t.Errorf("%s: %v, want %q", tag, err, say)
+		}
+	}
+}
+
+// TestListClock: a list that became stale counts on, and that is said; a clock that was ahead keeps nobody from asking.
+func TestListClock(t *testing.T) {
+	t.Parallel()
+	p := newListServer(t)
+	parts, said := loggedIn(t, nil)
+	o := parts.organization()
+	o.certs = t.TempDir()
+	trusts(t, o.certs, p.Server)
+	key, err := signed.ParsePublic(p.public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	then := time.Now().Add(-90 * time.Minute)
+	if _, err := o.kept.Enrol(p.URL, key, p.list(t, 10, then, time.Hour), then); err != nil {
+		t.Fatal(err)
+	}
+	p.does(http.NotFound)
+	list, err := o.list(t.Context())
+	if err != nil || len(list.Entries()) != 1 || !strings.Contains(said.String(), "list 10 of Acme is stale since") || !strings.Contains(said.String(), "counts on, because no newer one was taken") {
+		t.Errorf("%v, said %q", err, said)
+	}
+	text := read(t, o.kept.Path)
+	ahead := strings.Replace(text, `"tried": "20`, `"tried": "21`, 1)
+	if err := os.WriteFile(o.kept.Path, []byte(ahead), 0o600); err != nil || ahead == text {
+		t.Fatal(err, text)
+	}
+	said.Reset()
+	p.gives(p.list(t, 11, time.Now(), time.Hour))
+	if _, err := o.list(t.Context()); err != nil || said.Len() > 0 {
+		t.Errorf("%v, said %q", err, said)
+	}
+	if e, s, err := o.Status(); err != nil || s.Sequence != 11 || e.Problem != "" {
+		t.Errorf("%+v, %+v, %v", e, s, err)
 	}
 }
 

@@ -178,23 +178,28 @@ func (k Kept) read() (Enrolment, error) {
 	return e, nil
 }
 
-// write replaces the file in one step.
+// write replaces the file in one step. The caller holds the lock, so that the other name may always be the same: what a
+// program left that was killed goes with the next list.
 func (k Kept) write(e Enrolment) (err error) {
 	text, err := json.MarshalIndent(e, "", "  ")
 	if err != nil {
 		return fmt.Errorf("keep the list: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(k.Path), "."+filepath.Base(k.Path)+".*")
+	fresh := filepath.Join(filepath.Dir(k.Path), "."+filepath.Base(k.Path)+".new")
+	if err := ignoreMissing(os.Remove(fresh)); err != nil {
+		return fmt.Errorf("keep the list: %w", err)
+	}
+	f, err := os.OpenFile(fresh, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {
 		return fmt.Errorf("keep the list: %w", err)
 	}
 	_, err = f.Write(append(text, '\n'))
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), k.Path)
+		err = os.Rename(fresh, k.Path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("keep the list: %w", err), ignoreMissing(os.Remove(f.Name())))
+		return errors.Join(fmt.Errorf("keep the list: %w", err), ignoreMissing(os.Remove(fresh)))
 	}
 	return nil
 }
