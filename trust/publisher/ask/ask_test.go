@@ -476,12 +476,16 @@ func TestOwnLimit(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, ask.Options{PerSecond: 0.001, Burst: 5})
 	h.good(t, "acme/app")
-	if _, err := h.ask(t, "other/app"); !errors.Is(err, trust.ErrRateLimited) || !strings.Contains(err.Error(), "own measure") {
-		t.Error(err)
+	if a, err := h.ask(t, "other/app"); !errors.Is(err, trust.ErrRateLimited) || !strings.Contains(err.Error(), "own measure") || !a.Until.Equal(h.clock().Add(10*time.Second)) {
+		t.Errorf("%s, %v", a.Until, err)
 	}
 	if n := h.Count("", ""); n > 5 {
 		t.Errorf("%d requests", n)
 	}
+	// A turn that comes soon is waited for.
+	h.options.PerSecond, h.options.Burst = 20, 1
+	h.restart(t)
+	h.good(t, "third/app")
 }
 
 // TestGoneAway: when whoever asked goes away, it is no failure of the registry, and the next one asks again.
