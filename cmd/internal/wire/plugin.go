@@ -202,8 +202,8 @@ func (p *pluginParts) judge(ctx context.Context, policy string) (trust.Judge, er
 }
 
 // reputation is the asker, for people.
-func (p *pluginParts) reputation(context.Context) (plugin.Reputation, error) {
-	store, err := p.open()
+func (p *pluginParts) reputation(_ context.Context, file string) (plugin.Reputation, error) {
+	store, err := p.memoryOf(file)
 	if err != nil {
 		return nil, err
 	}
