@@ -55,7 +55,7 @@ type Deps struct {
 	UseSignatures func(address string, ask func(context.Context, trust.Reference, trust.Signer) (wrong string, err error))
 	// Names finds whom a reference resembles.
 	Names func(context.Context) (Names, error)
-	// Reputation asks registries who publishes an image, and remembers on this machine or in the memory file of a proxy.
+	// Reputation asks registries who publishes an image, and remembers on this machine; the memory file of a proxy is only read.
 	Reputation func(ctx context.Context, file string) (Reputation, error)
 	// Rules are the indicators in force.
 	Rules func(context.Context) (Rules, error)

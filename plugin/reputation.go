@@ -43,8 +43,9 @@ Environment: SAFEPULL_REPUTATION_ASK=off asks nobody and counts what is
 remembered or was imported; SAFEPULL_REPUTATION_DOCKER_HUB_URL, _GITHUB_URL,
 _QUAY_URL and _ECR_PUBLIC_URL name mirrors of the APIs, _TIMEOUT another time.
 
---state FILE uses the memory of a proxy ("state.db" in its stateDir), which may be
-running, instead of the user's.`
+"show" and "export" read the memory of a proxy, which may be running, with --state
+FILE ("state.db" in its stateDir). What a proxy is to know, its key
+reputation.snapshot names.`
 
 func (a *app) reputationCommand() *cobra.Command {
 	group := &cobra.Command{
@@ -59,14 +60,15 @@ func (a *app) reputationCommand() *cobra.Command {
 			})
 		},
 	}
-	for _, cmd := range []*cobra.Command{
+	reads := []*cobra.Command{
 		a.command("show [OPTIONS] IMAGE", "Print what is known of the publisher of an image, and what speaks against it", "", 1, a.showReputation),
 		a.command("export [OPTIONS] FILE", `Write all that is remembered to a file, "-" for standard output`, "", 1, a.exportReputation),
-		a.command("import [OPTIONS] FILE", `Add what another machine exported; "-" is standard input`, "", 1, a.importReputation),
-	} {
-		cmd.Flags().StringVar(&a.opts.state, "state", "", "The memory `FILE` to use (default: this user's)")
+	}
+	for _, cmd := range reads {
+		cmd.Flags().StringVar(&a.opts.state, "state", "", "The memory `FILE` to read (default: this user's)")
 		group.AddCommand(cmd)
 	}
+	group.AddCommand(a.command("import [OPTIONS] FILE", `Add what another machine exported; "-" is standard input`, "", 1, a.importReputation))
 	return group
 }
 
