@@ -136,10 +136,13 @@ func (a *Asker) fetch(ctx, timed context.Context, s *source, q publisher.Questio
 	switch conditional := known.ETag+known.Modified != "" && q.Body == nil; {
 	case resp.StatusCode == http.StatusNotModified && conditional:
 		return func(kept publisher.Record) publisher.Record {
-			if kept.Key != "" && (kept.ETag != known.ETag || kept.Modified != known.Modified) {
+			switch {
+			case kept.Key == "": // forgotten meanwhile
+				return known.Confirm(now)
+			case kept.ETag != known.ETag || kept.Modified != known.Modified:
 				return kept // another process was told something else meanwhile
 			}
-			return known.Confirm(now)
+			return kept.Confirm(now) // it may have learnt from a snapshot meanwhile
 		}, nil
 	case absent(q, resp.StatusCode, body):
 		return func(kept publisher.Record) publisher.Record {
