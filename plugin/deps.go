@@ -55,8 +55,8 @@ type Deps struct {
 	UseSignatures func(address string, ask func(context.Context, trust.Reference, trust.Signer) (wrong string, err error))
 	// Names finds whom a reference resembles.
 	Names func(context.Context) (Names, error)
-	// Reputation asks registries who publishes an image.
-	Reputation func(context.Context) (Reputation, error)
+	// Reputation asks registries who publishes an image, and remembers on this machine; the memory file of a proxy is only read.
+	Reputation func(ctx context.Context, file string) (Reputation, error)
 	// Rules are the indicators in force.
 	Rules func(context.Context) (Rules, error)
 	// Lint checks a rule file, or the rule files of a folder. It needs no rules in force.

@@ -108,7 +108,7 @@ func (w *world) run(args ...string) result {
 		},
 	}
 	if w.reputation != nil {
-		a.deps.Reputation = func(context.Context) (Reputation, error) { return w.reputation, nil }
+		a.deps.Reputation = func(context.Context, string) (Reputation, error) { return w.reputation, nil }
 	}
 	if w.without {
 		a.deps = Deps{}

@@ -41,7 +41,11 @@ A registry that does not answer within two seconds leaves a warning.
 
 Environment: SAFEPULL_REPUTATION_ASK=off asks nobody and counts what is
 remembered or was imported; SAFEPULL_REPUTATION_DOCKER_HUB_URL, _GITHUB_URL,
-_QUAY_URL and _ECR_PUBLIC_URL name mirrors of the APIs, _TIMEOUT another time.`
+_QUAY_URL and _ECR_PUBLIC_URL name mirrors of the APIs, _TIMEOUT another time.
+
+"show" and "export" read the memory of a proxy, which may be running, with --state
+FILE ("state.db" in its stateDir). What a proxy is to know, its key
+reputation.snapshot names.`
 
 func (a *app) reputationCommand() *cobra.Command {
 	group := &cobra.Command{
@@ -56,16 +60,20 @@ func (a *app) reputationCommand() *cobra.Command {
 			})
 		},
 	}
-	group.AddCommand(
+	reads := []*cobra.Command{
 		a.command("show [OPTIONS] IMAGE", "Print what is known of the publisher of an image, and what speaks against it", "", 1, a.showReputation),
 		a.command("export [OPTIONS] FILE", `Write all that is remembered to a file, "-" for standard output`, "", 1, a.exportReputation),
-		a.command("import [OPTIONS] FILE", `Add what another machine exported; "-" is standard input`, "", 1, a.importReputation),
-	)
+	}
+	for _, cmd := range reads {
+		cmd.Flags().StringVar(&a.opts.state, "state", "", "The memory `FILE` to read (default: this user's)")
+		group.AddCommand(cmd)
+	}
+	group.AddCommand(a.command("import [OPTIONS] FILE", `Add what another machine exported; "-" is standard input`, "", 1, a.importReputation))
 	return group
 }
 
 func (a *app) reputation(ctx context.Context) (Reputation, error) {
-	r, err := need(ctx, a.deps.Reputation)
+	r, err := named(ctx, a.deps.Reputation, a.opts.state)
 	if err != nil {
 		return nil, fmt.Errorf("reputation: %w", err)
 	}

@@ -57,11 +57,17 @@ func (r Document) Text(w io.Writer) error {
 	row("Account", accountLine(k.Account))
 	row("Badge", cmp.Or(badgeLine(k.Account), badgeLine(k.Repository)))
 	row("Repository", repositoryLine(k.Repository))
-	if n := k.Listing.Now.Repositories; n != nil {
+	switch n, public := k.Listing.Now.Repositories, k.Account.Now.Repositories; {
+	case n != nil:
 		row("Repositories", fmt.Sprint(*n))
+	case public != nil: // GitHub counts those of source code
+		row("Repositories", fmt.Sprintf("%d public ones of source code", *public))
 	}
-	if seen := k.Account.Seen; !seen.IsZero() {
-		row("First seen", fmt.Sprintf("%s, last asked %s", day(seen), k.Account.Asked.UTC().Format("2006-01-02 15:04:05 UTC")))
+	for _, r := range []publisher.Record{k.Account, k.Repository, k.Listing} {
+		if !r.Seen.IsZero() { // not every registry tells of accounts
+			row("First seen", fmt.Sprintf("%s, last asked %s", day(r.Seen), r.Asked.UTC().Format("2006-01-02 15:04:05 UTC")))
+			break
+		}
 	}
 	row("Not asked", r.NotAsked)
 	if r.Unanswered != "" {
@@ -117,12 +123,19 @@ func repositoryLine(r publisher.Record) string {
 		parts = append(parts, "last pushed on "+day(at))
 	}
 	if n := r.Now.Pulls; n != nil {
-		parts = append(parts, fmt.Sprintf("%d pulls", *n))
+		parts = append(parts, counted(*n, "pull"))
 	}
 	if n := r.Now.Stars; n != nil {
-		parts = append(parts, fmt.Sprintf("%d stars", *n))
+		parts = append(parts, counted(*n, "star"))
 	}
 	return strings.Join(parts, ", ")
+}
+
+func counted(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -36,6 +36,10 @@ func TestDocument(t *testing.T) {
 		"little": {publisher.Answer{Known: publisher.Known{
 			Account: observe("account a/b", publisher.Facts{Type: "user", Badge: new("")}),
 		}}, nil, "Account: user, made at a time that is not told|Badge: none|First seen: 2026-06-01, last asked 2026-06-01 12:00:00 UTC|Signs: none"},
+		"github": {publisher.Answer{Known: publisher.Known{Account: observe("account ghcr.io/a", publisher.Facts{Type: "user", Created: at, Repositories: new(int64(42))})}}, nil,
+			"Account: user, made on 2026-06-01|Repositories: 42 public ones of source code|First seen: 2026-06-01, last asked 2026-06-01 12:00:00 UTC|Signs: none"},
+		"quay": {publisher.Answer{Known: publisher.Known{Repository: observe("repository quay.io/a/b", publisher.Facts{Pulls: new(int64(1)), Stars: new(int64(1))})}}, nil,
+			"Repository: 1 pull, 1 star|First seen: 2026-06-01, last asked 2026-06-01 12:00:00 UTC|Signs: none"},
 		"away":   {publisher.Answer{}, errors.New("it \x1b did not answer"), "Unanswered: it · did not answer|Signs: none"},
 		"silent": {publisher.Answer{NotAsked: "off"}, nil, "Not asked: off|Signs: none"},
 		"sign":   {publisher.Answer{Findings: []trust.Finding{{Strength: trust.Weak, Path: "publisher:tag", Why: `"1" moved`}}}, nil, `Sign: weak: the tag "1" moved`},

@@ -54,6 +54,35 @@ func (n *Names) registry(host string) (Resemblance, bool) {
 			return resembles(partRegistry, host, target{name: r.Host, of: r.Of}, trust.Strong, "it looks mistyped, with "+change(r.Host, seen))
 		}
 	}
+	return n.tenant(host, seen)
+}
+
+// customers is who is imitated by a host that passes for one below which customers have names of their own.
+const customers = "a registry of many customers"
+
+// tenant is a host that passes for a customer's own below a known one: its last labels are compared.
+func (n *Names) tenant(host, seen string) (Resemblance, bool) {
+	labels := strings.Split(seen, ".")
+	for i, t := range n.tenants {
+		one := target{name: t, of: customers}
+		if strings.HasPrefix(seen, t+".") || strings.Contains(seen, "."+t+".") {
+			return resembles(partRegistry, host, one, trust.Strong, "it has that name in it and belongs to whoever has "+quote(domain(seen)))
+		}
+		count := strings.Count(t, ".") + 1
+		if len(labels) < count {
+			continue
+		}
+		tail := strings.Join(labels[len(labels)-count:], ".")
+		first, _, _ := strings.Cut(t, ".")
+		switch {
+		case tail == t: // of another script
+			return resembles(partRegistry, host, one, trust.Strong, "letters of another script look the same: it is shown as "+quote(seen))
+		case n.skeleton(tail) == n.tenantLooks[i]:
+			return resembles(partRegistry, host, one, trust.Strong, "it looks the same, with "+change(t, tail))
+		case len(first) > minGlued && n.keys.distance(t, tail, costLess) <= costLess:
+			return resembles(partRegistry, host, one, trust.Strong, "it looks mistyped, with "+change(t, tail))
+		}
+	}
 	return Resemblance{}, false
 }
 

@@ -19,7 +19,8 @@ type Names struct {
 	pairs      *strings.Replacer
 	foreign    map[rune]rune
 	registries []host
-	tenants    []string
+	// tenants are hosts with customers below them, and what those look like.
+	tenants, tenantLooks []string
 	// places are by registry; the value is what may stand for the first components.
 	places map[string][]place
 	// namespaces and repositories are what a namespace or the name of a repository may imitate.
@@ -71,6 +72,9 @@ func newNames(doc document, d digest.Digest) *Names {
 	}
 	for _, r := range doc.Registries {
 		n.registries = append(n.registries, host{r, n.skeleton(r.Host), plain(r.Host), strings.ReplaceAll(r.Host, ".", "-"), letters(r.Host)})
+	}
+	for _, t := range n.tenants {
+		n.tenantLooks = append(n.tenantLooks, n.skeleton(t))
 	}
 	ordinary := set(doc.Ordinary)
 	add := func(to *targets, name, of, at string, brand bool) {

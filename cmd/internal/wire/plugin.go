@@ -20,6 +20,7 @@ import (
 	"github.com/safepull/safepull/plugin"
 	"github.com/safepull/safepull/plugin/engine"
 	"github.com/safepull/safepull/plugin/staging"
+	"github.com/safepull/safepull/proxy/config/reputation"
 	"github.com/safepull/safepull/proxy/upstream"
 	"github.com/safepull/safepull/proxy/upstream/credential"
 	"github.com/safepull/safepull/trust"
@@ -194,7 +195,7 @@ func (p *pluginParts) judge(ctx context.Context, policy string) (trust.Judge, er
 		return nil, err
 	}
 	loaded.signatures = p.signatures
-	publishers, err := p.publishers(store)
+	publishers, err := p.publishers(store, false)
 	if err != nil {
 		return nil, err
 	}
@@ -202,19 +203,22 @@ func (p *pluginParts) judge(ctx context.Context, policy string) (trust.Judge, er
 }
 
 // reputation is the asker, for people.
-func (p *pluginParts) reputation(context.Context) (plugin.Reputation, error) {
-	store, err := p.open()
+func (p *pluginParts) reputation(_ context.Context, file string) (plugin.Reputation, error) {
+	store, err := p.memoryOf(file)
 	if err != nil {
 		return nil, err
 	}
-	return p.publishers(store)
+	return p.publishers(store, file != "")
 }
 
-// publishers are asked as the environment says.
-func (p *pluginParts) publishers(store *sqlite.Store) (*asking.Asker, error) {
+// publishers are asked as the environment says; none is where the memory is only read.
+func (p *pluginParts) publishers(store *sqlite.Store, onlyRead bool) (*asking.Asker, error) {
 	r, err := reputationFrom(os.Getenv, "docker-safepull/"+p.version.Version)
 	if err != nil {
 		return nil, err
+	}
+	if onlyRead {
+		r.Ask = reputation.Off
 	}
 	asker, end, err := newPublishers(r, store)
 	if err != nil {

@@ -63,7 +63,8 @@ type Options struct {
 	Fresh time.Duration
 	// Stale is how old an answer may be that counts because the registry does not answer; zero means 7 days.
 	Stale time.Duration
-	// PerSecond and Burst bound the requests to one registry; zero means 2 a second and 30 at once.
+	// PerSecond and Burst bound the requests to one registry; zero means 2 a second and 60 at once, which
+	// are twenty images of as many publishers; Docker Hub answers 180 a minute.
 	PerSecond float64
 	Burst     int
 	// Brand says of a repository's name whether others are known for it.
@@ -104,7 +105,7 @@ func New(sources []Source, memory Memory, o Options) (*Asker, error) {
 	o.Fresh = cmp.Or(o.Fresh, 24*time.Hour)
 	o.Stale = cmp.Or(o.Stale, 7*24*time.Hour)
 	o.PerSecond = cmp.Or(o.PerSecond, 2)
-	o.Burst = cmp.Or(o.Burst, 30)
+	o.Burst = cmp.Or(o.Burst, 60)
 	o.UserAgent = cmp.Or(o.UserAgent, "safepull")
 	if o.Now == nil {
 		o.Now = time.Now
@@ -185,7 +186,11 @@ func (a *Asker) Ask(ctx context.Context, ref trust.Reference) (publisher.Answer,
 		answer.NotAsked, failed = trust.Sanitise(failed.Error(), 300), nil
 		answer.Until = earliest(answer.Until, now.Add(a.o.Fresh))
 	default:
-		answer.Until = earliest(answer.Until, now.Add(pauseFor))
+		again := pauseFor
+		if f, ok := errors.AsType[failure](failed); ok && f.again > 0 {
+			again = f.again
+		}
+		answer.Until = earliest(answer.Until, now.Add(again))
 	}
 	return answer, failed
 }
@@ -255,7 +260,7 @@ func (a *Asker) one(ctx, timed context.Context, s *source, q publisher.Question)
 		switch {
 		case err == nil && damaged: // said once, and healed
 			_, err = a.keep(ctx, q.Key(), change)
-			return publisher.Record{}, errors.Join(failure{trust.ErrMalformed, fmt.Sprintf("what was remembered of %s was damaged; it begins anew", q.Name)}, err)
+			return publisher.Record{}, errors.Join(failure{class: trust.ErrMalformed, text: fmt.Sprintf("what was remembered of %s was damaged; it begins anew", q.Name)}, err)
 		case err == nil:
 			return a.keep(ctx, q.Key(), change)
 		case unanswered(err) && known.Key != "" && age.Abs() < a.o.Stale:
@@ -264,7 +269,7 @@ func (a *Asker) one(ctx, timed context.Context, s *source, q publisher.Question)
 		return publisher.Record{}, err
 	})
 	if err != nil && !ran && timed.Err() != nil && ctx.Err() == nil { // it waited for another one's answer
-		err = failure{trust.ErrUnavailable, fmt.Sprintf("%s did not answer within %s", s.Title(), a.o.Budget)}
+		err = failure{class: trust.ErrUnavailable, text: fmt.Sprintf("%s did not answer within %s", s.Title(), a.o.Budget)}
 	}
 	return r, err
 }
@@ -273,9 +278,9 @@ func (a *Asker) one(ctx, timed context.Context, s *source, q publisher.Question)
 func (a *Asker) silent(s *source, q publisher.Question, known publisher.Record, age time.Duration) (publisher.Record, error) {
 	switch {
 	case known.Key == "":
-		return known, failure{errSilent, fmt.Sprintf("nothing is remembered of %s, and %s", q.Name, s.Silent)}
+		return known, failure{class: errSilent, text: fmt.Sprintf("nothing is remembered of %s, and %s", q.Name, s.Silent)}
 	case age.Abs() > publisher.VouchedFor:
-		return known, failure{errSilent, fmt.Sprintf("what is remembered of %s is of %s, too old to speak for anybody (import a newer snapshot), and %s", q.Name, known.Asked.Format(time.DateOnly), s.Silent)}
+		return known, failure{class: errSilent, text: fmt.Sprintf("what is remembered of %s is of %s, too old to speak for anybody (import a newer snapshot), and %s", q.Name, known.Asked.Format(time.DateOnly), s.Silent)}
 	}
 	return known, nil
 }

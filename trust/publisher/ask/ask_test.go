@@ -357,7 +357,9 @@ func TestSpent(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, ask.Options{})
 	h.Misbehave("/v2/orgs/*", registrytest.Fault{Header: http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {fmt.Sprint(h.clock().Add(7 * time.Minute).Unix())}}})
-	h.good(t, "acme/app")
+	if a, _ := h.ask(t, "acme/app"); len(a.Vouched) != 1 { // what is asked beside it may come too late
+		t.Errorf("%+v", a)
+	}
 	h.restart(t)
 	h.ForgetRequests()
 	if _, err := h.ask(t, "other/app"); !errors.Is(err, trust.ErrRateLimited) || !strings.Contains(err.Error(), "answers no more questions for now; it is asked again after 00:07:00 UTC") || h.Count("", "") > 0 {
@@ -397,6 +399,35 @@ func TestShared(t *testing.T) {
 	h.pass(25 * time.Hour)
 	if a, err := ours.Ask(t.Context(), ref("acme/app")); err != nil || len(a.Vouched) > 0 || len(a.Known.Account.Changes) == 0 {
 		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// TestSharedAtOnce: what another process learns while a registry says that nothing changed is not undone.
+func TestSharedAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, ask.Options{Budget: 20 * time.Second})
+	h.good(t, "acme/app")
+	ours := h.Asker
+	h.restart(t)
+	h.pass(25 * time.Hour)
+	h.ForgetRequests()
+	h.Misbehave("/v2/orgs/*", registrytest.Fault{HeaderDelay: 300 * time.Millisecond})
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		if _, err := ours.Ask(t.Context(), ref("acme/app")); err != nil {
+			t.Error(err)
+		}
+	})
+	for h.Count("GET", "/v2/orgs/acme/") == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := h.Import(t.Context(), strings.NewReader(snapshot)); err != nil {
+		t.Fatal(err)
+	}
+	asking.Wait()
+	h.restart(t)
+	if a := h.good(t, "acme/app"); !a.Known.Account.Seen.Equal(day("2024-01-02")) || len(a.Findings) != 1 {
+		t.Errorf("%+v", a)
 	}
 }
 
@@ -476,12 +507,16 @@ func TestOwnLimit(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, ask.Options{PerSecond: 0.001, Burst: 5})
 	h.good(t, "acme/app")
-	if _, err := h.ask(t, "other/app"); !errors.Is(err, trust.ErrRateLimited) || !strings.Contains(err.Error(), "own measure") {
-		t.Error(err)
+	if a, err := h.ask(t, "other/app"); !errors.Is(err, trust.ErrRateLimited) || !strings.Contains(err.Error(), "own measure") || !a.Until.Equal(h.clock().Add(10*time.Second)) {
+		t.Errorf("%s, %v", a.Until, err)
 	}
 	if n := h.Count("", ""); n > 5 {
 		t.Errorf("%d requests", n)
 	}
+	// A turn that comes soon is waited for.
+	h.options.PerSecond, h.options.Burst = 20, 1
+	h.restart(t)
+	h.good(t, "third/app")
 }
 
 // TestGoneAway: when whoever asked goes away, it is no failure of the registry, and the next one asks again.

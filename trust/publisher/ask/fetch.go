@@ -25,6 +25,8 @@ const (
 	pauseFor = 5 * time.Minute
 	// maxPause bounds the pause that a registry asks for.
 	maxPause = time.Hour
+	// ownPause is how long a question stays open that safepull itself put off.
+	ownPause = 10 * time.Second
 	// keepFor bounds the wait for the memory, which is not the registry's time.
 	keepFor = 5 * time.Second
 )
@@ -73,7 +75,7 @@ func (a *Asker) paused(ctx context.Context, s *source) error {
 	if p.Limited {
 		class = trust.ErrRateLimited
 	}
-	return failure{class, fmt.Sprintf("%s; it is asked again after %s", trust.Sanitise(p.Reason, 200), p.Until.UTC().Format("15:04:05 UTC"))}
+	return failure{class: class, text: fmt.Sprintf("%s; it is asked again after %s", trust.Sanitise(p.Reason, 200), p.Until.UTC().Format("15:04:05 UTC")), again: min(p.Until.Sub(now), pauseFor)}
 }
 
 // parsePause is no pause where the note is damaged: who cannot read it asks again.
@@ -98,6 +100,8 @@ func (a *Asker) leaveAlone(ctx context.Context, s *source, f failure, d time.Dur
 type failure struct {
 	class error
 	text  string
+	// again is after how long to ask again; zero is pauseFor.
+	again time.Duration
 }
 
 // Error implements error.
@@ -111,14 +115,12 @@ func (a *Asker) fetch(ctx, timed context.Context, s *source, q publisher.Questio
 	if err := a.paused(ctx, s); err != nil {
 		return nil, err
 	}
-	turn := s.limit.Reserve()
-	if wait := turn.Delay(); wait > 0 {
-		turn.Cancel()
-		return nil, failure{trust.ErrRateLimited, fmt.Sprintf("%s was asked too often in the last seconds, by safepull's own measure", s.Title())}
+	if err := a.turn(timed, s); err != nil {
+		return nil, err
 	}
 	req, err := a.request(timed, s, q, known)
 	if err != nil {
-		return nil, failure{trust.ErrMalformed, fmt.Sprintf("%s cannot be asked about %s: %v", s.Title(), q.Name, err)}
+		return nil, failure{class: trust.ErrMalformed, text: fmt.Sprintf("%s cannot be asked about %s: %v", s.Title(), q.Name, err)}
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -134,10 +136,13 @@ func (a *Asker) fetch(ctx, timed context.Context, s *source, q publisher.Questio
 	switch conditional := known.ETag+known.Modified != "" && q.Body == nil; {
 	case resp.StatusCode == http.StatusNotModified && conditional:
 		return func(kept publisher.Record) publisher.Record {
-			if kept.Key != "" && (kept.ETag != known.ETag || kept.Modified != known.Modified) {
+			switch {
+			case kept.Key == "": // forgotten meanwhile
+				return known.Confirm(now)
+			case kept.ETag != known.ETag || kept.Modified != known.Modified:
 				return kept // another process was told something else meanwhile
 			}
-			return known.Confirm(now)
+			return kept.Confirm(now) // it may have learnt from a snapshot meanwhile
 		}, nil
 	case absent(q, resp.StatusCode, body):
 		return func(kept publisher.Record) publisher.Record {
@@ -146,16 +151,35 @@ func (a *Asker) fetch(ctx, timed context.Context, s *source, q publisher.Questio
 	case resp.StatusCode != http.StatusOK:
 		return nil, a.refused(ctx, s, resp)
 	case len(body) > maxAnswer:
-		return nil, failure{trust.ErrLimit, fmt.Sprintf("%s answered with more than %d bytes about %s", s.Title(), maxAnswer, q.Name)}
+		return nil, failure{class: trust.ErrLimit, text: fmt.Sprintf("%s answered with more than %d bytes about %s", s.Title(), maxAnswer, q.Name)}
 	}
 	facts, err := q.Read(body)
 	if err != nil {
-		return nil, failure{trust.ErrMalformed, fmt.Sprintf("%s answered about %s what cannot be read: %v", s.Title(), q.Name, err)}
+		return nil, failure{class: trust.ErrMalformed, text: fmt.Sprintf("%s answered about %s what cannot be read: %v", s.Title(), q.Name, err)}
 	}
 	etag, modified := resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")
 	return func(kept publisher.Record) publisher.Record {
 		return kept.Observe(q.Key(), facts, now).Tagged(etag, modified)
 	}, nil
+}
+
+// turn waits for a registry's turn, which takes half of what is left of the time at most.
+func (a *Asker) turn(timed context.Context, s *source) error {
+	deadline, _ := timed.Deadline()
+	turn := s.limit.Reserve()
+	wait := turn.Delay()
+	if wait <= 0 {
+		return nil
+	}
+	if wait <= time.Until(deadline)/2 {
+		select {
+		case <-time.After(wait):
+			return nil
+		case <-timed.Done():
+		}
+	}
+	turn.Cancel()
+	return failure{class: trust.ErrRateLimited, text: fmt.Sprintf("%s was asked too often in the last seconds, by safepull's own measure", s.Title()), again: ownPause}
 }
 
 // absent reports whether an answer says that the registry knows no such thing.
@@ -169,7 +193,7 @@ func (a *Asker) spent(ctx context.Context, s *source, resp *http.Response) {
 		return // what is no answer has a pause of its own
 	}
 	if wait, asked := a.askedToWait(resp.Header); asked && wait > 0 && resp.Header.Get(remaining) == "0" {
-		a.leaveAlone(ctx, s, failure{trust.ErrRateLimited, fmt.Sprintf("%s (%s) answers no more questions for now", s.Title(), s.URL.Host)}, wait)
+		a.leaveAlone(ctx, s, failure{class: trust.ErrRateLimited, text: fmt.Sprintf("%s (%s) answers no more questions for now", s.Title(), s.URL.Host)}, wait)
 	}
 }
 
@@ -208,7 +232,7 @@ func (a *Asker) noAnswer(ctx, timed context.Context, s *source, err error) error
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	f := failure{trust.ErrUnavailable, ""}
+	f := failure{class: trust.ErrUnavailable}
 	var at *url.Error
 	if errors.As(err, &at) {
 		err = at.Err // the rest is the URL
@@ -228,7 +252,7 @@ func (a *Asker) noAnswer(ctx, timed context.Context, s *source, err error) error
 // refused is for an answer that is none.
 func (a *Asker) refused(ctx context.Context, s *source, resp *http.Response) error {
 	code := resp.StatusCode
-	f := failure{trust.ErrUnavailable, fmt.Sprintf("%s (%s) answered with status %d", s.Title(), s.URL.Host, code)}
+	f := failure{class: trust.ErrUnavailable, text: fmt.Sprintf("%s (%s) answered with status %d", s.Title(), s.URL.Host, code)}
 	wait, asked := a.askedToWait(resp.Header)
 	limited := code == http.StatusTooManyRequests || code == http.StatusForbidden && (resp.Header.Get(remaining) == "0" || asked)
 	switch {

@@ -40,7 +40,7 @@ func (a *Asker) Compare(ctx context.Context, ref trust.Reference, platform strin
 		return nil, fmt.Errorf("keep the memory of a tag: %w", err)
 	}
 	if damaged != nil {
-		return nil, failure{trust.ErrMalformed, fmt.Sprintf("what was remembered of the tag %q was damaged; it begins anew", ref.Tag)}
+		return nil, failure{class: trust.ErrMalformed, text: fmt.Sprintf("what was remembered of the tag %q was damaged; it begins anew", ref.Tag)}
 	}
 	return after.Signs(ref), nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/safepull/safepull/trust"
 )
@@ -91,11 +92,31 @@ func (s *Store) Notes(ctx context.Context, after string, limit int) ([]struct {
 	return notes, s.explain("read notes from", rows.Err())
 }
 
-// pruneNotes forgets notes that nobody looked at.
+const (
+	// notesFor is how long notes last that are no tags and no pauses: a name changes hands after months or years, and then
+	// it counts what was told of it first.
+	notesFor = 2 * 365 * 24 * time.Hour
+	// notesMax bounds those: whoever makes up names can make a proxy remember them.
+	notesMax = 300_000
+)
+
+// pruneNotes forgets tags and pauses that nobody looked at, other notes much later, and those that are too many.
 func (s *Store) pruneNotes(ctx context.Context, before int64) (int64, error) {
-	done, err := s.write.ExecContext(ctx, `DELETE FROM notes WHERE name IN (SELECT name FROM notes WHERE touched < $1 LIMIT $2)`, before, pruneAtOnce)
+	lasting := min(before, s.now().Add(-notesFor).UnixMicro())
+	done, err := s.write.ExecContext(ctx, `DELETE FROM notes WHERE name IN (SELECT name FROM notes WHERE touched < $1
+		AND (touched < $2 OR name >= 'tag ' AND name < 'tag!' OR name >= 'pause ' AND name < 'pause!') LIMIT $3)`, before, lasting, pruneAtOnce)
 	if err != nil {
 		return 0, err
 	}
-	return done.RowsAffected()
+	n, err := done.RowsAffected()
+	if err != nil || n == pruneAtOnce {
+		return n, err
+	}
+	done, err = s.write.ExecContext(ctx, `DELETE FROM notes WHERE name IN (SELECT name FROM notes ORDER BY touched DESC LIMIT $1 OFFSET $2)`,
+		pruneAtOnce-n, s.notesMax)
+	if err != nil {
+		return n, err
+	}
+	more, err := done.RowsAffected()
+	return n + more, err
 }

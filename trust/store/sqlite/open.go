@@ -42,6 +42,8 @@ type Store struct {
 	now   func() time.Time
 	// edges counts what was kept since all edges were bounded.
 	edges atomic.Int64
+	// notesMax is how many notes are kept; tests keep fewer.
+	notesMax int
 	// readOnly stores have one connection pool, and note no use.
 	readOnly bool
 }
@@ -74,7 +76,7 @@ func Open(path string) (*Store, error) {
 }
 
 func connect(path string) (*Store, error) {
-	s := &Store{path: path, now: time.Now}
+	s := &Store{path: path, now: time.Now, notesMax: notesMax}
 	var err error
 	if s.write, err = sql.Open("sqlite", dsn(path, "immediate")); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	"go.uber.org/goleak"
 
@@ -255,6 +256,47 @@ func TestPrune(t *testing.T) {
 	if n, err := s.Prune(ctx, 30*24*time.Hour); n != 0 || err != nil {
 		t.Errorf("a second Prune = %d, %v", n, err)
 	}
+}
+
+// TestPruneNotes: tags and pauses go with everything else, what was told of publishers years later, or when there is too much.
+func TestPruneNotes(t *testing.T) {
+	t.Parallel()
+	s := openStore(t)
+	day := 0
+	s.now = func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).AddDate(0, 0, day) }
+	keep := func(keys ...string) {
+		t.Helper()
+		for _, key := range keys {
+			if err := s.KeepNote(t.Context(), key, []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	left := func(prunedOn int, want ...string) {
+		t.Helper()
+		day = prunedOn
+		if _, err := s.Prune(t.Context(), 90*24*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		notes, err := s.Notes(t.Context(), "", 10)
+		var got []string
+		for _, n := range notes {
+			got = append(got, n.Key)
+		}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("day %d: %v\n%s", prunedOn, err, diff)
+		}
+	}
+	keep("account a", "pause a", "tag a", "tagged a")
+	day = 80
+	keep("account b", "tag b")
+	left(89, "account a", "account b", "pause a", "tag a", "tag b", "tagged a")
+	left(100, "account a", "account b", "tag b", "tagged a")
+	left(200, "account a", "account b", "tagged a")
+	left(740, "account b")
+	keep("account c", "account d")
+	s.notesMax = 2
+	left(741, "account c", "account d")
 }
 
 func TestPruneCancelled(t *testing.T) {
