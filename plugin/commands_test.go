@@ -76,15 +76,15 @@ func TestExplainFromProxy(t *testing.T) {
 			fmt.Fprint(rw, `]}`)
 		case "/safepull/v1/verdicts/SP-1111111111":
 			_ = json.NewEncoder(rw).Encode(known1("1", "SP-1111111111"))
-		case "/safepull/v1/verdicts/SP-other00000":
+		case "/safepull/v1/verdicts/SP-0THER00000":
 			_ = json.NewEncoder(rw).Encode(known1("1", "SP-1111111111"))
-		case "/safepull/v1/verdicts/SP-large00000":
+		case "/safepull/v1/verdicts/SP-1ARGE00000":
 			for range maxVerdict/1024 + 1 {
 				fmt.Fprint(rw, strings.Repeat(" ", 1024))
 			}
-		case "/safepull/v1/verdicts/SP-nojson0000":
+		case "/safepull/v1/verdicts/SP-N0JS0N0000":
 			fmt.Fprint(rw, "<html>")
-		case "/safepull/v1/verdicts/SP-broken0000":
+		case "/safepull/v1/verdicts/SP-BR0KEN0000":
 			rw.WriteHeader(http.StatusBadGateway)
 		default:
 			http.NotFound(rw, r)
@@ -110,8 +110,8 @@ func TestExplainFromProxy(t *testing.T) {
 	}
 	secret := strings.Replace(proxy.URL, "http://", "http://user:s3cret@", 1)
 	for id, say := range map[string]string{
-		"SP-other00000": "another verdict", "SP-large00000": "limit", "SP-nojson0000": "malformed",
-		"SP-broken0000": "502", "SP-gone000000": "not found",
+		"SP-0THER00000": "another verdict", "SP-1ARGE00000": "limit", "SP-N0JS0N0000": "malformed",
+		"SP-BR0KEN0000": "502", "SP-G0NE000000": "not found",
 	} {
 		r := ask(none, "--proxy", secret, id)
 		if r.status != 1 || !strings.Contains(r.err, say) || strings.Contains(r.err, "s3cret") {

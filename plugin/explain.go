@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,8 +26,17 @@ image it is the newest one.`
 // maxRemembered is how many verdicts of a repository are searched for a tag.
 const maxRemembered = 200
 
-// verdictID is how verdicts are named; no image can be, since a repository is lower case.
-var verdictID = regexp.MustCompile(`^SP-[0-9A-Za-z]{10}$`)
+// verdictID is how verdicts are named. No image can be, since a repository is lower case; what people typed for an ID may be
+// one.
+var (
+	verdictID = regexp.MustCompile(`^SP-[0-9A-Za-z]{10}$`)
+	typedID   = regexp.MustCompile(`^(?i)SP-[0-9A-Z]{10}$`)
+)
+
+// asTyped is an ID as people mean it: its letters are capitals, and no letter looks like a digit.
+func asTyped(id string) string {
+	return strings.NewReplacer("O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(id))
+}
 
 func (a *app) explainCommand() *cobra.Command {
 	cmd := a.command("explain [OPTIONS] ID|IMAGE", "Print all the evidence behind a verdict", longExplain, 1, a.explain)
@@ -35,19 +45,31 @@ func (a *app) explainCommand() *cobra.Command {
 }
 
 func (a *app) explain(ctx context.Context, args []string) error {
-	find := a.byName
-	if verdictID.MatchString(args[0]) {
-		find = a.byID
-	}
-	v, err := find(ctx, args[0])
+	v, err := a.find(ctx, args[0])
 	if err != nil {
 		return err
 	}
 	return a.answer(render.NewExplanation(v), func() error { return a.text().Explain(a.cli.Out(), v) })
 }
 
+// find is the verdict with an ID, or else the newest on an image.
+func (a *app) find(ctx context.Context, what string) (trust.Verdict, error) {
+	switch {
+	case strings.HasPrefix(what, "SP-"):
+		return a.byID(ctx, asTyped(what))
+	case typedID.MatchString(what):
+		if v, err := a.byID(ctx, asTyped(what)); !errors.Is(err, trust.ErrNotFound) {
+			return v, err
+		}
+	}
+	return a.byName(ctx, what)
+}
+
 // byID asks this machine, then the proxy. A local memory that fails does not keep the proxy from being asked.
 func (a *app) byID(ctx context.Context, id string) (trust.Verdict, error) {
+	if !verdictID.MatchString(id) {
+		return trust.Verdict{}, fmt.Errorf("%q is no verdict's ID: that is SP- and 10 letters and digits, as the refusal has it", id)
+	}
 	v, ok, err := a.remembered(ctx, id)
 	if ok && err == nil {
 		return v, nil
@@ -57,13 +79,17 @@ func (a *app) byID(ctx context.Context, id string) (trust.Verdict, error) {
 		if err != nil {
 			return trust.Verdict{}, err
 		}
-		return trust.Verdict{}, fmt.Errorf("verdict %s: %w on this machine; name the proxy that gave it with --proxy URL", id, trust.ErrNotFound)
+		return trust.Verdict{}, fmt.Errorf("verdict %s: %w on this machine; where a proxy gave it, name that with --proxy URL, as the refusal does; else it is forgotten, "+
+			"and \"docker safepull check IMAGE\" makes a new one", id, trust.ErrNotFound)
 	}
 	door, err2 := a.doorOf(ctx, proxy, nil)
 	if err2 != nil {
 		return trust.Verdict{}, errors.Join(err2, err)
 	}
 	v, perr := door.verdict(ctx, id)
+	if errors.Is(perr, trust.ErrNotFound) {
+		perr = fmt.Errorf("%w, nor on this machine: another proxy gave it, or it is forgotten; \"docker safepull check IMAGE\" makes a new one", perr)
+	}
 	if perr != nil {
 		return trust.Verdict{}, errors.Join(perr, err)
 	}

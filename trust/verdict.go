@@ -111,8 +111,10 @@ type Verdict struct {
 // names. It is empty where neither says.
 func (v Verdict) Whom() string {
 	var owner, contact string
-	if v.Evidence.Standing.Denied() {
-		owner = v.Evidence.Standing.Decided.Owner
+	s := v.Evidence.Standing
+	_, unsigned := v.Evidence.Unanswered["signature"]
+	if s.Denied() || s.Decided != nil && (len(s.Unmet) > 0 || unsigned && s.Decided.RequireSignature != nil) {
+		owner = s.Decided.Owner
 	}
 	if v.Decision != nil {
 		contact = v.Decision.Contact

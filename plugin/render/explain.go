@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/safepull/safepull/plugin/render/internal/line"
 	"github.com/safepull/safepull/trust"
@@ -24,10 +25,23 @@ func weightsOf(v trust.Verdict) map[Finding]string {
 		if w, ok := of[i]; ok {
 			out[documented] = weighs(w)
 		} else if _, twice := out[documented]; !twice {
-			out[documented] = "0: another one of its check weighs more, or it has no weight"
+			out[documented] = weighsNothing(f)
 		}
 	}
 	return out
+}
+
+// weighsNothing says why a finding is no part of the sum.
+func weighsNothing(f trust.Finding) string {
+	switch check, _, _ := strings.Cut(f.Check, "@"); {
+	case f.Strength == trust.Context && f.Class == "":
+		return "0: it is shown, and weighs nothing by itself"
+	case f.Class == trust.ClassNode || check == "campaign":
+		return "0: rules look at it, and it has no points"
+	case f.Strength == trust.Context:
+		return "0: rules look at what hides its content, and it has no points"
+	}
+	return "0: another finding of the same check weighs more, or as much"
 }
 
 func weighs(w trust.Weight) string {
@@ -72,11 +86,13 @@ type Explanation struct {
 	Standing trust.Standing  `json:"standing"`
 	Vouched  []string        `json:"vouched"`
 	Decision *trust.Decision `json:"decision"`
+	// Whom is whom to ask about it, as far as the verdict knows.
+	Whom string `json:"whom"`
 }
 
 // NewExplanation describes a verdict in full. Decision is null in verdicts of older programs.
 func NewExplanation(v trust.Verdict) Explanation {
-	e := Explanation{Document: NewDocument(v, ""), Standing: v.Evidence.Standing, Vouched: line.CleanSome(v.Evidence.Vouched, reasonMax)}
+	e := Explanation{Document: NewDocument(v, ""), Whom: line.Clean(v.Whom()), Standing: v.Evidence.Standing, Vouched: line.CleanSome(v.Evidence.Vouched, reasonMax)}
 	if v.Decision == nil {
 		return e
 	}

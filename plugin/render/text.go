@@ -52,14 +52,18 @@ func word(action string) string {
 
 // Summary is the verdict in half a line: "blocked (SP-AB12CD34EF)".
 func Summary(d Document) string {
-	said := word(d.Action)
-	if past := word(d.Called); d.Called != "" && d.Called != string(trust.Warn) {
-		said += ", would have been " + past
-	}
 	if d.ID == "" {
-		return said
+		return said(d)
 	}
-	return fmt.Sprintf("%s (%s)", said, d.ID)
+	return fmt.Sprintf("%s (%s)", said(d), d.ID)
+}
+
+// said is the action, and what it would have been but for the policy's mode.
+func said(d Document) string {
+	if d.Called != "" && d.Called != string(trust.Warn) {
+		return word(d.Action) + ", would have been " + word(d.Called)
+	}
+	return word(d.Action)
 }
 
 // Verdict prints the short form: one line and the reasons for what may pass, a refusal for everything else.
@@ -215,7 +219,7 @@ func reachOf(f Finding) string {
 // Explain prints everything that is known about a verdict.
 func (t Text) Explain(w io.Writer, v trust.Verdict) error {
 	out, d := bufio.NewWriter(w), NewDocument(v, "")
-	fmt.Fprintf(out, "%s: %s\n\n", t.Action(d.Action), t.name(d))
+	fmt.Fprintf(out, "%s: %s\n\n", t.Paint(d.Action, said(d)), t.name(d))
 	for _, row := range [][2]string{
 		{"Verdict", d.ID},
 		{"Manifest", string(line.OrNone(d.ManifestDigest))},

@@ -73,6 +73,7 @@ func (p *Policy) changes(e trust.Evidence, found []trust.Finding) []trust.Change
 		}
 	}
 	p.without(found, e, now, then, add)
+	p.withoutRules(found, e, now, add)
 	for _, class := range p.doc.Unanswered.classes() {
 		if open := class.of(e.Unanswered); len(open) > 0 {
 			answered := e
@@ -142,6 +143,21 @@ func (p *Policy) without(found []trust.Finding, e trust.Evidence, now trust.Acti
 	}
 }
 
+// withoutRules leaves out rules that ask for more than signs: whoever keeps the policy can change those.
+func (p *Policy) withoutRules(found []trust.Finding, e trust.Evidence, now trust.Action, add adder) {
+	for _, a := range p.applying(found, e) {
+		if a.rule.When == "" {
+			continue
+		}
+		other := *p
+		other.rules = slices.DeleteFunc(slices.Clone(p.rules), func(r rule) bool { return r.Name == a.rule.Name })
+		d := decision{silent: true}
+		if other.decideUnder(&d, scope{Mode: enforce}, found, e); d.action.Severity() < now.Severity() {
+			add(d.action, "if the policy had no rule %s (%s)", a.rule.Name, a.rule.from)
+		}
+	}
+}
+
 // nameChecks are the checks that an entry which allows the name waives.
 func nameChecks() []string { return []string{"look-alike", publisherQuestion} }
 
@@ -155,8 +171,10 @@ func (p *Policy) byEntry(found []trust.Finding, e trust.Evidence, then decider, 
 	allowed.Unanswered = maps.Clone(e.Unanswered)
 	maps.DeleteFunc(allowed.Unanswered, func(q, _ string) bool { return questions{reputation: true}.about(q) })
 	rest := slices.DeleteFunc(slices.Clone(found), func(f trust.Finding) bool { return slices.Contains(nameChecks(), checkName(f)) })
-	if !e.Standing.Trusted() {
-		to := then(rest, allowed)
+	switch to := then(rest, allowed); {
+	case len(e.Standing.Unmet) > 0: // the more specific entry decides, whatever others allow
+		add(to, "if the image met what the entry %s asks for", trust.Sanitise(e.Standing.Decided.Pattern, 160))
+	case !e.Standing.Trusted():
 		if add(to, "with an entry that allows %s/**", trust.Sanitise(e.Reference.Namespace(), 160)); to == trust.Allow {
 			return // nobody needs to look away
 		}

@@ -131,6 +131,9 @@ func denial(e trust.Entry) string {
 	if e.Reason != "" {
 		s += ": " + e.Reason
 	}
+	if e.Ticket != "" {
+		s += " (ticket " + e.Ticket + ")"
+	}
 	return s
 }
 

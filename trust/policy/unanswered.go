@@ -59,7 +59,11 @@ func (q questions) of(open map[string]string) []string {
 	var out []string
 	for _, question := range slices.Sorted(maps.Keys(open)) {
 		if q.about(question) {
-			out = append(out, fmt.Sprintf("unanswered: %s: %s", question, open[question]))
+			why := open[question]
+			if question == signatureQuestion { // nothing is wrong with content
+				why = strings.TrimSuffix(why, ": "+trust.ErrUnsupported.Error())
+			}
+			out = append(out, fmt.Sprintf("unanswered: %s: %s", question, why))
 		}
 	}
 	return out
