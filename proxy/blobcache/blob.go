@@ -119,7 +119,7 @@ func (b *blob) failed(err error) error {
 	case errors.Is(err, io.EOF) || notFound(err):
 		return b.damaged()
 	}
-	b.cache.countError()
+	b.cache.failed(err)
 	return fmt.Errorf("%w: reading %s from the cache: %w", trust.ErrUnavailable, b.digest, err)
 }
 

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	storagedriver "github.com/distribution/distribution/v3/registry/storage/driver"
@@ -57,6 +58,10 @@ type Options struct {
 	// Keep names content that is not evicted: that of images in quarantine, the newest first. It is asked when room is
 	// needed, at most once in five minutes, and gets half of MaxBytes at most. It may be nil.
 	Keep func(context.Context) ([]digest.Digest, error)
+	// Failed is told of every failure of the storage, and Works of the first content that is kept after one. They must be
+	// quick, and safe for concurrent use. Both may be nil.
+	Failed func(error)
+	Works  func()
 }
 
 // Stats are counted since Open, but for Entries, Bytes and Sweeping.
@@ -86,6 +91,9 @@ type Cache struct {
 	shared     bool
 	recent     int64 // seconds
 	keep       func(context.Context) ([]digest.Digest, error)
+	tellFailed func(error)
+	tellWorks  func()
+	failing    atomic.Bool   // the last content could not be kept, or not be read
 	pause      time.Duration // pauseTime, and
 	finishTime time.Duration // the constant, but in tests
 	newSpool   func() (spool.Spool, error)
@@ -118,9 +126,16 @@ func Open(ctx context.Context, driver storagedriver.StorageDriver, o Options) (*
 	if o.Recent == 0 {
 		o.Recent = defaultRecent
 	}
+	if o.Failed == nil {
+		o.Failed = func(error) {}
+	}
+	if o.Works == nil {
+		o.Works = func() {}
+	}
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	c := &Cache{
 		driver: driver, maxBytes: o.MaxBytes, root: o.Root, scratch: o.Scratch, shared: o.Shared, keep: o.Keep,
+		tellFailed: o.Failed, tellWorks: o.Works,
 		recent: max(int64(o.Recent/time.Second), 0), pause: pauseTime, finishTime: finishTime,
 		buffers: sync.Pool{New: func() any { return new([chunk]byte) }}, base: base, stop: stop,
 		shelf: newShelf(), flights: map[flightKey]*flight{}, changing: map[digest.Digest]chan struct{}{},
@@ -272,8 +287,18 @@ func (c *Cache) count(hit bool) {
 	}
 }
 
-func (c *Cache) countError() {
+// failed counts a failure of the storage and tells of it. The caller does not hold mu.
+func (c *Cache) failed(err error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.stats.Errors++
+	c.mu.Unlock()
+	c.failing.Store(true)
+	c.tellFailed(err)
+}
+
+// works tells that content was kept, if there was a failure before. The caller does not hold mu.
+func (c *Cache) works() {
+	if c.failing.CompareAndSwap(true, false) {
+		c.tellWorks()
+	}
 }

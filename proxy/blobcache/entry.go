@@ -67,7 +67,7 @@ func (c *Cache) open(ctx context.Context, d digest.Digest) (*blob, error) {
 		c.drop(b) //nolint:contextcheck // cleaning up outlives the caller
 		err = fmt.Errorf("%s: %w: its file was damaged", d, ErrMiss)
 	default:
-		c.storageFailed()
+		c.storageFailed(err)
 		err = fmt.Errorf("%s: %w: %w: %w", d, ErrMiss, errUnreadable, err)
 	}
 	_ = b.Close() //nolint:contextcheck // as above
@@ -306,7 +306,7 @@ func (c *Cache) removeOne(ctx context.Context, v victim) {
 // erase deletes a file. The caller has the right to it.
 func (c *Cache) erase(ctx context.Context, v victim) {
 	if err := c.driver.Delete(ctx, path(v.digest, v.size)); err != nil && !notFound(err) {
-		c.countError()
+		c.failed(err)
 	}
 }
 

@@ -20,6 +20,13 @@ func (c *Cache) Settle() {
 // Pause sets for how long nothing is kept after the storage failed.
 func (c *Cache) Pause(d time.Duration) { c.pause = d }
 
+// Resume ends the time for which nothing is kept.
+func (c *Cache) Resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.paused = time.Time{}
+}
+
 // WrapSpool puts something between the cache and its spools.
 func (c *Cache) WrapSpool(wrap func(spool.Spool) spool.Spool) {
 	inner := c.newSpool

@@ -233,7 +233,7 @@ func (f *flight) fetch(ctx context.Context, upstream trust.Source, ref trust.Ref
 	}
 	kept, err := f.cache.newSpool()
 	if err != nil {
-		f.cache.storageFailed()
+		f.cache.storageFailed(err)
 		return fmt.Errorf("%w: %w", errSpool, err)
 	}
 	f.begin(kept)
@@ -249,8 +249,12 @@ func (f *flight) fetch(ctx context.Context, upstream trust.Source, ref trust.Ref
 		}
 		if n > 0 {
 			_, _ = verifier.Write(buf[:n]) // a hash never fails
-			if m, err := kept.Write(buf[:n]); err != nil || m < n {
-				f.cache.storageFailed()
+			m, err := kept.Write(buf[:n])
+			if err == nil && m < n {
+				err = io.ErrShortWrite
+			}
+			if err != nil {
+				f.cache.storageFailed(err)
 				return fmt.Errorf("%w: %w", errSpool, err)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -500,8 +501,23 @@ func TestNoRoomOnDisk(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			c := disk(t, dir, blobcache.Options{})
-			c.WrapSpool(func(s spool.Spool) spool.Spool { return &full{s, room} })
+			var failures, ends atomic.Int32
+			c := disk(t, dir, blobcache.Options{
+				Failed: func(err error) {
+					failures.Add(1)
+					if !errors.Is(err, syscall.ENOSPC) {
+						t.Error(err)
+					}
+				},
+				Works: func() { ends.Add(1) },
+			})
+			var freed atomic.Bool
+			c.WrapSpool(func(s spool.Spool) spool.Spool {
+				if freed.Load() {
+					return s
+				}
+				return &full{s, room}
+			})
 			body := counting(10_000)
 			up, desc := gated(body)
 			readers := []io.ReadCloser{fetch(t, c, up, desc), fetch(t, c, up, desc), fetch(t, c, up, desc)}
@@ -523,6 +539,17 @@ func TestNoRoomOnDisk(t *testing.T) {
 			}
 			if s := c.Stats(); s.Errors != 1 || s.Bytes != 0 || s.Skipped == 0 || has(t, c, body) || len(files(t, dir)) != 0 || up.fetched() != 5 {
 				t.Errorf("%d fetches, %+v, files %v", up.fetched(), s, files(t, dir))
+			}
+			if failures.Load() != 1 || ends.Load() != 0 {
+				t.Errorf("told of %d failures, %d ends", failures.Load(), ends.Load())
+			}
+			freed.Store(true)
+			c.Resume()
+			fill(t, c, newUpstream(), body)
+			fill(t, c, newUpstream(), counting(9_000))
+			c.Settle()
+			if failures.Load() != 1 || ends.Load() != 1 || !has(t, c, body) {
+				t.Errorf("told of %d failures, %d ends", failures.Load(), ends.Load())
 			}
 		})
 	}

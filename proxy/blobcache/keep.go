@@ -44,11 +44,11 @@ func (c *Cache) reserve(ctx context.Context, desc ocispec.Descriptor) (unreserve
 }
 
 // storageFailed counts, and keeps nothing more for a while.
-func (c *Cache) storageFailed() {
+func (c *Cache) storageFailed(err error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stats.Errors++
 	c.paused = time.Now().Add(c.pause)
+	c.mu.Unlock()
+	c.failed(err)
 }
 
 // commit makes an entry of a flight's content, which was verified. What fails costs nothing but the caching.
@@ -62,10 +62,11 @@ func (c *Cache) commit(ctx context.Context, f *flight, unreserve func()) {
 		return
 	}
 	if err := c.store(ctx, f.spool, f.desc); err != nil {
-		c.storageFailed()
+		c.storageFailed(err)
 		unreserve()
 		return
 	}
+	c.works()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := seconds(time.Now())

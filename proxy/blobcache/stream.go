@@ -70,7 +70,7 @@ func (t *stream) read(p []byte) (int, error) {
 	}
 	n, err := t.flight.spool.ReadAt(p[:min(int64(len(p)), arrived-t.pos)], t.pos)
 	if n == 0 && err != nil {
-		t.flight.cache.countError()
+		t.flight.cache.failed(err)
 		return 0, fmt.Errorf("%w: reading what arrived of %s: %w", trust.ErrUnavailable, t.flight.desc.Digest, err)
 	}
 	return n, nil

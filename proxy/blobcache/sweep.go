@@ -22,7 +22,7 @@ func (c *Cache) keepSweeping() {
 	c.makeRoom(c.base, 0)
 	for {
 		if err := c.sweep(c.base); err != nil && c.base.Err() == nil {
-			c.countError()
+			c.failed(err)
 		}
 		c.makeRoom(c.base, 0)
 		if !c.shared {
@@ -157,7 +157,7 @@ func (s *source) find(ctx context.Context, d digest.Digest, size int64) bool {
 	defer cancel()
 	found, err := c.adopt(limited, d, size, true)
 	if err != nil && ctx.Err() == nil {
-		c.storageFailed()
+		c.storageFailed(err)
 	}
 	return found
 }

@@ -24,6 +24,13 @@ func (m *Metrics) WatchCache(read func() Cache) {
 // StaleTag counts a tag that was answered from memory in the stead of an upstream, which must be a configured one.
 func (m *Metrics) StaleTag(upstream string) { m.stale.WithLabelValues(upstream).Inc() }
 
+// OwnLogin begins to count what LoginRefused counts at an upstream, at zero.
+func (m *Metrics) OwnLogin(upstream string) { m.logins.WithLabelValues(upstream) }
+
+// LoginRefused counts a read that failed because an upstream, which must be a configured one, refuses the configured
+// login.
+func (m *Metrics) LoginRefused(upstream string) { m.logins.WithLabelValues(upstream).Inc() }
+
 // cacheCollector asks when it is asked.
 type cacheCollector struct {
 	read                   func() Cache

@@ -27,6 +27,7 @@ type Metrics struct {
 	refusals      *prometheus.CounterVec
 	escapes       *prometheus.CounterVec
 	stale         *prometheus.CounterVec
+	logins        *prometheus.CounterVec
 }
 
 // New makes metrics that all begin at zero.
@@ -65,8 +66,11 @@ func New() *Metrics {
 		stale: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "safepull_stale_tags_total", Help: "Tags that were answered from memory because their registry was down.",
 		}, []string{"upstream"}),
+		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "safepull_upstream_login_refused_total", Help: "Reads that failed because the upstream refuses the configured login: renew it.",
+		}, []string{"upstream"}),
 	}
-	m.registry.MustRegister(m.stale, m.refusals, m.escapes)
+	m.registry.MustRegister(m.stale, m.logins, m.refusals, m.escapes)
 	m.registry.MustRegister(m.requests, m.requestTime, m.decisions, m.judgements, m.inFlight, m.upstreamBytes, m.cache,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, action := range []trust.Action{trust.Allow, trust.Warn, trust.Quarantine, trust.Block} {

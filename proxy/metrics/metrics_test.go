@@ -30,6 +30,8 @@ func TestNamesAndLabelsAreAPI(t *testing.T) {
 	m.Cached(false)
 
 	m.StaleTag("docker.io")
+	m.OwnLogin("quay.io")
+	m.LoginRefused("docker.io")
 	m.WatchCache(func() metrics.Cache { return metrics.Cache{Entries: 3, Bytes: 1000, Joins: 4, Evictions: 5} })
 
 	w := httptest.NewRecorder()
@@ -57,6 +59,8 @@ func TestNamesAndLabelsAreAPI(t *testing.T) {
 		`safepull_cache_events_total{event="eviction"} 5`,
 		`safepull_cache_events_total{event="hit"} 0`,
 		`safepull_stale_tags_total{upstream="docker.io"} 1`,
+		`safepull_upstream_login_refused_total{upstream="docker.io"} 1`,
+		`safepull_upstream_login_refused_total{upstream="quay.io"} 0`,
 		`go_goroutines`,
 	} {
 		if !strings.Contains(body, "\n"+line) {

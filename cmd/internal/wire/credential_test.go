@@ -39,15 +39,18 @@ func TestWrongPasswordsAreShownOnce(t *testing.T) {
 				if err := os.WriteFile(file, []byte("robot:old-secret\n"), 0o600); err != nil {
 					t.Fatal(err)
 				}
+				says := "safepull's own login at docker.io was refused"
 				yaml, before, after := "    credentials: {kind: file, path: "+file+", shareWithEveryone: ['**']}\n", nobody, nobody
 				if whose == "a caller's" {
+					says = "docker.io gives your login no access"
 					yaml, before, after = "    credentials: {kind: passThrough}\ndoor: {url: 'http://proxy.example', basicIsFor: docker.io}\n", basicHeader("robot", "old-secret"), basicHeader("robot", "rotated-secret")
 				}
 				p := start(t, r, yaml)
 				var all sync.WaitGroup
 				for range 20 {
 					all.Go(func() {
-						if resp := p.as(t, "GET", "/v2/acme/good/manifests/latest", before); resp.StatusCode != http.StatusForbidden {
+						resp := p.as(t, "GET", "/v2/acme/good/manifests/latest", before)
+						if resp.StatusCode != http.StatusForbidden || !strings.Contains(resp.Status, says) {
 							t.Errorf("with the old password: %s", resp.Status)
 						}
 					})
@@ -63,6 +66,7 @@ func TestWrongPasswordsAreShownOnce(t *testing.T) {
 				if resp := p.as(t, "GET", "/v2/acme/good/manifests/latest", after); resp.StatusCode != http.StatusOK {
 					t.Errorf("with the rotated password: %s", resp.Status)
 				}
+				operatorKnows(t, p, whose == "the proxy's", file)
 				secretsStay(t, p, "old-secret", "rotated-secret")
 				if !strings.Contains(p.log.String(), "is not tried again for") {
 					t.Errorf("the log does not say why: %s", p.log)
@@ -70,6 +74,38 @@ func TestWrongPasswordsAreShownOnce(t *testing.T) {
 			})
 		}
 	}
+}
+
+// operatorKnows of a refused login, once, when it is the configured one.
+func operatorKnows(t *testing.T, p *running, configured bool, file string) {
+	t.Helper()
+	const line = "level=error msg=\"the upstream refuses the configured login"
+	want := 0
+	if configured {
+		want = 1
+	}
+	if err := p.stop(); err != nil {
+		t.Error(err)
+	}
+	log := p.log.String()
+	if n := strings.Count(log, line); n != want || configured && (!strings.Contains(log, "upstream=docker.io") || !strings.Contains(log, "credentials=file") || !strings.Contains(log, "file="+file)) {
+		t.Errorf("%d lines in %s", n, log)
+	}
+}
+
+// TestWhoseLoginIsMissing where each brings their own, also to clients that cannot be asked for one.
+func TestWhoseLoginIsMissing(t *testing.T) {
+	t.Parallel()
+	r := registrytest.Start(t, registrytest.Options{Auth: "bearer", Accounts: map[string]registrytest.Account{"ada": {Password: "ada-secret", Repositories: []string{"acme/private"}}}})
+	put(r, "acme/private", "latest", clean())
+	p := start(t, r, "    credentials: {kind: passThrough}\ndoor: {url: 'http://proxy.example', basicIsFor: docker.io}\n")
+	for _, path := range []string{"/v2/acme/private/manifests/latest?ns=docker.io", "/v2/acme/private/tags/list?ns=docker.io"} {
+		resp := p.as(t, "GET", path, nobody)
+		if want := "docker.io gives no access to acme/private without a login: log in at the proxy"; resp.StatusCode != http.StatusForbidden || !strings.Contains(resp.Status, want) {
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+	}
+	secretsStay(t, p, "ada-secret")
 }
 
 // thief is a host that wants what is not for it.

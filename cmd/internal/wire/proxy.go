@@ -55,7 +55,7 @@ func Proxy(ctx context.Context, cfg config.Config, bucket Bucket, signatures Sig
 		return err
 	}
 	defer func() { err = errors.Join(err, kept.close(ctx)) }()
-	if registries, err = upstreams(cfg, kept, counters); err != nil {
+	if registries, err = upstreams(cfg, kept, counters, log); err != nil {
 		return err
 	}
 	defer registries.close()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/sirupsen/logrus"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/safepull/safepull/proxy/caller"
@@ -104,7 +105,7 @@ func (r *registries) AnonymousMayRead(ref trust.Reference) bool {
 	return u != nil && u.AnonymousMayRead(ref)
 }
 
-func upstreams(cfg config.Config, kept *kept, counters *metrics.Metrics) (*registries, error) {
+func upstreams(cfg config.Config, kept *kept, counters *metrics.Metrics, log *logrus.Logger) (*registries, error) {
 	all := &registries{byHost: map[string]*reader.Upstream{}}
 	shared := everythingIsShared(cfg)
 	for _, u := range cfg.Upstreams {
@@ -114,6 +115,9 @@ func upstreams(cfg config.Config, kept *kept, counters *metrics.Metrics) (*regis
 		}
 		all.transports = append(all.transports, transport)
 		o.Shared = shared
+		if o.Own != nil {
+			o.OnRefused = refusedLogin(u, counters, log)
+		}
 		o.Wrap = func(src trust.Source) trust.Source {
 			return kept.tags.Source(upstream.Typed(kept.blobs.Source(counted{src, func(n int64) { counters.UpstreamBytes(u.Host, n) }})))
 		}
@@ -161,7 +165,8 @@ func newUpstream(u config.Upstream) (reader.Options, *http.Transport, error) {
 	shared := reading(u)
 	shared.Transport, shared.Timeouts = guarded, timeouts
 	return reader.Options{
-		Host: u.Host, PassThrough: u.Credentials.Kind == config.CredentialsPassThrough, Own: own, Mirrored: len(u.Mirrors) > 0,
+		Host: u.Host, PassThrough: u.Credentials.Kind == config.CredentialsPassThrough, Own: own, OwnRefused: guarded.Refused,
+		Mirrored: len(u.Mirrors) > 0,
 		Open: func(login auth.CredentialFunc) (*upstream.Registry, error) {
 			o := shared
 			o.Credential = login

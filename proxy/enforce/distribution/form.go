@@ -28,23 +28,33 @@ func broken() *problem {
 	return fail(http.StatusInternalServerError, errcode.ErrorCodeUnknown, "safepull broke; its log tells more")
 }
 
-// write answers with a problem in a form.
-func (h *Handler) write(w http.ResponseWriter, r *http.Request, p pull, bad *problem, form road.Form) {
+// answer is a problem in the form that a road asks for.
+type answer struct {
+	form   road.Form
+	status int
+	write  func(http.ResponseWriter, *http.Request)
+}
+
+// answer puts a problem in the request's form.
+func (h *Handler) answer(r *http.Request, p pull, bad *problem) answer {
+	form := p.form(r)
+	if bad.challenge != "" && form != road.Plain { // no engine that could ask elsewhere takes a challenge for the end
+		bad = denied("%s", bad.err.Message)
+	}
 	switch {
 	case form == road.Plain:
 	case p.kind == kindBlob:
 		bad = bad.ofBlob(p.road.Client.Kind)
 	case form == road.Tombstone && r.Method == http.MethodGet:
-		h.tombstones.write(w, r, p.ref, bad)
-		return
+		return answer{form, http.StatusOK, func(w http.ResponseWriter, r *http.Request) { h.tombstones.write(w, r, p.ref, bad) }}
 	case form == road.Choices && r.Method == http.MethodHead:
 		bad = bad.as(http.StatusMultipleChoices)
+	case form == road.Unnamed && r.Method == http.MethodHead:
+		return answer{form, http.StatusOK, bad.writeUnnamed}
 	case form == road.Unnamed:
-		if bad.writeUnnamed(w, r) {
-			return
-		}
+		return answer{form, http.StatusServiceUnavailable, bad.writeUnnamed}
 	}
-	bad.write(w, r)
+	return answer{form, bad.status, bad.write}
 }
 
 // as is the problem with another status, in the status line for all to see.
@@ -70,8 +80,14 @@ func (p *problem) ofBlob(client road.Kind) *problem {
 func (p *problem) giveUp() string { return strings.TrimSuffix(p.err.Message, p.next) + giveUp + p.next }
 
 // writeUnnamed answers HEAD with success that names nothing, and GET with the refusal: what a client does then, it
-// does at no other host. It reports false, and wrote nothing, when that is not possible.
-func (p *problem) writeUnnamed(w http.ResponseWriter, r *http.Request) bool {
+// does at no other host. Where that is not possible it is the plain problem.
+func (p *problem) writeUnnamed(w http.ResponseWriter, r *http.Request) {
+	if !p.wroteUnnamed(w, r) {
+		p.write(w, r)
+	}
+}
+
+func (p *problem) wroteUnnamed(w http.ResponseWriter, r *http.Request) bool {
 	header := w.Header()
 	header.Set("Content-Type", ocispec.MediaTypeImageManifest)
 	if r.Method == http.MethodHead {

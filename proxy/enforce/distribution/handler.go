@@ -251,7 +251,7 @@ func (h *Handler) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 		writeJSON(w, r, "application/json", struct{}{})
 		return
 	}
-	h.log(w).WithFields(logrus.Fields{"status": p.status, "error": trust.Sanitise(err.Error(), maxMessage)}).Info("not let in")
+	h.log(w).WithFields(logrus.Fields{"status": h.answer(r, from, p).status, "error": trust.Sanitise(err.Error(), maxMessage)}).Info("not let in")
 	h.refuse(w, r, from, p, err)
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"go.uber.org/goleak"
 
+	"github.com/safepull/safepull/proxy/caller"
 	"github.com/safepull/safepull/proxy/enforce"
 	"github.com/safepull/safepull/proxy/enforce/distribution"
 	"github.com/safepull/safepull/trust"
@@ -220,6 +221,9 @@ func TestErrors(t *testing.T) {
 		"not_configured":   {enforce.ErrNotConfigured, 403, "DENIED", "not configured", ""},
 		"not_referenced":   {&enforce.NotReferenced{Name: "docker.io/acme/app", Digest: someHash}, 404, "BLOB_UNKNOWN", "no allowed manifest", ""},
 		"unauthorized":     {wrapped(trust.ErrUnauthorized), 403, "DENIED", "does not exist, or is private", ""},
+		"own_login":        {wrapped(&caller.LoginError{Own: true, Err: trust.ErrUnauthorized}), 403, "DENIED", "safepull's own login at docker.io was refused there: whoever runs safepull must renew it", ""},
+		"unjudged_login":   {&enforce.Unjudged{Reference: ref, Err: &caller.LoginError{Own: true, Err: trust.ErrUnauthorized}}, 503, "UNAVAILABLE", "could not be judged: safepull's own login at docker.io was refused", "30"},
+		"no_login":         {wrapped(&caller.LoginError{Err: trust.ErrUnauthorized}), 403, "DENIED", "docker.io gives no access to acme/app without a login: log in at the proxy", ""},
 		"rate_limited":     {wrapped(trust.ErrRateLimited), 429, "TOOMANYREQUESTS", "limits the rate", "30"},
 		"rate_limited_for": {slow{trust.ErrRateLimited}, 429, "TOOMANYREQUESTS", "limits the rate", "77"},
 		"unavailable":      {wrapped(trust.ErrUnavailable), 502, "UNAVAILABLE", "could not be reached", "30"},

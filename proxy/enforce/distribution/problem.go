@@ -133,18 +133,7 @@ func problemOf(r *http.Request, err error, ref trust.Reference, unknown errcode.
 	case errors.Is(err, trust.ErrNotFound):
 		return fail(404, unknown, "%s has no %s", ref.Registry, strings.TrimPrefix(ref.String(), ref.Registry+"/"))
 	case errors.Is(err, trust.ErrUnauthorized):
-		c := caller.Of(r.Context())
-		needed := fmt.Sprintf("%s gives no access to %s without a login: log in at the proxy", ref.Registry, ref.Repository)
-		switch login := c.Logins[ref.Registry]; {
-		case c.Challenge != "":
-			return loginWanted(c.Challenge, needed)
-		case login.Empty() && c.Identity == "" && c.Again != "": // asked before, and came without one
-			return denied("%s", needed)
-		case !login.Empty():
-			return denied("%s gives your login no access to %s: it does not exist, or is not for you, or the login is wrong; \"docker login\" at the proxy checks it", ref.Registry, ref.Repository)
-		}
-		// Not 401: that would make some clients send logins for other registries, and others go around the proxy.
-		return denied("%s gives safepull no access to %s: it does not exist, or is private and needs a login in safepull's configuration", ref.Registry, ref.Repository)
+		return unauthorized(caller.Of(r.Context()), err, ref)
 	case errors.Is(err, trust.ErrRateLimited):
 		return fail(429, errcode.ErrorCodeTooManyRequests, "%s limits the rate of pulls; try again later", ref.Registry).later(retryAfter(err))
 	case errors.Is(err, context.DeadlineExceeded):
@@ -153,6 +142,31 @@ func problemOf(r *http.Request, err error, ref trust.Reference, unknown errcode.
 		return fail(502, errcode.ErrorCodeUnavailable, "%s could not be reached or broke off; try again later", ref.Registry).later(retryAfter(err))
 	}
 	return fail(500, errcode.ErrorCodeUnknown, "safepull failed; its log tells why")
+}
+
+// unauthorized says whose login it takes.
+func unauthorized(c caller.Caller, err error, ref trust.Reference) *problem {
+	var fault *caller.LoginError
+	known := errors.As(err, &fault)
+	needed := fmt.Sprintf("%s gives no access to %s without a login: log in at the proxy", ref.Registry, ref.Repository)
+	switch login := c.Logins[ref.Registry]; {
+	case known && fault.Own: // the caller's would not help
+		return denied("%s", ownRefused(ref))
+	case c.Challenge != "":
+		return loginWanted(c.Challenge, needed)
+	case login.Empty() && c.Identity == "" && (known || c.Again != ""): // asked before, or nobody could ask
+		return denied("%s", needed)
+	case login.Empty() && known:
+		return denied("%s gives no access to %s without a login of your own there, and none came along", ref.Registry, ref.Repository)
+	case !login.Empty():
+		return denied("%s gives your login no access to %s: it does not exist, or is not for you, or the login is wrong; \"docker login\" at the proxy checks it", ref.Registry, ref.Repository)
+	}
+	// Not 401: that would make some clients send logins for other registries, and others go around the proxy.
+	return denied("%s gives safepull no access to %s: it does not exist, or is private and needs a login in safepull's configuration", ref.Registry, ref.Repository)
+}
+
+func ownRefused(ref trust.Reference) string {
+	return fmt.Sprintf("safepull's own login at %s was refused there: whoever runs safepull must renew it", ref.Registry)
 }
 
 // decision translates the gate's own answers, which may wrap anything and therefore come first.
@@ -193,7 +207,10 @@ func decision(r *http.Request, err error) *problem {
 
 // whyUnjudged is what a client may know of the cause; the log has all of it.
 func whyUnjudged(e *enforce.Unjudged) string {
+	var fault *caller.LoginError
 	switch {
+	case errors.As(e.Err, &fault) && fault.Own:
+		return ownRefused(e.Reference)
 	case errors.Is(e.Err, trust.ErrNotFound):
 		return e.Reference.Registry + " does not have all of it"
 	case errors.Is(e.Err, trust.ErrUnauthorized):

@@ -99,13 +99,11 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p pull, bad *pr
 		note(entry, bad)
 		return
 	}
-	form := p.form(r)
-	if bad.challenge != "" && form != road.Plain { // no engine that could ask elsewhere takes a challenge for the end
-		bad = denied("%s", bad.err.Message)
-	}
+	answer := h.answer(r, p, bad)
+	form := answer.form
 	// Of a manifest that passed, other hosts have no other blobs.
 	holds := p.kind != kindManifest || p.road.Holds(form)
-	entry = entry.WithFields(logrus.Fields{"road": p.road.String(), "client": string(p.road.Client.Kind), "form": string(form)})
+	entry = entry.WithFields(logrus.Fields{"road": p.road.String(), "client": string(p.road.Client.Kind), "form": string(form), "status": answer.status})
 	if p.kind == kindManifest || p.kind == kindBlob {
 		h.observer.Refused(p.road.Client.Kind, p.road.String(), form, holds)
 	}
@@ -114,12 +112,12 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p pull, bad *pr
 	} else {
 		entry.Warn("not served, but this client may get it elsewhere: deny it the way to the registry")
 	}
-	h.write(w, r, p, bad, form)
+	answer.write(w, r)
 }
 
 // broke refuses for a handler that panics before it answered, in the form that the road asks for. The panic goes on.
 func (h *Handler) broke(w http.ResponseWriter, r *http.Request, p pull) {
-	if form := p.form(r); form != road.Plain && w.Header().Get("Content-Length") == "" {
-		h.write(w, r, p, broken(), form)
+	if answer := h.answer(r, p, broken()); answer.form != road.Plain && w.Header().Get("Content-Length") == "" {
+		answer.write(w, r)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/sirupsen/logrus"
+	"github.com/sirupsen/logrus/hooks/test"
 
 	"github.com/safepull/safepull/proxy/caller"
 	"github.com/safepull/safepull/proxy/enforce"
@@ -325,6 +326,48 @@ func TestLogNamesRoadAndForm(t *testing.T) {
 	}
 	if strings.Contains(out.String(), secret) {
 		t.Error("the log has the secret")
+	}
+}
+
+// TestLogSaysWhatWasAnswered, whatever the form of the refusal makes of its status.
+func TestLogSaysWhatWasAnswered(t *testing.T) {
+	t.Parallel()
+	for outcome, err := range outcomes() {
+		log, seen := test.NewNullLogger()
+		log.SetLevel(logrus.DebugLevel)
+		s := roads(t, &fakeGate{err: err}, road.Auto, &observer{}, log)
+		for _, agent := range []string{agentGraphdriver, agentStore, agentOldStore, agentContainerd, agentPodman, agentCrane, agentUnknown} {
+			for _, path := range []string{byDefault + "1", byDefault + "1?ns=docker.io", byPath + "1", "/v2/acme/app/blobs/" + someHash.String()} {
+				for _, method := range []string{"HEAD", "GET"} {
+					seen.Reset()
+					got := do(t, s, method, path, "User-Agent", agent)
+					entry := seen.LastEntry()
+					if entry == nil || len(seen.AllEntries()) != 1 || entry.Data["status"] != got.StatusCode {
+						t.Errorf("%s: %s %s of %s: %s, logged %+v", outcome, method, path, agent, got.Status, entry)
+					}
+				}
+			}
+		}
+	}
+	log, seen := test.NewNullLogger()
+	h, err := distribution.New(&fakeGate{}, []distribution.Upstream{{Host: "docker.io", Default: true, Lister: fakeLister{}}}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.Refuse(w, r, &caller.Refused{Reason: "log in", Challenge: "Basic realm=x"})
+	}))
+	defer s.Close()
+	for agent, status := range map[string]int{agentGraphdriver: 503, agentPodman: 200, agentCrane: 401} {
+		seen.Reset()
+		if got := do(t, s, "GET", byDefault+"1", "User-Agent", agent); got.StatusCode != status {
+			t.Errorf("%s: %s", agent, got.Status)
+		}
+		for _, entry := range seen.AllEntries() {
+			if entry.Data["status"] != status {
+				t.Errorf("%s: logged %+v", agent, entry)
+			}
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ func (t *Transport) ping(base *http.Request) (int, http.Header, error) {
 func (t *Transport) prove(l *login, base *http.Request) error {
 	status, header, err := t.ping(base)
 	if err == nil && status == http.StatusUnauthorized {
-		l.learn(status, header, t.now())
+		t.learn(l, status, header)
 	}
 	return err
 }
@@ -60,6 +60,6 @@ func (t *Transport) rightElsewhere(l *login, base *http.Request) bool {
 	if err != nil || open != http.StatusUnauthorized {
 		return false
 	}
-	l.learn(taken, header, t.now())
+	t.learn(l, taken, header)
 	return true
 }

@@ -40,7 +40,9 @@ type Transport struct {
 	now  func() time.Time
 	key  []byte
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	// refused says that the secret which a host answered about last was a wrong one.
+	refused  bool
 	logins   *lru.Cache[hash, *login]
 	accounts *lru.Cache[hash, *account]
 }
@@ -112,9 +114,29 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp, err := t.base.RoundTrip(r)
 	if err == nil && (resp.StatusCode != http.StatusUnauthorized || base == nil || !t.rightElsewhere(l, base)) {
-		l.learn(resp.StatusCode, resp.Header, t.now())
+		t.learn(l, resp.StatusCode, resp.Header)
 	}
 	return resp, err
+}
+
+// Refused reports whether the secret that was answered about last was a wrong one. It tells something of a login where
+// all who use the transport use that one.
+func (t *Transport) Refused() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.refused
+}
+
+// learn takes an answer about a secret.
+func (t *Transport) learn(l *login, status int, header http.Header) {
+	l.learn(status, header, t.now())
+	left, _ := l.closed(t.now())
+	if left <= 0 && !l.proven() {
+		return // it told nothing
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refused = left > 0
 }
 
 // refuses answers in the registry's place while the secret must not be shown; else it is nil.

@@ -118,13 +118,16 @@ func TestWrongPasswordIsNotTriedAgain(t *testing.T) {
 		t.Helper()
 		for range 20 {
 			status, header, body := show(t, b, h.URL, "hush")
-			if status != http.StatusUnauthorized || header.Get("WWW-Authenticate") != `Basic realm="here"` || strings.Contains(body, "hush") {
+			if status != http.StatusUnauthorized || !b.Refused() || header.Get("WWW-Authenticate") != `Basic realm="here"` || strings.Contains(body, "hush") {
 				t.Fatalf("%d %v %s", status, header, body)
 			}
 		}
 		if n := h.attempts.Swap(0); n != want {
 			t.Errorf("tried %d times, want %d", n, want)
 		}
+	}
+	if b.Refused() {
+		t.Error("refused before it was shown")
 	}
 	tried(1)
 	c.pass(59 * time.Second)
@@ -149,8 +152,8 @@ func TestWrongPasswordIsNotTriedAgain(t *testing.T) {
 		t.Errorf("%s, %v", body, err)
 	}
 	// Neither another password, nor another host, nor no login is kept back.
-	if status, _, _ := show(t, b, h.URL, "right"); status != http.StatusOK {
-		t.Errorf("the rotated password: %d", status)
+	if status, _, _ := show(t, b, h.URL, "right"); status != http.StatusOK || b.Refused() {
+		t.Errorf("the rotated password: %d, refused %t", status, b.Refused())
 	}
 	if status, _, _ := show(t, b, newHost(t).URL, "right"); status != http.StatusOK {
 		t.Errorf("another host: %d", status)

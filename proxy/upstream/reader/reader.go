@@ -35,6 +35,10 @@ type Options struct {
 	// Own is the proxy's login; nil is none. OwnFor says whose reads of a repository are made with it.
 	Own    auth.CredentialFunc
 	OwnFor func(c caller.Caller, repository string) bool
+	// OwnRefused reports whether the registry refused Own when it was shown last; nil is never. OnRefused is told of each
+	// read that failed for it; it may be nil, and must be safe for concurrent use.
+	OwnRefused func() bool
+	OnRefused  func(error)
 	// Wrap puts what all readers share around what one reads: a cache, a count of bytes. Nil changes nothing.
 	Wrap func(trust.Source) trust.Source
 	// Mirrored says that another place may answer in the registry's stead, so that what it gives tells nothing of rights.
@@ -150,7 +154,8 @@ func (u *Upstream) Tags(ctx context.Context, ref trust.Reference, n int, last st
 	if err != nil {
 		return nil, false, err
 	}
-	return r.registry.Tags(ctx, ref, n, last)
+	names, more, err := r.registry.Tags(ctx, ref, n, last)
+	return names, more, r.explain(err)
 }
 
 // Referrers lists what refers to ref's digest as upstream.Registry does, for the context's caller.
@@ -159,7 +164,8 @@ func (u *Upstream) Referrers(ctx context.Context, ref trust.Reference, artifactT
 	if err != nil {
 		return ocispec.Index{}, err
 	}
-	return r.registry.Referrers(ctx, ref, artifactType)
+	index, err := r.registry.Referrers(ctx, ref, artifactType)
+	return index, r.explain(err)
 }
 
 // reader reads the registry as somebody. What it is given tells what they may read.
@@ -170,9 +176,27 @@ type reader struct {
 	source   trust.Source
 }
 
+// explain says of a refusal whose login is why, where that is known.
+func (r *reader) explain(err error) error {
+	if !errors.Is(err, trust.ErrUnauthorized) {
+		return err
+	}
+	switch o := r.upstream.options; {
+	case r == r.upstream.own && o.OwnRefused != nil && o.OwnRefused():
+		if o.OnRefused != nil {
+			o.OnRefused(err)
+		}
+		return &caller.LoginError{Own: true, Err: err}
+	case r == r.upstream.anonymous && o.PassThrough:
+		return &caller.LoginError{Err: err}
+	}
+	return err
+}
+
 // Resolve implements trust.Source.
 func (r *reader) Resolve(ctx context.Context, ref trust.Reference) (ocispec.Descriptor, error) {
 	desc, err := r.registry.Resolve(ctx, ref)
+	err = r.explain(err)
 	switch {
 	case err == nil && !r.upstream.options.Mirrored:
 		r.learn(ref.Repository, nil)
@@ -186,7 +210,7 @@ func (r *reader) Resolve(ctx context.Context, ref trust.Reference) (ocispec.Desc
 func (r *reader) Fetch(ctx context.Context, ref trust.Reference, desc ocispec.Descriptor) (io.ReadCloser, error) {
 	content, err := r.registry.Fetch(ctx, ref, desc)
 	if err != nil || r.upstream.options.Mirrored {
-		return content, err
+		return content, r.explain(err)
 	}
 	return &whole{content, func() {
 		r.learn(ref.Repository, nil)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -248,6 +249,61 @@ func TestOwnLogin(t *testing.T) {
 	if err := errors.Join(shared.Manifest(t.Context(), w.ref("acme/private")), shared.Blob(t.Context(), w.ref("acme/private"), w.blob)); err != nil ||
 		len(shared.Requests()) != 0 || !shared.AnonymousMayRead(w.ref("acme/private")) {
 		t.Errorf("%v: what is everyone's is asked about", err)
+	}
+}
+
+// TestWhoseLoginIsWhy is known where no other login could be.
+func TestWhoseLoginIsWhy(t *testing.T) {
+	t.Parallel()
+	var refused atomic.Bool
+	var told atomic.Int32
+	own := func(o *reader.Options) {
+		o.PassThrough, o.OwnRefused = false, refused.Load
+		o.OnRefused = func(err error) {
+			told.Add(1)
+			if !errors.Is(err, trust.ErrUnauthorized) {
+				t.Error(err)
+			}
+		}
+		o.Own = func(context.Context, string) (auth.Credential, error) {
+			return auth.Credential{Username: "robot", Password: "wrong"}, nil
+		}
+		o.OwnFor = func(_ caller.Caller, repository string) bool { return repository == "acme/private" }
+	}
+	reads := func(ctx context.Context, w world, repository string) []error {
+		ref := w.ref(repository)
+		_, _, tags := w.Tags(ctx, ref, 1, "")
+		_, referrers := w.Referrers(ctx, ref, "")
+		src, err := w.Source(ctx, ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, resolve := src.Resolve(ctx, ref)
+		_, fetch := src.Fetch(ctx, ref, w.blob)
+		return []error{tags, referrers, resolve, fetch, w.Blob(ctx, ref, w.blob), w.Manifest(ctx, ref)}
+	}
+	for name, c := range map[string]struct {
+		how                  func(*reader.Options)
+		who, repository      string
+		refused, known, ours bool
+	}{
+		"ours":          {own, "", "acme/private", true, true, true},
+		"ours-was-fine": {own, "", "acme/private", false, false, false},
+		"not-with-ours": {own, "", "acme/other", true, false, false},
+		"missing":       {nil, "", "acme/private", true, true, false},
+		"not-theirs":    {nil, "bob", "acme/private", true, false, false},
+	} {
+		refused.Store(c.refused)
+		told.Store(0)
+		for i, err := range reads(as(t, c.who), newWorld(t, c.how), c.repository) {
+			var fault *caller.LoginError
+			if known := errors.As(err, &fault); !errors.Is(err, trust.ErrUnauthorized) || known != c.known || known && fault.Own != c.ours {
+				t.Errorf("%s: %d: %v", name, i, err)
+			}
+		}
+		if n := told.Load(); c.ours != (n > 0) {
+			t.Errorf("%s: told %d times", name, n)
+		}
 	}
 }
 

@@ -182,7 +182,7 @@ func (r *reader) ask(ctx context.Context, kind string, ref trust.Reference, ques
 		}
 		ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), askTime, errNoAnswer)
 		defer cancel()
-		err := question(ctx)
+		err := r.explain(question(ctx))
 		switch {
 		case err == nil, errors.Is(err, trust.ErrUnauthorized):
 			r.learn(ref.Repository, err)
