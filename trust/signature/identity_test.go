@@ -340,6 +340,44 @@ func TestReferrers(t *testing.T) {
 	}
 }
 
+// breaking is a signature that breaks its reader.
+type breaking struct{}
+
+func (breaking) verify(verifier, trust.Reference) error { panic("index out of range") }
+
+func TestWhatBreaksAReaderIsNotSigned(t *testing.T) {
+	t.Parallel()
+	if err := verified(breaking{}, verifier{}, trust.Reference{}); !errors.Is(err, trust.ErrMalformed) {
+		t.Error(err)
+	}
+}
+
+// FuzzIdentity reads bundles against a trusted root, through all that checks certificates and logs.
+func FuzzIdentity(f *testing.F) {
+	service := newService(f)
+	o := sigstoretest.Signing{Identity: identity, Issuer: issuer, Timestamped: true}
+	bundle, err := service.Bundle(image, o)
+	if err != nil {
+		f.Fatal(err)
+	}
+	statement, err := service.Statement(image, sigstoretest.CosignSign, o)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(bundle)
+	f.Add(statement)
+	check, err := trusting(f, service, true, nil).against(exact)
+	if err != nil {
+		f.Fatal(err)
+	}
+	other := trust.Reference{Registry: "r.example", Repository: "a", Digest: digest.FromString("another image")}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if bundled(text).verify(check, other) == nil {
+			t.Error("a signature of an image that nobody signed")
+		}
+	})
+}
+
 // TestOneIsEnough: whoever may push beside an image can add what they like, and takes nothing away by it.
 func TestOneIsEnough(t *testing.T) {
 	t.Parallel()

@@ -158,9 +158,20 @@ func (s *search) try(ctx context.Context, about, at trust.Reference, d ocispec.D
 	if err != nil {
 		return false, err
 	}
-	s.last = as(text).verify(s.check, about)
+	s.last = verified(as(text), s.check, about)
 	s.good = s.last == nil
 	return s.good, nil
+}
+
+// verified is one.verify, which many libraries have a part in: what breaks one of them is no good signature, and must not
+// break the program.
+func verified(sig one, check verifier, about trust.Reference) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("its form broke a reader: %v: %w", p, trust.ErrMalformed)
+		}
+	}()
+	return sig.verify(check, about)
 }
 
 // legacy looks at the layers of the tag that cosign puts beside an image.
