@@ -98,7 +98,7 @@ func placesOf(findings []trust.Finding) []*place {
 			byKey[k] = p
 			all = append(all, p)
 		}
-		sign := trust.Sanitise(f.Why, maxSign)
+		sign := shortened(f.Why)
 		if nested {
 			sign += " (in " + trust.Sanitise(inner, maxPath) + ")"
 		}
@@ -256,4 +256,16 @@ func (p *place) holds() string {
 		s += fmt.Sprintf(", and shows %d more", p.more)
 	}
 	return s
+}
+
+// shortened is a sentence as far as it fits, up to a whole word; what is left out is said to be.
+func shortened(why string) string {
+	sign := trust.Sanitise(why, maxSign)
+	if len(why) <= maxSign {
+		return sign
+	}
+	if i := strings.LastIndexByte(sign, ' '); i > maxSign/2 {
+		sign = sign[:i]
+	}
+	return strings.TrimRight(sign, " ,;:") + " …"
 }

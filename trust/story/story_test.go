@@ -148,3 +148,13 @@ func FuzzTell(f *testing.F) {
 		}
 	})
 }
+
+// TestLongSigns: a long sentence ends at a whole word, and says that it goes on.
+func TestLongSigns(t *testing.T) {
+	t.Parallel()
+	long := `"latest" is a wholly different image than sha256:0123456789ab, which it was on 2026-01-01: it started "` + strings.Repeat("word ", 60) + `"`
+	lines := Tell(trust.Evidence{Findings: []trust.Finding{{Check: "publisher@2", Strength: trust.Weak, Reach: trust.ReachPresent, Path: "publisher:tag", Why: long}}})
+	if len(lines) != 1 || !strings.HasSuffix(lines[0], " word ….") || !strings.Contains(lines[0], "which it was on 2026-01-01") || len(lines[0]) > 220 {
+		t.Errorf("%q", lines)
+	}
+}
