@@ -172,6 +172,13 @@ func (a *app) text() render.Text {
 		named.User = nil
 		t.Proxy = named.String()
 	}
+	if a.deps.Organization != nil {
+		if o, err := a.deps.Organization(context.Background()); err == nil && o != nil {
+			if _, statement, err := o.Status(); err == nil {
+				t.Organization = statement.Name
+			}
+		}
+	}
 	return t
 }
 

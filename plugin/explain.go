@@ -86,6 +86,7 @@ func (a *app) byID(ctx context.Context, id string) (trust.Verdict, error) {
 	if err2 != nil {
 		return trust.Verdict{}, errors.Join(err2, err)
 	}
+	a.at = door
 	v, perr := door.verdict(ctx, id)
 	if errors.Is(perr, trust.ErrNotFound) {
 		perr = fmt.Errorf("%w, nor on this machine: another proxy gave it, or it is forgotten; \"docker safepull check IMAGE\" makes a new one", perr)
@@ -134,6 +135,7 @@ func (a *app) byName(ctx context.Context, image string) (trust.Verdict, error) {
 	if err != nil {
 		return trust.Verdict{}, err
 	}
+	a.at = door
 	if verdicts, err = door.verdicts(ctx, ref); err != nil {
 		return trust.Verdict{}, err
 	}

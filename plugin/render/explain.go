@@ -77,7 +77,7 @@ func (t Text) next(out io.Writer, d Document) {
 	if d.ExitStatus == 0 && d.Called == "" && d.whom == "" {
 		return
 	}
-	fmt.Fprintf(out, "\nWhom to ask: %s, naming %s.\n", whom(d), d.ID)
+	fmt.Fprintf(out, "\nWhom to ask: %s, naming %s.\n", t.whom(d), d.ID)
 }
 
 // Explanation is "explain" as JSON: the document of the verdict, and how it came about.

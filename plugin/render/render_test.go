@@ -241,6 +241,21 @@ func TestWhom(t *testing.T) {
 	}
 }
 
+// TestWhomElse: where nobody is named, whoever runs what decided is.
+func TestWhomElse(t *testing.T) {
+	t.Parallel()
+	for want, text := range map[string]Text{
+		"Ask whoever runs your policy, or report it, naming":   {},
+		"Ask whoever runs the proxy https://p.example, naming": {Proxy: "https://p.example", Organization: "Acme"},
+		"Ask whoever runs containers at Acme·[2J, naming":      {Organization: "Acme\x1b[2J"},
+	} {
+		var b bytes.Buffer
+		if err := text.Verdict(&b, NewDocument(withAction(trust.Block, 1), "")); err != nil || !strings.Contains(b.String(), want) {
+			t.Errorf("want %q, %v:\n%s", want, err, &b)
+		}
+	}
+}
+
 // TestWeightsOfFindings: the weights of an explanation name findings by their place in it, the weightiest first.
 func TestWeightsOfFindings(t *testing.T) {
 	t.Parallel()

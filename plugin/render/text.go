@@ -33,6 +33,8 @@ type Text struct {
 	Command string
 	// Proxy is the URL of the proxy that judged; empty means this machine.
 	Proxy string
+	// Organization is whose trust list this machine takes; empty where it takes none.
+	Organization string
 }
 
 // words are the actions as a person reads them.
@@ -104,16 +106,20 @@ func (t Text) refusal(out io.Writer, d Document) {
 	if d.denied && t.Proxy == "" { // a proxy has lists of its own
 		fmt.Fprintf(out, "  %s trust test %s   shows the entry that denies it\n", t.command(), line.Elide(d.Reference, line.Name))
 	}
-	fmt.Fprintf(out, "  Think it is wrong? Ask %s, naming %s.\n", whom(d), d.ID)
+	fmt.Fprintf(out, "  Think it is wrong? Ask %s, naming %s.\n", t.whom(d), d.ID)
 }
 
-// whom to ask.
-func whom(d Document) string {
+// whom to ask: who the verdict names, else who answers for what decided.
+func (t Text) whom(d Document) string {
 	switch {
 	case d.whom != "":
 		return d.whom
 	case d.denied:
 		return "whoever keeps that trust list"
+	case t.Proxy != "":
+		return "whoever runs the proxy " + line.Clean(t.Proxy)
+	case t.Organization != "":
+		return "whoever runs containers at " + line.Elide(t.Organization, line.Path)
 	}
 	return "whoever runs your policy, or report it"
 }

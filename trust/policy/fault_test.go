@@ -98,7 +98,7 @@ func TestHostileFiles(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tt.says) || errors.Is(err, trust.ErrLimit) != tt.limit {
 			t.Errorf("%s: %v, want %q", name, err, tt.says)
 		}
-		if took := time.Since(begin); took > 5*time.Second {
+		if took := time.Since(begin); took > time.Minute {
 			t.Errorf("%s took %s", name, took)
 		}
 	}
@@ -121,7 +121,7 @@ func TestHostileConditions(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "all conditions together may take more than") {
 		t.Errorf("together: %v", err)
 	}
-	if took := time.Since(begin); took > 10*time.Second {
+	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("took %s", took)
 	}
 }

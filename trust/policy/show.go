@@ -7,7 +7,12 @@ import (
 	"slices"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/safepull/safepull/trust"
 )
+
+// maxFrom bounds the name of a file in a comment.
+const maxFrom = 300
 
 // YAML is the whole policy as a file that Load reads, with the same digest. Comments say which file each section is of, and
 // each rule where that is another one.
@@ -39,7 +44,7 @@ func (d document) text(commented bool) ([]byte, error) {
 		key, value := top.Content[i], top.Content[i+1]
 		layOut(value, 0, key.Value == "rules")
 		if commented && key.Value != "version" {
-			key.HeadComment = "\n# " + cmp.Or(d.from[key.Value], "not said")
+			key.HeadComment = "\n# " + trust.Sanitise(cmp.Or(d.from[key.Value], "not said"), maxFrom)
 		}
 		if commented && key.Value == "rules" {
 			d.signed(value)
@@ -60,7 +65,7 @@ func (d document) signed(rules *yaml.Node) {
 	for i, r := range d.Rules {
 		if r.from != from && i < len(rules.Content) {
 			from = r.from
-			rules.Content[i].HeadComment = "# " + from
+			rules.Content[i].HeadComment = "# " + trust.Sanitise(from, maxFrom)
 		}
 	}
 }
