@@ -223,3 +223,38 @@ func TestOpenReadOnly(t *testing.T) {
 		t.Error("a folder was opened")
 	}
 }
+
+// TestEdges_ofAnOlderStore: what was remembered before edges had a publisher and an age is kept, with both.
+func TestEdges_ofAnOlderStore(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "memory.db")
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		`DROP INDEX edges_touched`, `DROP INDEX edges_publisher`, `ALTER TABLE edges DROP COLUMN touched`, `ALTER TABLE edges DROP COLUMN publisher`,
+		`DELETE FROM goose_db_version WHERE version_id = 4`,
+		`INSERT INTO edges (kind, value, name, manifest, verdict, action, vouched, judged) VALUES
+			('wallet', '4A', 'docker.io/evil/app', 'sha256:aa', 'SP-0', 'block', 0, 1700000000000000), ('wallet', '4A', 'file.tar', 'sha256:bb', 'SP-1', 'block', 0, 1700000000000000)`,
+	} {
+		if _, err := s.write.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(path); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	edges, err := s.Campaigns(t.Context())
+	if err != nil || len(edges) != 2 || edges[0].Publisher != "docker.io/evil" {
+		t.Errorf("%+v, %v", edges, err)
+	}
+	if n := count(t, s, `touched = judged`); n != 2 {
+		t.Errorf("%d have an age", n)
+	}
+	keepAll(t, s, edge("wallet", "4A", "evil", 1, trust.Block))
+}
