@@ -58,6 +58,12 @@ type Options struct {
 	// Keep names content that is not evicted: that of images in quarantine, the newest first. It is asked when room is
 	// needed, at most once in five minutes, and gets half of MaxBytes at most. It may be nil.
 	Keep func(context.Context) ([]digest.Digest, error)
+	// ScrubBytesPerSecond is at what rate files are read in the background to see whether their bytes are still right. Zero
+	// is never. Without a Root it does nothing.
+	ScrubBytesPerSecond int64
+	// Damaged is told of each entry that was dropped because its bytes were not right any more. It must be as Failed, and
+	// may be nil.
+	Damaged func(digest.Digest)
 	// Failed is told of every failure of the storage, and Works of the first content that is kept after one. They must be
 	// quick, and safe for concurrent use. Both may be nil.
 	Failed func(error)
@@ -84,25 +90,27 @@ type Stats struct {
 
 // Cache is safe for concurrent use.
 type Cache struct {
-	driver     storagedriver.StorageDriver
-	maxBytes   int64
-	root       string
-	scratch    string
-	shared     bool
-	recent     int64 // seconds
-	keep       func(context.Context) ([]digest.Digest, error)
-	tellFailed func(error)
-	tellWorks  func()
-	failing    atomic.Bool   // the last content could not be kept, or not be read
-	pause      time.Duration // pauseTime, and
-	finishTime time.Duration // the constant, but in tests
-	newSpool   func() (spool.Spool, error)
-	buffers    sync.Pool      // *[chunk]byte
-	work       sync.WaitGroup // flights
-	sweeper    sync.WaitGroup
-	base       context.Context // ends with Close
-	stop       context.CancelCauseFunc
-	inventory  *inventory.Inventory // nil when nothing survives
+	driver      storagedriver.StorageDriver
+	maxBytes    int64
+	root        string
+	scratch     string
+	shared      bool
+	recent      int64 // seconds
+	keep        func(context.Context) ([]digest.Digest, error)
+	tellFailed  func(error)
+	tellWorks   func()
+	tellDamaged func(digest.Digest)
+	failing     atomic.Bool   // the last content could not be kept, or not be read
+	pause       time.Duration // pauseTime, and
+	finishTime  time.Duration // the constant, but in tests
+	newSpool    func() (spool.Spool, error)
+	buffers     sync.Pool      // *[chunk]byte
+	work        sync.WaitGroup // flights
+	sweeper     sync.WaitGroup
+	scrubber    sync.WaitGroup
+	base        context.Context // ends with Close
+	stop        context.CancelCauseFunc
+	inventory   *inventory.Inventory // nil when nothing survives
 
 	mu      sync.Mutex // before a flight's and the inventory's
 	shelf   *shelf
@@ -129,13 +137,16 @@ func Open(ctx context.Context, driver storagedriver.StorageDriver, o Options) (*
 	if o.Failed == nil {
 		o.Failed = func(error) {}
 	}
+	if o.Damaged == nil {
+		o.Damaged = func(digest.Digest) {}
+	}
 	if o.Works == nil {
 		o.Works = func() {}
 	}
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	c := &Cache{
 		driver: driver, maxBytes: o.MaxBytes, root: o.Root, scratch: o.Scratch, shared: o.Shared, keep: o.Keep,
-		tellFailed: o.Failed, tellWorks: o.Works,
+		tellFailed: o.Failed, tellWorks: o.Works, tellDamaged: o.Damaged,
 		recent: max(int64(o.Recent/time.Second), 0), pause: pauseTime, finishTime: finishTime,
 		buffers: sync.Pool{New: func() any { return new([chunk]byte) }}, base: base, stop: stop,
 		shelf: newShelf(), flights: map[flightKey]*flight{}, changing: map[digest.Digest]chan struct{}{},
@@ -144,6 +155,9 @@ func Open(ctx context.Context, driver storagedriver.StorageDriver, o Options) (*
 	if err := c.load(ctx); err != nil {
 		stop(err)
 		return nil, fmt.Errorf("blob cache: %w", err)
+	}
+	if c.root != "" && o.ScrubBytesPerSecond > 0 {
+		c.scrubber.Go(func() { c.keepScrubbing(o.ScrubBytesPerSecond, scrubDelay) })
 	}
 	return c, nil
 }
@@ -186,6 +200,7 @@ func (c *Cache) Close(ctx context.Context) error {
 		defer close(done)
 		c.work.Wait()
 		c.sweeper.Wait()
+		c.scrubber.Wait()
 	}()
 	select {
 	case <-done:

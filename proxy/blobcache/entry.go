@@ -205,9 +205,7 @@ func (c *Cache) drop(b *blob) {
 	c.stats.Damaged++
 	v := c.forget(b.place)
 	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
-	defer cancel()
-	c.erase(ctx, v)
+	c.lost(v)
 }
 
 // victim is an entry that was taken out and whose file is still to be deleted.

@@ -18,6 +18,7 @@ type slot struct {
 	used       uint32 // Unix seconds
 	noted      uint32 // as in the inventory
 	verified   uint32 // when this process last saw that the bytes are right; 0 when it did not
+	scrubbed   uint32 // when this process last looked whether they are
 	sweep      uint8  // the sweep that saw it
 	dead       bool   // taken out while it was open
 }

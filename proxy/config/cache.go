@@ -17,12 +17,18 @@ const (
 // maxStale bounds how old an answer may be: a tag that does not move for longer is what an attacker wants.
 const maxStale = 30 * 24 * time.Hour
 
+// minScrub is the slowest scrub that comes to an end.
+const minScrub = 64 << 10
+
 // Cache says where verified blobs are kept, how many, and how long it is believed what a tag points at.
 type Cache struct {
-	MaxBytes    Bytes         `yaml:"maxBytes"`
-	Driver      string        `yaml:"driver"`
-	Path        string        `yaml:"path"`
-	S3          S3            `yaml:"s3"`
+	MaxBytes Bytes  `yaml:"maxBytes"`
+	Driver   string `yaml:"driver"`
+	Path     string `yaml:"path"`
+	S3       S3     `yaml:"s3"`
+	// ScrubBytesPerSecond is how fast files of the driver filesystem are read to see whether they are still right; 0 is never.
+	ScrubBytesPerSecond Bytes `yaml:"scrubBytesPerSecond"`
+
 	TagTTL      time.Duration `yaml:"tagTTL"`
 	StaleIfDown time.Duration `yaml:"staleIfDown"`
 }
@@ -60,6 +66,8 @@ func (c *Config) checkCache(at origins) error {
 	switch k := c.Cache; {
 	case k.MaxBytes <= 0:
 		return at.errorf("cache.maxBytes", "the cache needs room for at least one layer: write for example 20GiB")
+	case k.ScrubBytesPerSecond < 0 || k.ScrubBytesPerSecond > 0 && k.ScrubBytesPerSecond < minScrub:
+		return at.errorf("cache.scrubBytesPerSecond", "%d is neither 0, for never, nor at least 64KiB", k.ScrubBytesPerSecond)
 	case k.TagTTL < 0 || k.TagTTL > 24*time.Hour:
 		return at.errorf("cache.tagTTL", "%s is not between 0s and 24h", k.TagTTL)
 	case k.StaleIfDown < 0 || k.StaleIfDown > maxStale:

@@ -18,6 +18,7 @@ func TestS3(t *testing.T) {
 	body := `
 cache:
   driver: s3
+  scrubBytesPerSecond: 0
   tagTTL: 1m
   staleIfDown: 0s
   s3: {bucket: blobs, region: us-east-1, endpoint: "http://127.0.0.1:9000", prefix: a/b, pathStyle: true, accessKey: me, secretKeyFile: key}

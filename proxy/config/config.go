@@ -188,7 +188,7 @@ func Default() Config {
 		MaxConnections: 1024,
 		StopGrace:      30 * time.Second,
 		Organization:   Organization{MaxAge: 14 * 24 * time.Hour},
-		Cache:          Cache{MaxBytes: 20 << 30, Driver: DriverFilesystem, StaleIfDown: 24 * time.Hour},
+		Cache:          Cache{MaxBytes: 20 << 30, Driver: DriverFilesystem, ScrubBytesPerSecond: 8 << 20, StaleIfDown: 24 * time.Hour},
 		Log:            Log{Level: "info", Format: "auto"},
 		Upstreams:      []Upstream{{Host: "docker.io", Default: true}},
 		Platforms:      []string{"linux/amd64", "linux/arm64"},

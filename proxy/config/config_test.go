@@ -191,6 +191,7 @@ func TestMistakes(t *testing.T) {
 		want string
 	}{
 		"cache_driver":       {"cache: {driver: disk}", nil, `cache.driver: "disk" is no driver: use filesystem, inMemory or s3`},
+		"scrub_too_slow":     {"cache: {scrubBytesPerSecond: 65535}", nil, "cache.scrubBytesPerSecond: 65535 is neither 0, for never, nor at least 64KiB"},
 		"cache_ttl":          {"cache: {tagTTL: 25h}", nil, "cache.tagTTL: 25h0m0s is not between 0s and 24h"},
 		"cache_stale":        {"cache: {staleIfDown: -1s}", nil, "cache.staleIfDown: -1s is not between 0s and 720h0m0s"},
 		"cache_path":         {"cache: {driver: inMemory, path: /x}", nil, "cache.path: it belongs to the driver filesystem"},

@@ -68,7 +68,8 @@ func keep(ctx context.Context, cfg config.Config, bucket Bucket, store *sqlite.S
 	o.MaxBytes = int64(cfg.Cache.MaxBytes)
 	o.Keep = func(ctx context.Context) ([]digest.Digest, error) { return store.Quarantined(ctx, maxQuarantined) }
 	faults := newCacheFaults(cfg.Cache, o.Root, log)
-	o.Failed, o.Works = faults.failed, faults.works
+	o.Failed, o.Works, o.Damaged = faults.failed, faults.works, faults.damaged
+	o.ScrubBytesPerSecond = int64(cfg.Cache.ScrubBytesPerSecond)
 	if k.blobs, err = blobcache.Open(ctx, driver, o); err != nil {
 		return nil, err
 	}

@@ -7,11 +7,17 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/time/rate"
 
 	"github.com/safepull/safepull/proxy/config"
 	"github.com/safepull/safepull/trust"
 )
+
+// saidLost is how many blobs that were damaged have a line each before there is one line a second: a disk that dies has a
+// million.
+const saidLost = 20
 
 // cacheFaults tells the operator that the cache cannot keep what it should, once a minute at most, and of the end of it.
 type cacheFaults struct {
@@ -19,6 +25,7 @@ type cacheFaults struct {
 	where string
 	now   func() time.Time
 
+	lost rate.Sometimes
 	mu   sync.Mutex
 	said bool // and that it works again was not
 	at   time.Time
@@ -29,7 +36,15 @@ func newCacheFaults(cfg config.Cache, root string, log *logrus.Logger) *cacheFau
 	if cfg.Driver == config.DriverS3 {
 		where = "bucket " + cfg.S3.Bucket
 	}
-	return &cacheFaults{log: log, where: where, now: time.Now}
+	return &cacheFaults{log: log, where: where, now: time.Now, lost: rate.Sometimes{First: saidLost, Interval: time.Second}}
+}
+
+// damaged takes a blob that was dropped.
+func (c *cacheFaults) damaged(d digest.Digest) {
+	c.lost.Do(func() {
+		c.log.WithFields(logrus.Fields{"cache": c.where, "digest": d.String()}).
+			Warn("the cache had other bytes than it was given: they are dropped, and fetched again when somebody asks; if there are more, look after the disk")
+	})
 }
 
 // failed takes a failure of the storage.

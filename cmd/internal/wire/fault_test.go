@@ -64,6 +64,12 @@ func TestFaultsOfTheCacheAreSaidOnceAMinute(t *testing.T) {
 	now = now.Add(time.Minute)
 	c.failed(errors.New("odd\x1b[31m"))
 	said("look after its storage")
+	for range 10_000 {
+		c.damaged("sha256:0123")
+	}
+	if n := strings.Count(out.String(), "level=warning msg=\"the cache had other bytes than it was given"); n < 1 || n > saidLost+10 || !strings.Contains(out.String(), "sha256:0123") {
+		t.Errorf("%d lines of 10,000 damaged blobs", n)
+	}
 }
 
 // TestCacheThatCannotBeWritten costs no pull, and the operator reads of it, and of the end of it.
