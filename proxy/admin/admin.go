@@ -44,10 +44,10 @@ type List interface {
 	Signed() ([]byte, error)
 	// Entries are those of the list.
 	Entries() []trust.Entry
-	// Import adds entries, or updates those with the same patterns, and says how many changed. An error that wraps
-	// trust.ErrMalformed is about the entries.
+	// Import adds entries, or updates those with the same patterns, and says how many changed: with an error too, where the
+	// edit counts and its history is not written. An error that wraps trust.ErrMalformed is about the entries.
 	Import(by string, entries []trust.Entry) (int, error)
-	// Remove takes out the entries with exactly this pattern.
+	// Remove takes out the entries with exactly this pattern, and says how many, as Import does.
 	Remove(by, pattern string) (int, error)
 	// History is what was edited, newest first, as JSON can carry it; with an error, what of it can be read.
 	History() (any, error)
@@ -251,6 +251,9 @@ func (h *handler) edited(w http.ResponseWriter, who caller.Caller, what string, 
 	case errors.Is(err, trust.ErrMalformed):
 		log.WithError(err).Warn("an edit of the trust list was wrong")
 		refuse(w, http.StatusBadRequest, trust.Sanitise(err.Error(), 1000))
+	case err != nil && n > 0:
+		log.WithError(err).Error("the trust list was edited, but its history was not written")
+		refuse(w, http.StatusInternalServerError, "the list is changed, and counts, but its history is not written: the log tells more")
 	case err != nil:
 		log.WithError(err).Error("an edit of the trust list failed")
 		refuse(w, http.StatusInternalServerError, "the edit failed: the log tells more")

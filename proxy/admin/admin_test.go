@@ -20,6 +20,16 @@ type fakeList struct {
 	told []string
 	fail error
 	sign error
+	// changed is set where the edit is made all the same.
+	changed bool
+}
+
+// edited is what is told of an edit of n entries.
+func (l *fakeList) edited(n int) (int, error) {
+	if l.fail != nil && !l.changed {
+		return 0, l.fail
+	}
+	return n, l.fail
 }
 
 func (l *fakeList) Signed() ([]byte, error) { return []byte("{signed}"), l.sign }
@@ -29,7 +39,7 @@ func (l *fakeList) Entries() []trust.Entry {
 
 func (l *fakeList) Import(by string, entries []trust.Entry) (int, error) {
 	l.told = append(l.told, fmt.Sprintf("%s imports %s %s", by, entries[0].Action, entries[0].Pattern))
-	return len(entries), l.fail
+	return l.edited(len(entries))
 }
 
 func (l *fakeList) Remove(by, pattern string) (int, error) {
@@ -37,7 +47,7 @@ func (l *fakeList) Remove(by, pattern string) (int, error) {
 	if pattern == "none" {
 		return 0, nil
 	}
-	return 1, l.fail
+	return l.edited(1)
 }
 func (l *fakeList) History() (any, error) { return []string{"an edit"}, l.fail }
 func (l *fakeList) Text() []byte          { return []byte("version: 1 # ours\n") }
@@ -62,6 +72,7 @@ func TestHandler(t *testing.T) {
 		method, path string
 		kind, body   string
 		fail, sign   error
+		changed      bool
 		status       int
 		says, told   string
 	}{
@@ -96,6 +107,7 @@ func TestHandler(t *testing.T) {
 		"large":          {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: `{"entries":[` + strings.Repeat(" ", maxBody) + `]}`, status: 400},
 		"wrong-entry":    {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: entry, fail: fmt.Errorf("bad pattern: %w", trust.ErrMalformed), status: 400, says: "bad pattern", told: "anna (htpasswd) imports deny quay.io/x"},
 		"disk-full":      {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: entry, fail: errors.New("s3cret"), status: 500, told: "anna (htpasswd) imports deny quay.io/x"},
+		"no-history":     {who: anna, method: "POST", path: EntriesPath, kind: "application/json", body: entry, fail: errors.New("s3cret"), changed: true, status: 500, says: "the list is changed", told: "anna (htpasswd) imports deny quay.io/x"},
 		"remove":         {who: anna, method: "DELETE", path: EntriesPath + "?pattern=quay.io/x", status: 200, told: "anna (htpasswd) removes quay.io/x"},
 		"remove-nothing": {who: anna, method: "DELETE", path: EntriesPath + "?pattern=none", status: 404, told: "anna (htpasswd) removes none"},
 		"remove-without": {who: anna, method: "DELETE", path: EntriesPath, status: 400},
@@ -107,7 +119,7 @@ func TestHandler(t *testing.T) {
 			t.Parallel()
 			log := logrus.New()
 			log.SetOutput(io.Discard)
-			list := &fakeList{fail: tt.fail, sign: tt.sign}
+			list := &fakeList{fail: tt.fail, sign: tt.sign, changed: tt.changed}
 			r := httptest.NewRequest(tt.method, tt.path, strings.NewReader(tt.body))
 			r.Header.Set("Content-Type", tt.kind)
 			r = r.WithContext(caller.With(r.Context(), tt.who))

@@ -247,14 +247,15 @@ func (j *Judge) conclude(ctx context.Context, key digest.Digest, start time.Time
 	if v.Passing {
 		key = ""
 	}
-	if err := j.Memory.KeepVerdict(ctx, key, v); err != nil {
-		return trust.Verdict{}, fmt.Errorf("keep the verdict on %s: %w", c.ref, err)
-	}
+	// First: once the verdict answers, nobody comes by here again.
 	if j.Campaigns != nil {
 		called := cmp.Or(decision.Called, action)
 		if err := campaign.Keep(ctx, j.Campaigns, v, called, c.payloads()); err != nil {
 			return trust.Verdict{}, fmt.Errorf("keep what %s has: %w", c.ref, err)
 		}
+	}
+	if err := j.Memory.KeepVerdict(ctx, key, v); err != nil {
+		return trust.Verdict{}, fmt.Errorf("keep the verdict on %s: %w", c.ref, err)
 	}
 	if key == "" {
 		return v, nil

@@ -8,7 +8,8 @@ import (
 	"github.com/safepull/safepull/trust"
 )
 
-// unsignedHolds is how long an image counts as not signed: somebody may sign it at any time.
+// unsignedHolds is how long an image counts as not signed, or as one of which that cannot be told: somebody may sign it, or
+// mend its signatures, at any time.
 const unsignedHolds = 5 * time.Minute
 
 // askSignature asks who signed the image, where the entry that decided requires a signature. What cannot be found out is
@@ -23,14 +24,14 @@ func (c *inquiry) askSignature(ctx context.Context) error {
 			"the trust entry %s requires a signature, which only safepull-proxy can check: name one with --proxy: %w", standing.Decided.Pattern, trust.ErrUnsupported))
 	}
 	wrong, err := c.judge.Signatures.Signed(ctx, c.ref, c.src, *standing.Decided.RequireSignature)
+	if err != nil || wrong != "" {
+		standing.Until = earliest(standing.Until, c.judge.Now().Add(unsignedHolds))
+	}
 	if err != nil {
 		return c.unanswered(askSignature, err)
 	}
 	if wrong != "" {
 		standing.Unmet = append(standing.Unmet, fmt.Sprintf("the entry %s requires a signature: %s", standing.Decided.Pattern, wrong))
-		if until := c.judge.Now().Add(unsignedHolds); standing.Until.IsZero() || until.Before(standing.Until) {
-			standing.Until = until
-		}
 	}
 	c.answered(askSignature)
 	return nil

@@ -75,10 +75,44 @@ func TestJudge_signature(t *testing.T) {
 			if asked := contains(v.Evidence.Answered, "look-alike"); asked != tt.lookAlike {
 				t.Errorf("look-alike asked: %v", asked)
 			}
-			if soon := !v.Until.IsZero() && time.Until(v.Until) < time.Hour; soon != (tt.reason != "") {
+			if soon := !v.Until.IsZero() && time.Until(v.Until) < time.Hour; soon != (tt.signatures != nil && tt.want == trust.Quarantine && tt.layer == "one" || tt.reason != "") {
 				t.Errorf("the verdict holds until %s", v.Until)
 			}
 		})
+	}
+}
+
+// mended is a repository whose signatures cannot be read the first time.
+type mended struct{ asked *int }
+
+func (s mended) Signed(context.Context, trust.Reference, trust.Source, trust.Signer) (string, error) {
+	if *s.asked++; *s.asked == 1 {
+		return "", fmt.Errorf("33 of them: %w", trust.ErrLimit)
+	}
+	return "", nil
+}
+func (mended) Digest() digest.Digest { return "" }
+
+// TestJudge_signatureLater: signatures are no part of the image, so that an answer that nobody could give is not kept for good:
+// whoever may push could else keep an image from everybody by one odd signature.
+func TestJudge_signatureLater(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	j, _, _ := newJudge(t, func(o *judge.Options) {
+		o.Signatures, o.Now = mended{new(int)}, func() time.Time { return now }
+		o.Lists = lists{standing: func(trust.Reference) trust.Standing {
+			s := entry("allow", "docker.io/acme/**")
+			s.Decided.RequireSignature = &trust.Signer{Key: "k"}
+			return s
+		}}
+	})
+	s := newSource()
+	ref := s.image(t, nil, "one")
+	for _, want := range []trust.Action{trust.Quarantine, trust.Allow} {
+		if v, err := j.Judge(t.Context(), ref, s); err != nil || v.Action != want {
+			t.Errorf("%s, %v, want %s", v.Action, err, want)
+		}
+		now = now.Add(time.Hour)
 	}
 }
 

@@ -65,9 +65,18 @@ func (d document) validateModes(f *faults) {
 	}
 }
 
-// covers reports whether a scope fits all that another one fits, where that is easy to see.
+// covers reports whether a scope fits all that another one fits, where that is easy to see: it fits what the other one is,
+// and samples of what its wildcards stand for, of characters that no scope has.
 func covers(a, b string) bool {
-	return a == "**" || a == b || doublestar.MatchUnvalidated(a, b)
+	if a == "**" || a == b {
+		return true
+	}
+	for _, sample := range []string{b, strings.NewReplacer("**", "~", "*", "~", "?", "~").Replace(b), strings.NewReplacer("**", "~~/~~", "*", "~~~", "?", "~").Replace(b)} {
+		if !doublestar.MatchUnvalidated(a, sample) {
+			return false
+		}
+	}
+	return true
 }
 
 // mode is that of the first scope that fits; enforce where none does.

@@ -58,13 +58,17 @@ type organizationList struct {
 	key    ed25519.PrivateKey // nil where no list is signed
 
 	mu sync.Mutex
-	// text is the file as it counts here, of the time at.
-	text []byte
-	at   time.Time
-	list *namespace.List
+	takenFile
 	// envelope was signed at a time.
 	envelope []byte
 	signed   time.Time
+}
+
+// takenFile is the file as it counts here, of the time at.
+type takenFile struct {
+	text []byte
+	at   time.Time
+	list *namespace.List
 }
 
 // newOrganizationList is nil where there is none.
@@ -82,7 +86,7 @@ func newOrganizationList(cfg config.Config, loaded inForce) (*organizationList, 
 			return nil, fmt.Errorf("organization.signingKeyFile: %w", err)
 		}
 	}
-	if err := o.read(); err != nil {
+	if err := o.take(); err != nil { // again, since it may have changed since it was loaded
 		return nil, err
 	}
 	if o.key != nil {
@@ -99,27 +103,23 @@ func (o *organizationList) handler(cfg config.Config, log logrus.FieldLogger) ht
 	return admin.Handler(o, o, admin.Options{Admins: cfg.Organization.Admins, Log: log})
 }
 
-// read takes the file as it is. The caller holds mu, or is alone.
-func (o *organizationList) read() error {
+// read is the file as it is.
+func (o *organizationList) read() (takenFile, error) {
 	f, err := os.Open(o.config.List)
 	if err != nil {
-		return fmt.Errorf("organization.list: %w", err)
+		return takenFile{}, fmt.Errorf("organization.list: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // only read
 	info, err := f.Stat()
 	if err != nil {
-		return fmt.Errorf("organization.list: %w", err)
+		return takenFile{}, fmt.Errorf("organization.list: %w", err)
 	}
 	text, err := namespace.File{Path: o.config.List}.Text()
 	if err != nil {
-		return fmt.Errorf("organization.list: %w", err)
+		return takenFile{}, fmt.Errorf("organization.list: %w", err)
 	}
 	list, err := namespace.Parse(o.config.List, text)
-	if err != nil {
-		return err
-	}
-	o.text, o.at, o.list, o.envelope = text, info.ModTime(), list, nil
-	return nil
+	return takenFile{text, info.ModTime(), list}, err
 }
 
 // sign makes the envelope. The number of a list is the time of its file in milliseconds, so that several proxies that
@@ -172,13 +172,13 @@ func (o *organizationList) edit(by string, do func(namespace.File) ([]namespace.
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	changes, err := do(namespace.File{Path: o.config.List, By: by})
-	if err != nil || len(changes) == 0 {
-		return len(changes), err
+	if len(changes) == 0 {
+		return 0, err
 	}
-	if err := o.take(); err != nil {
+	if err := o.take(); err != nil { // also where the history could not be written
 		return 0, fmt.Errorf("the list is changed, but the old one counts on: %w", err)
 	}
-	return len(changes), nil
+	return len(changes), err
 }
 
 // follow takes what somebody changes in the file by another road, such as an editor or another proxy, until ctx ends. What
@@ -219,16 +219,20 @@ func (o *organizationList) again() (taken bool, err error) {
 	return true, o.take()
 }
 
-// take makes the file as it is what counts. The caller holds mu.
+// take makes the file as it is what counts. The caller holds mu, or is alone. The file is read before the lists are, so that
+// its time is never later than what counts: what is changed meanwhile is found by its time, and taken next.
 func (o *organizationList) take() error {
+	file, err := o.read()
+	if err != nil {
+		return err
+	}
 	lists, err := loadLists(o.from)
-	if err == nil {
-		err = o.read()
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		o.live.now.Store(lists)
-	}
-	return err
+	o.takenFile, o.envelope = file, nil
+	o.live.now.Store(lists)
+	return nil
 }
 
 // Text implements admin.Review.

@@ -185,3 +185,23 @@ func TestListAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestOrganizationList_noHistory: an edit that is made counts, also where its history cannot be written, and the error says so.
+func TestOrganizationList_noHistory(t *testing.T) {
+	t.Parallel()
+	own, cfg, _ := newOwn(t)
+	if err := os.Mkdir(cfg.Organization.List+".history", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	n, err := own.Import("anna", []trust.Entry{{Pattern: "quay.io/evil/**", Action: "deny"}})
+	if n != 1 || err == nil || !strings.Contains(err.Error(), "the trust list is changed, but its history is not written") {
+		t.Error(n, err)
+	}
+	ref, err := reference.Parse("quay.io/evil/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !own.live.Match(ref, time.Now()).Denied() {
+		t.Error("the edit does not count")
+	}
+}
