@@ -45,6 +45,11 @@ type Source interface {
 	Fetch(context.Context, trust.Reference, ocispec.Descriptor) (io.ReadCloser, error)
 }
 
+// holder is a source whose content others may have brought, as trust/judge has it.
+type holder interface {
+	Has(context.Context, trust.Reference, ocispec.Descriptor) error
+}
+
 // Referrers lists what refers to the reference's digest.
 type Referrers func(ctx context.Context, ref trust.Reference, artifactType string) (ocispec.Index, error)
 
@@ -155,6 +160,9 @@ func (s *search) try(ctx context.Context, about, at trust.Reference, d ocispec.D
 	}
 	s.seen++
 	text, err := read(ctx, at, s.src, d, limit)
+	if h, ok := s.src.(holder); ok { // what is wrong with it would tell what is in it, and how large it is
+		err = cmp.Or(h.Has(ctx, at, d), err)
+	}
 	if err != nil {
 		return false, err
 	}
