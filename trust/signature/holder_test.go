@@ -24,6 +24,39 @@ func (b borrowed) Has(_ context.Context, _ trust.Reference, d ocispec.Descriptor
 	return nil
 }
 
+// Resolve implements Source, also for manifests by their digest.
+func (b borrowed) Resolve(ctx context.Context, ref trust.Reference) (ocispec.Descriptor, error) {
+	if ref.Digest == "" {
+		return b.repository.Resolve(ctx, ref)
+	}
+	body, ok := b.blobs[ref.Digest]
+	if !ok || ref.Digest == b.others {
+		return ocispec.Descriptor{}, trust.ErrNotFound
+	}
+	return ocispec.Descriptor{Digest: ref.Digest, Size: int64(len(body)), MediaType: ocispec.MediaTypeImageManifest}, nil
+}
+
+// TestNotOurs_manifests: nor does a list of referrers that names it, which anybody may push under a tag.
+func TestNotOurs_manifests(t *testing.T) {
+	t.Parallel()
+	_, public := newSigner(t)
+	r := newRepository()
+	private := r.put([]byte(`{"layers":"hush"}`), ocispec.MediaTypeImageManifest)
+	list := r.put([]byte(`{"manifests":[{"mediaType":"`+ocispec.MediaTypeImageManifest+`","digest":"`+private.Digest.String()+`","size":17}]}`), ocispec.MediaTypeImageIndex)
+	r.tags[tagOf(image)] = list.Digest
+	c, err := New(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := trust.Reference{Registry: "r.example", Repository: "a", Digest: image}
+	_, there := c.Signed(t.Context(), about, borrowed{r, private.Digest}, trust.Signer{Key: public})
+	delete(r.blobs, private.Digest)
+	_, gone := c.Signed(t.Context(), about, borrowed{r, private.Digest}, trust.Signer{Key: public})
+	if there == nil || gone == nil || there.Error() != gone.Error() {
+		t.Errorf("where it is there: %v\nwhere not:         %v", there, gone)
+	}
+}
+
 // TestNotOurs: a signature that names somebody else's content tells nothing of it, not even whether it is there.
 func TestNotOurs(t *testing.T) {
 	t.Parallel()

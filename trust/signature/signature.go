@@ -213,7 +213,11 @@ func (s *search) legacy(ctx context.Context, ref trust.Reference) error {
 func (s *search) bundles(ctx context.Context, ref trust.Reference) error {
 	descriptors, broke := s.checker.bundles(ctx, ref, s.src)
 	for _, d := range descriptors {
-		manifest, err := manifestAt(ctx, ref, s.src, d)
+		err := s.lists(ctx, ref, d)
+		var manifest ocispec.Manifest
+		if err == nil {
+			manifest, err = manifestAt(ctx, ref, s.src, d)
+		}
 		if broke = cmp.Or(broke, err); err != nil {
 			continue
 		}
@@ -228,6 +232,15 @@ func (s *search) bundles(ctx context.Context, ref trust.Reference) error {
 		}
 	}
 	return broke
+}
+
+// lists fails when a source that may have content of others does not find a manifest in the repository itself.
+func (s *search) lists(ctx context.Context, ref trust.Reference, d ocispec.Descriptor) error {
+	if _, ok := s.src.(holder); !ok {
+		return nil
+	}
+	_, err := s.src.Resolve(ctx, trust.Reference{Registry: ref.Registry, Repository: ref.Repository, Digest: d.Digest})
+	return err
 }
 
 // bundles are the manifests with bundles that refer to a digest.
