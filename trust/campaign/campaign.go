@@ -95,7 +95,7 @@ func places(e trust.Evidence, files []File) []place {
 				add(Wallet, w, f, false)
 			}
 		case "stratum":
-			if host := hostOf(f.Excerpt); host != "" && !slices.ContainsFunc(public, func(text string) bool { return strings.Contains(text, host) || strings.Contains(host, text) }) {
+			if host := hostOf(f.Excerpt); host != "" && !slices.ContainsFunc(public, func(text string) bool { return strings.Contains(text, host) || strings.HasSuffix(host, "."+text) }) {
 				add(Pool, host, f, false)
 			}
 		}

@@ -106,6 +106,10 @@ func TestFind(t *testing.T) {
 			[]judged{{image("evil/app", pool("stratum", "stratum+tcp://big.pool.example:1"), pool("pool", "pool.example")), trust.Block, nil}},
 			image("new/app", pool("stratum", "stratum+tcp://big.pool.example:1")), nil, nil,
 		},
+		"named-after-a-public-pool": {
+			[]judged{{image("evil/app", pool("stratum", "stratum+tcp://big.pool.example.evil.test:1"), pool("pool", "pool.example")), trust.Block, nil}},
+			image("new/app", pool("stratum", "stratum+tcp://big.pool.example.evil.test:1")), nil, []string{"weak shares the mining pool with"},
+		},
 		"same-publisher":         {[]judged{bad}, image("evil/other"), nil, []string{"weak shares the publisher with"}},
 		"same-image":             {[]judged{bad}, image("evil/app", wallet("4Abc", trust.Strong)), nil, nil},
 		"a-publisher-vouched":    {[]judged{bad}, known(image("evil/other")), nil, nil},
