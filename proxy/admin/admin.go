@@ -67,7 +67,8 @@ type Review interface {
 
 // Options are who may edit.
 type Options struct {
-	// Admins are identities as the front door names them.
+	// Admins are identities as the front door names them, or a method of it and an identity ("oidc:anna"): where callers
+	// can prove who they are in several ways, one way's name may be somebody else's in another.
 	Admins []string
 	// Log is told about every edit and every attempt.
 	Log logrus.FieldLogger
@@ -82,6 +83,21 @@ type handler struct {
 	Options
 }
 
+// isAdmin never takes an identity that somebody chose, such as "htpasswd:anna", for a method and an identity.
+func (h *handler) isAdmin(who caller.Caller) bool {
+	return who.Identity != "" && slices.ContainsFunc(h.Admins, func(admin string) bool {
+		if method, name, ok := strings.Cut(admin, ":"); ok && isMethod(method) {
+			return who.Method == method && who.Identity == name
+		}
+		return who.Identity == admin
+	})
+}
+
+// isMethod knows the front door's methods, as caller.Caller has them.
+func isMethod(name string) bool {
+	return slices.Contains([]string{"htpasswd", "token", "oidc", "mtls"}, name)
+}
+
 // ServeHTTP implements http.Handler.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
@@ -91,7 +107,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	who := caller.Of(r.Context())
-	if who.Identity == "" || !slices.Contains(h.Admins, who.Identity) {
+	if !h.isAdmin(who) {
 		h.Log.WithFields(logrus.Fields{
 			"audit": "trust", "identity": trust.Sanitise(who.Identity, 255), "by": who.Method, "address": who.Address,
 			"method": trust.Sanitise(r.Method, 20), "path": trust.Sanitise(r.URL.Path, 255),

@@ -135,6 +135,35 @@ func TestHandler(t *testing.T) {
 	}
 }
 
+// TestAdministratorsByMethod: nobody becomes one by choosing a name in another way to prove who they are.
+func TestAdministratorsByMethod(t *testing.T) {
+	t.Parallel()
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	for _, c := range []struct {
+		admin, method, identity string
+		status                  int
+	}{
+		{"oidc:anna", "oidc", "anna", http.StatusOK},
+		{"oidc:anna", "htpasswd", "anna", http.StatusForbidden},
+		{"htpasswd:anna", "oidc", "htpasswd:anna", http.StatusForbidden},
+		{"htpasswd:anna", "oidc", "anna", http.StatusForbidden},
+		{"htpasswd:anna", "htpasswd", "anna", http.StatusOK},
+		{"https://issuer.example/anna", "oidc", "https://issuer.example/anna", http.StatusOK},
+		{"anna", "token", "anna", http.StatusOK},
+		{"oidc:", "oidc", "", http.StatusForbidden},
+	} {
+		list := &fakeList{}
+		r := httptest.NewRequest(http.MethodGet, EntriesPath, nil)
+		w := httptest.NewRecorder()
+		who := caller.Caller{Identity: c.identity, Method: c.method}
+		Handler(list, list, Options{Admins: []string{c.admin}, Log: log}).ServeHTTP(w, r.WithContext(caller.With(r.Context(), who)))
+		if w.Code != c.status {
+			t.Errorf("%s, who comes as %q by %s: %d, want %d", c.admin, c.identity, c.method, w.Code, c.status)
+		}
+	}
+}
+
 // TestAudit: the log of an edit names who made it and what it was about, on one line however it is spelled.
 func TestAudit(t *testing.T) {
 	t.Parallel()

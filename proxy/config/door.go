@@ -38,8 +38,16 @@ type MTLS struct {
 }
 
 // Authenticates reports whether any method can prove who asks.
-func (d Door) Authenticates() bool {
-	return d.HTPasswd != "" || d.Tokens != "" || d.OIDC.Issuer != "" || d.MTLS.CA != ""
+func (d Door) Authenticates() bool { return len(d.methods()) > 0 }
+
+// methods are the ways in which callers can prove who they are, as caller.Caller names them.
+func (d Door) methods() (all []string) {
+	for _, m := range []struct{ name, key string }{{"htpasswd", d.HTPasswd}, {"token", d.Tokens}, {"oidc", d.OIDC.Issuer}, {"mtls", d.MTLS.CA}} {
+		if m.key != "" {
+			all = append(all, m.name)
+		}
+	}
+	return all
 }
 
 // asks is the key by which callers are asked for a login; empty where they are not.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -60,6 +61,23 @@ func (c *Config) checkOrganization(at origins) error {
 		return at.errorf("organization.admins", "more than %d", maxAdmins)
 	case slices.Contains(o.Admins, ""):
 		return at.errorf("organization.admins", "one of them is empty: write an identity or remove it")
+	}
+	return o.validateAdmins(c, at)
+}
+
+// validateAdmins wants to know how an administrator proves to be one, where there are several ways: who may choose a name in
+// one of them could choose that of an administrator in another.
+func (o Organization) validateAdmins(c *Config, at origins) error {
+	ways := c.Door.methods()
+	for _, admin := range o.Admins {
+		method, _, ok := strings.Cut(admin, ":")
+		switch named := ok && slices.Contains([]string{"htpasswd", "token", "oidc", "mtls"}, method); {
+		case named && !slices.Contains(ways, method):
+			return at.errorf("organization.admins", "%q cannot prove that: the door has no %s", admin, method)
+		case !named && len(ways) > 1:
+			return at.errorf("organization.admins", "%q may be several people's name, since the door has %s: write %q",
+				admin, strings.Join(ways, " and "), ways[0]+":"+admin)
+		}
 	}
 	return nil
 }

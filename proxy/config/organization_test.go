@@ -17,6 +17,7 @@ func TestOrganization(t *testing.T) {
 		}
 	}
 	door := "door: {htpasswd: users, url: 'https://p.example'}\n"
+	two := "door: {htpasswd: users, url: 'https://p.example', oidc: {issuer: 'https://i.example', audience: safepull}}\n"
 	for text, says := range map[string]string{
 		"":                                 "",
 		"organization: {list: org.yaml}\n": "",
@@ -32,6 +33,10 @@ func TestOrganization(t *testing.T) {
 		"organization: {list: org.yaml, admins: [anna]}\n":                              "organization.admins: nobody can prove",
 		door + "organization: {list: org.yaml, admins: [anna]}\n":                       "",
 		door + "organization: {list: org.yaml, admins: ['']}\n":                         "organization.admins: one of them is empty",
+		two + "organization: {list: org.yaml, admins: [anna]}\n":                        `"anna" may be several people's name, since the door has htpasswd and oidc: write "htpasswd:anna"`,
+		two + "organization: {list: org.yaml, admins: ['oidc:anna']}\n":                 "",
+		two + "organization: {list: org.yaml, admins: ['mtls:anna']}\n":                 "the door has no mtls",
+		door + "organization: {list: org.yaml, admins: ['htpasswd:anna']}\n":            "",
 		"signatures: {trustedRoot: none.json}\n":                                        "signatures.trustedRoot: cannot read",
 		"organization: {list: org.yaml, admin: anna}\n":                                 "organization.admin",
 	} {
