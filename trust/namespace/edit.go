@@ -204,7 +204,7 @@ func share(path string) {
 	}
 	if lock, err := os.OpenFile(path+".lock", os.O_RDWR, 0); err == nil {
 		_ = keepOwner(lock, info)
-		_ = lock.Chmod(info.Mode().Perm())
+		_ = lock.Chmod(info.Mode().Perm() | 0o200) // a list may be made one to be written again, and its lock must not hinder that
 		_ = lock.Close()
 	}
 }

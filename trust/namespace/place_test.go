@@ -85,7 +85,10 @@ func TestLinks(t *testing.T) {
 	real := write(t, edited)
 	link := filepath.Join(t.TempDir(), "link.yaml")
 	if err := os.Symlink(real, link); err != nil {
-		t.Skip(err)
+		if runtime.GOOS == "windows" {
+			t.Skip(err) // it needs rights there
+		}
+		t.Fatal(err)
 	}
 	if _, err := (File{Path: link}).Add(denied); err != nil || !strings.Contains(read(t, real), "evil/x") {
 		t.Error(err)
@@ -106,22 +109,6 @@ func TestLinks(t *testing.T) {
 		if err := do(link); err == nil || !strings.Contains(err.Error(), "is a link to "+real+", which does not exist") {
 			t.Errorf("%s: %v", what, err)
 		}
-	}
-}
-
-// TestReadOnly: a file that says so is not replaced, though its folder would let us.
-func TestReadOnly(t *testing.T) {
-	t.Parallel()
-	if os.Geteuid() == 0 || runtime.GOOS == "windows" {
-		t.Skip("to root every file can be written")
-	}
-	path := write(t, edited)
-	if err := os.Chmod(path, 0o444); err != nil {
-		t.Fatal(err)
-	}
-	_, err := File{Path: path}.Add(denied)
-	if !errors.Is(err, fs.ErrPermission) || err.Error() != "the trust list "+path+" is not changed: permission denied" || read(t, path) != edited {
-		t.Error(err)
 	}
 }
 

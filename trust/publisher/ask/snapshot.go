@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -26,7 +27,7 @@ func (a *Asker) all(ctx context.Context) iter.Seq2[publisher.Record, error] {
 	return func(yield func(publisher.Record, error) bool) {
 		for _, kind := range []publisher.Kind{publisher.KindAccount, publisher.KindListing, publisher.KindRepository} {
 			if err := a.ofKind(ctx, string(kind)+" ", yield); err != nil {
-				if err != errStopped { //nolint:errorlint // made here
+				if !errors.Is(err, errStopped) {
 					yield(publisher.Record{}, err)
 				}
 				return
